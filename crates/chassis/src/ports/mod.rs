@@ -1,0 +1,11 @@
+//! What services ask of the world outside: a queue, an object store, secrets. Here stand the traits, their
+//! errors by meaning, and in-memory versions that enforce production limits. The drivers live in `backends`;
+//! each runs the conformance suite of its port (`testing`).
+
+pub mod objects;
+pub mod queue;
+pub mod secrets;
+
+pub use objects::{ObjectError, ObjectKey, ObjectStore, Put};
+pub use queue::{DeadLetter, Message, MessageId, NewMessage, Queue, QueueError, QueueStats, Receipt, Receive, Redrive};
+pub use secrets::{MemorySecrets, SecretError, SecretRef, SecretSource};

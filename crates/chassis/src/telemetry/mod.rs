@@ -1,0 +1,3 @@
+//! What a running service tells about itself: logs, metrics, and the ids that tie them to one request.
+
+pub mod correlation;

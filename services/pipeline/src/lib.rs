@@ -1,1 +1,7 @@
-//! stub
+//! The message pipeline: ingest takes messages over HTTP and puts them on the queue, the archiver takes them off and
+//! stores each as an object.
+//!
+//! Both live in one crate because the message between them is theirs alone: what ingest promises is what the archiver
+//! checks. [`model`] holds those rules, without I/O.
+
+pub mod model;

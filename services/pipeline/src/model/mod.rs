@@ -4,3 +4,4 @@
 //! parsed and printed again: a number such as `12345678901234567890123` or `1.0` would come out as another one.
 
 pub mod json_object;
+pub mod timestamp;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use secrecy::SecretString;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -141,6 +142,12 @@ pub fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
     serde_json::from_str::<Text<'_>>(value.get()).ok().map(|Text(text)| text)
+}
+
+/// The text of a JSON string that must not be printed; `None` as in [`text_of`].
+#[must_use]
+pub fn secret_of(value: &RawValue) -> Option<SecretString> {
+    text_of(value).map(|text| SecretString::from(text.into_owned()))
 }
 
 /// Whether a value says nothing: `null`, `""`, `[]` or `{}`. Zero and `false` say something.

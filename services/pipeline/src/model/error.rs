@@ -1,0 +1,168 @@
+//! Why ingest did not take a message: the quoted texts of the contract, and what kind of answer each is.
+
+use serde::Serialize;
+use thiserror::Error;
+
+/// What kind of answer an error is; the chassis knows the status codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The request is not what the route takes.
+    BadRequest,
+    /// The token of `/api/message` is wrong.
+    Unauthorized,
+    /// The token of `/submit` is wrong.
+    Forbidden,
+    /// The request is well formed, its values are not; see [`IngestError::errors`].
+    Unprocessable,
+    /// More than the queue takes.
+    TooLarge,
+    /// A dependency is down; trying again later may help.
+    Unavailable,
+}
+
+/// One wrong value. Says where and what, never the value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// The way to the value, `body` first.
+    pub loc: Vec<&'static str>,
+    /// What is expected.
+    pub msg: &'static str,
+    /// The same for machines. Texts and types are those of FastAPI, whose clients read them.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+}
+
+impl FieldError {
+    pub(super) fn not_an_object(loc: Vec<&'static str>) -> Self {
+        Self { loc, msg: "Input should be a valid dictionary", kind: "dict_type" }
+    }
+
+    pub(super) fn not_a_string(loc: Vec<&'static str>) -> Self {
+        Self { loc, msg: "Input should be a valid string", kind: "string_type" }
+    }
+
+    pub(super) fn empty_string(loc: Vec<&'static str>) -> Self {
+        Self { loc, msg: "String should have at least 1 character", kind: "string_too_short" }
+    }
+
+    pub(super) fn reserved(loc: Vec<&'static str>) -> Self {
+        Self { loc, msg: "Extra inputs are not permitted", kind: "extra_forbidden" }
+    }
+}
+
+/// Why ingest did not take a message. Prints as the text that the caller gets.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum IngestError {
+    /// `/api/message` takes JSON only, and wants a body.
+    #[error("Content-Type must be application/json")]
+    ContentType,
+    /// The body is malformed, or is not an object.
+    #[error("Invalid JSON payload")]
+    InvalidJson,
+    /// `/api/message` without `token`.
+    #[error("Missing 'token' field")]
+    MissingToken,
+    /// The token of `/api/message` is wrong.
+    #[error("Invalid token")]
+    WrongMessageToken,
+    /// The token of `/submit` is wrong.
+    #[error("Invalid token")]
+    WrongSubmitToken,
+    /// The right token is not known, and its source does not answer.
+    #[error("Token validation unavailable")]
+    TokenUnavailable,
+    /// `/api/message` without `data`.
+    #[error("Missing 'data' field")]
+    MissingData,
+    /// `data` lacks these fields.
+    #[error("Missing required fields in data: {}", .0.join(", "))]
+    MissingFields(Vec<&'static str>),
+    /// `/submit` without one of its two fields.
+    #[error("Missing token or email_timestream")]
+    MissingTokenOrTimestream,
+    /// The `email_timestream` of `/submit` names no instant.
+    #[error("Invalid timestamp format")]
+    InvalidTimestamp,
+    /// Values of the wrong kind.
+    #[error("Validation failed")]
+    Invalid(Vec<FieldError>),
+    /// The message is over the queue's limit.
+    #[error("Payload too large")]
+    TooLarge,
+    /// The queue did not take the message.
+    #[error("Failed to send message")]
+    SendFailed,
+}
+
+impl IngestError {
+    /// What kind of answer this is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::ContentType
+            | Self::InvalidJson
+            | Self::MissingToken
+            | Self::MissingData
+            | Self::MissingFields(_)
+            | Self::MissingTokenOrTimestream
+            | Self::InvalidTimestamp => ErrorKind::BadRequest,
+            Self::WrongMessageToken => ErrorKind::Unauthorized,
+            Self::WrongSubmitToken => ErrorKind::Forbidden,
+            Self::Invalid(_) => ErrorKind::Unprocessable,
+            Self::TooLarge => ErrorKind::TooLarge,
+            Self::TokenUnavailable | Self::SendFailed => ErrorKind::Unavailable,
+        }
+    }
+
+    /// The text that the caller gets, in `detail` and in `error`.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.to_string()
+    }
+
+    /// The wrong values of [`ErrorKind::Unprocessable`]; empty for every other kind.
+    #[must_use]
+    pub fn errors(&self) -> &[FieldError] {
+        match self {
+            Self::Invalid(errors) => errors,
+            _ => &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_the_text_and_the_kind_of_the_contract() {
+        let missing = IngestError::MissingFields(vec!["email_subject", "email_content"]);
+        for (error, kind, text) in [
+            (IngestError::ContentType, ErrorKind::BadRequest, "Content-Type must be application/json"),
+            (IngestError::InvalidJson, ErrorKind::BadRequest, "Invalid JSON payload"),
+            (IngestError::MissingToken, ErrorKind::BadRequest, "Missing 'token' field"),
+            (IngestError::WrongMessageToken, ErrorKind::Unauthorized, "Invalid token"),
+            (IngestError::WrongSubmitToken, ErrorKind::Forbidden, "Invalid token"),
+            (IngestError::TokenUnavailable, ErrorKind::Unavailable, "Token validation unavailable"),
+            (IngestError::MissingData, ErrorKind::BadRequest, "Missing 'data' field"),
+            (missing, ErrorKind::BadRequest, "Missing required fields in data: email_subject, email_content"),
+            (IngestError::MissingTokenOrTimestream, ErrorKind::BadRequest, "Missing token or email_timestream"),
+            (IngestError::InvalidTimestamp, ErrorKind::BadRequest, "Invalid timestamp format"),
+            (IngestError::Invalid(vec![]), ErrorKind::Unprocessable, "Validation failed"),
+            (IngestError::TooLarge, ErrorKind::TooLarge, "Payload too large"),
+            (IngestError::SendFailed, ErrorKind::Unavailable, "Failed to send message"),
+        ] {
+            assert_eq!((error.kind(), error.text().as_str()), (kind, text));
+            assert!(error.errors().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_printed_as_fastapi_does() {
+        let error = FieldError::not_a_string(vec!["body", "data", "email_subject"]);
+        let json = serde_json::to_string(&error).unwrap();
+        let expected =
+            r#"{"loc":["body","data","email_subject"],"msg":"Input should be a valid string","type":"string_type"}"#;
+        assert_eq!(json, expected);
+    }
+}

@@ -1,0 +1,125 @@
+//! What the archiver stores: whether a message may be, under which key, and with what beside it.
+
+use chassis::ports::objects::{ObjectError, ObjectKey};
+use chassis::ports::queue::{Attributes, Message, MessageId};
+use chassis::telemetry::correlation::CorrelationId;
+use jiff::Timestamp;
+use jiff::tz::Offset;
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::json_object::{JsonObject, is_blank, text_of};
+use super::names::{
+    CORRELATION_ID, EMAIL_INSTANT, EMAIL_TIMESTREAM, METADATA, REQUIRED_FIELDS, SOURCE, Source, TRACEPARENT,
+};
+use super::timestamp::parse_text;
+
+/// Why a message is never stored, in words for an operator. Holds nothing of the message itself.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Rejection {
+    /// Or it is nested too deeply to be read by others.
+    #[error("the body is {}", super::json_object::NotAnObject)]
+    NotAnObject,
+    /// The user's member and the archiver's would be one too many.
+    #[error("the body has a member `_metadata`, a name that is kept for the archiver")]
+    ReservedMember,
+    /// Of `/api/message`; ingest would not have sent it.
+    #[error("the source /api/message promises non-empty strings, these are not: {}", .0.join(", "))]
+    MissingFields(Vec<&'static str>),
+    /// The same of `/submit`.
+    #[error("the source /submit promises `email_timestream`, which is absent or empty")]
+    NoTimestream,
+}
+
+/// The body of the object: the message's own text with `_metadata` as its last member.
+///
+/// # Errors
+/// [`Rejection`], when no later attempt can do better.
+pub fn record(message: &Message, archived_at: Timestamp) -> Result<String, Rejection> {
+    let object = JsonObject::parse(message.body.as_bytes()).map_err(|_| Rejection::NotAnObject)?;
+    if object.contains(METADATA) {
+        return Err(Rejection::ReservedMember);
+    }
+    let source = message.attributes.get(SOURCE).and_then(|route| Source::from_route(route));
+    check_promise(&object, source)?;
+    let name = Value::from(METADATA).to_string();
+    Ok(object.with_last(&name, &metadata(message, archived_at).to_string()))
+}
+
+/// Messages of other senders promise nothing but an object.
+fn check_promise(object: &JsonObject<'_>, source: Option<Source>) -> Result<(), Rejection> {
+    match source {
+        None => Ok(()),
+        Some(Source::Submit) => {
+            let filled = object.get(EMAIL_TIMESTREAM).is_some_and(|value| !is_blank(value));
+            if filled { Ok(()) } else { Err(Rejection::NoTimestream) }
+        }
+        Some(Source::ApiMessage) => {
+            let is_kept = |name: &&str| object.get(name).and_then(text_of).is_some_and(|text| !text.is_empty());
+            let fields: Vec<_> = REQUIRED_FIELDS.into_iter().filter(|name| !is_kept(name)).collect();
+            if fields.is_empty() { Ok(()) } else { Err(Rejection::MissingFields(fields)) }
+        }
+    }
+}
+
+/// Attributes come from any sender: ids and times that are not well formed count as unknown.
+fn metadata(message: &Message, archived_at: Timestamp) -> Value {
+    let attribute = |name| message.attributes.get(name).map(String::as_str);
+    let correlation_id = attribute(CORRELATION_ID).filter(|id| CorrelationId::parse(id.as_bytes()).is_some());
+    let mut metadata = json!({
+        "message_id": message.id,
+        "sent_at": message.sent_at,
+        "archived_at": archived_at,
+        "source": attribute(SOURCE),
+        "correlation_id": correlation_id,
+        "trace_id": attribute(TRACEPARENT).and_then(trace_id),
+        "receive_count": message.receive_count,
+    });
+    if let Some(instant) = email_instant(&message.attributes) {
+        metadata[EMAIL_INSTANT] = Value::from(instant);
+    }
+    metadata
+}
+
+fn email_instant(attributes: &Attributes) -> Option<String> {
+    parse_text(attributes.get(EMAIL_INSTANT)?).ok().map(|instant| instant.to_string())
+}
+
+/// The trace id of a `traceparent`: 32 lowercase hexadecimal digits, not all zero.
+///
+/// Source: <https://www.w3.org/TR/trace-context/#traceparent-header>
+fn trace_id(traceparent: &str) -> Option<&str> {
+    let (version, rest) = traceparent.split_once('-')?;
+    let (trace_id, _) = rest.split_once('-')?;
+    let lower_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_version = version.len() == 2 && lower_hex(version) && version != "ff";
+    let is_id = trace_id.len() == 32 && lower_hex(trace_id) && trace_id.bytes().any(|byte| byte != b'0');
+    (is_version && is_id).then_some(trace_id)
+}
+
+/// `messages/YYYY/MM/DD/<message-id>.json`, by the UTC date of sending: a redelivery after midnight finds the same
+/// key. Ids are UUIDs on every queue of ours; any other byte than of a plain name is percent-encoded, so that two ids
+/// never share a key and none leaves its folder.
+///
+/// # Errors
+/// [`ObjectError::InvalidKey`] for an id that is empty or too long for a file name.
+pub fn object_key(message_id: &MessageId, sent_at: Timestamp) -> Result<ObjectKey, ObjectError> {
+    if message_id.0.is_empty() {
+        return Err(ObjectError::InvalidKey("the message id is empty".into()));
+    }
+    let date = Offset::UTC.to_datetime(sent_at).date();
+    let folder = format!("messages/{:04}/{:02}/{:02}", date.year(), date.month(), date.day());
+    format!("{folder}/{}.json", percent_encode(&message_id.0)).parse()
+}
+
+fn percent_encode(id: &str) -> String {
+    let mut name = String::with_capacity(id.len());
+    for (index, byte) in id.bytes().enumerate() {
+        let is_plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') || (byte == b'.' && index > 0);
+        if is_plain { name.push(byte.into()) } else { name.push_str(&format!("%{byte:02X}")) }
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests;

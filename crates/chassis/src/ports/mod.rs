@@ -2,10 +2,16 @@
 //! errors by meaning, and in-memory versions that enforce production limits. The drivers live in `backends`;
 //! each runs the conformance suite of its port (`testing`).
 
+pub mod lease;
+pub mod long_poll;
+mod memory_objects;
+mod memory_queue;
 pub mod objects;
 pub mod queue;
 pub mod secrets;
 
+pub use memory_objects::MemoryObjects;
+pub use memory_queue::MemoryQueue;
 pub use objects::{ObjectError, ObjectKey, ObjectStore, Put};
 pub use queue::{DeadLetter, Message, MessageId, NewMessage, Queue, QueueError, QueueStats, Receipt, Receive, Redrive};
 pub use secrets::{MemorySecrets, SecretError, SecretRef, SecretSource};

@@ -5,6 +5,8 @@
 //!   survive a power cut; nobody ever sees a part of it.
 //! * **Written once**: of many writers of one key exactly one creates it; the others get [`Put::AlreadyExists`] and
 //!   change nothing. This is `If-None-Match: *` of S3.
+//! * **No object below another**: a store that keeps files cannot hold both `a` and `a/b`. The second one gets
+//!   [`ObjectError::InvalidKey`] and the first stays; S3 holds both. Services choose keys that never need it.
 //! * Keys cannot leave the store: see [`ObjectKey`].
 
 use std::fmt;

@@ -3,7 +3,8 @@
 //! # Contract
 //! * **Durable**: a send is acknowledged only when the message would survive a power cut.
 //! * **At least once**: a received message is hidden for its visibility timeout and comes back unless it is
-//!   deleted. Each delivery has a fresh [`Receipt`]; a receipt of an earlier delivery is stale and changes nothing.
+//!   deleted. Each delivery has a fresh [`Receipt`]; a receipt of an earlier delivery is stale and changes nothing. The
+//!   last one still deletes after its visibility ran out, until the message is delivered again or handed back.
 //! * **Order** is best effort, oldest first.
 //! * **Counting**: `receive_count` is the number of deliveries, this one included. A message that would be delivered
 //!   more often than the queue's maximum goes to the dead-letter queue instead. A delivery that was handed back by
@@ -275,13 +276,14 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
     async fn delete(&self, receipts: &[Receipt]) -> Result<Vec<Result<(), QueueError>>, QueueError>;
 
     /// Hides deliveries for `visibility` from now; zero makes them visible at once. Their delivery stays counted.
+    /// [`QueueError::Invalid`] when that would hide one for longer than [`MAX_VISIBILITY`] since it was received.
     async fn change_visibility(
         &self,
         receipts: &[Receipt],
         visibility: Duration,
     ) -> Result<Vec<Result<(), QueueError>>, QueueError>;
 
-    /// Hands deliveries back unworked: visible at once, and not counted where the backend can.
+    /// Hands deliveries back unworked: visible at once, and not counted where the backend can. Ends the receipts.
     async fn release(&self, receipts: &[Receipt]) -> Result<Vec<Result<(), QueueError>>, QueueError>;
 
     /// Moves one delivery to the dead-letter queue, with the reason.

@@ -1,0 +1,151 @@
+//! How messages die, and how they come back.
+
+use std::time::Duration;
+
+use super::{LONG, PATIENCE, QueueHarness, SHORT, assert_nothing_visible, is_stale, receive, send, take_all, take_one};
+use crate::ports::queue::{Attributes, DeadLetter, MessageId, NewMessage, Redrive};
+
+async fn dead_letters(harness: &impl QueueHarness) -> Vec<DeadLetter> {
+    harness.queue().dead_letters(100).await.unwrap()
+}
+
+/// Sends a message and kills it; answers its id.
+async fn killed(harness: &impl QueueHarness, body: &str, reason: &str) -> MessageId {
+    let id = send(harness, body).await;
+    let message = take_one(harness, LONG).await;
+    assert_eq!(message.id, id, "another message was in the way");
+    harness.queue().dead_letter(&message.receipt, reason).await.unwrap();
+    id
+}
+
+/// Receives what is visible so often that it dies, with `visibility` between deliveries.
+async fn wear_out(harness: &impl QueueHarness) {
+    for delivery in 1..=harness.max_receive_count() {
+        let message = take_one(harness, SHORT).await;
+        assert_eq!(message.receive_count, delivery);
+        harness.advance(SHORT).await;
+    }
+}
+
+pub async fn a_message_dies_after_its_last_delivery(harness: &impl QueueHarness) {
+    let id = send(harness, "poison").await;
+    wear_out(harness).await;
+    assert_nothing_visible(harness).await;
+    let letters = dead_letters(harness).await;
+    assert_eq!(letters.len(), 1);
+    assert_eq!((&letters[0].id, letters[0].body.as_str()), (&id, "poison"));
+    assert_eq!(letters[0].receive_count, harness.max_receive_count());
+    assert!(!letters[0].reason.is_empty());
+    assert!(letters[0].dead_at > letters[0].sent_at);
+}
+
+pub async fn a_dead_letter_does_not_hold_up_others(harness: &impl QueueHarness) {
+    send(harness, "poison").await;
+    wear_out(harness).await;
+    send(harness, "healthy").await;
+    assert_eq!(take_one(harness, LONG).await.body, "healthy");
+}
+
+pub async fn a_message_is_dead_lettered_with_a_reason(harness: &impl QueueHarness) {
+    let attributes = Attributes::from([("source".to_owned(), "/submit".to_owned())]);
+    harness.queue().send(NewMessage::new("not JSON", attributes.clone())).await.unwrap();
+    let message = take_one(harness, SHORT).await;
+    harness.queue().dead_letter(&message.receipt, "not a JSON object").await.unwrap();
+    harness.advance(SHORT).await;
+    assert_nothing_visible(harness).await;
+    let letters = dead_letters(harness).await;
+    let expected = DeadLetter {
+        id: message.id,
+        body: "not JSON".to_owned(),
+        attributes,
+        sent_at: message.sent_at,
+        receive_count: 1,
+        reason: "not a JSON object".to_owned(),
+        dead_at: letters[0].dead_at,
+    };
+    assert_eq!(letters, [expected]);
+}
+
+pub async fn dead_letters_come_oldest_death_first(harness: &impl QueueHarness) {
+    let mut ids = Vec::new();
+    for body in ["first", "second", "third"] {
+        ids.push(killed(harness, body, "bad").await);
+        harness.advance(Duration::from_secs(1)).await;
+    }
+    let found = |letters: Vec<DeadLetter>| letters.into_iter().map(|letter| letter.id).collect::<Vec<_>>();
+    assert_eq!(found(dead_letters(harness).await), ids);
+    assert_eq!(found(harness.queue().dead_letters(2).await.unwrap()), ids[..2]);
+    assert_eq!(harness.queue().dead_letters(0).await.unwrap(), []);
+}
+
+pub async fn a_dead_letter_is_found_by_its_id(harness: &impl QueueHarness) {
+    let id = killed(harness, "bad", "why").await;
+    let alive = send(harness, "alive").await;
+    let letter = harness.queue().find_dead_letter(&id).await.unwrap().unwrap();
+    assert_eq!((letter.body.as_str(), letter.reason.as_str()), ("bad", "why"));
+    for absent in [alive, MessageId("unknown".to_owned())] {
+        assert_eq!(harness.queue().find_dead_letter(&absent).await.unwrap(), None);
+    }
+}
+
+pub async fn redrive_of_all_brings_every_message_back(harness: &impl QueueHarness) {
+    let mut ids = Vec::new();
+    for number in 0..12 {
+        ids.push(killed(harness, &number.to_string(), "bad").await);
+    }
+    assert_eq!(harness.queue().redrive(Redrive::All).await.unwrap(), 12);
+    assert_eq!(dead_letters(harness).await, []);
+    let mut received: Vec<_> = take_all(harness, 12).await.into_iter().map(|message| message.id).collect();
+    received.sort();
+    ids.sort();
+    assert_eq!(received, ids);
+    assert_eq!(harness.queue().redrive(Redrive::All).await.unwrap(), 0);
+}
+
+pub async fn redrive_of_ids_passes_over_unknown_ones(harness: &impl QueueHarness) {
+    let stays = killed(harness, "stays", "bad").await;
+    let returns = killed(harness, "returns", "bad").await;
+    let which = Redrive::Ids(vec![MessageId("unknown".to_owned()), returns.clone(), returns.clone()]);
+    assert_eq!(harness.queue().redrive(which).await.unwrap(), 1);
+    assert_eq!(take_one(harness, LONG).await.id, returns);
+    let left: Vec<_> = dead_letters(harness).await.into_iter().map(|letter| letter.id).collect();
+    assert_eq!(left, [stays]);
+    assert_eq!(harness.queue().redrive(Redrive::Ids(Vec::new())).await.unwrap(), 0);
+}
+
+pub async fn a_redriven_message_starts_anew(harness: &impl QueueHarness) {
+    let attributes = Attributes::from([("correlation_id".to_owned(), "c-1".to_owned())]);
+    let id = harness.queue().send(NewMessage::new("poison", attributes.clone())).await.unwrap();
+    let sent_at = take_one(harness, SHORT).await.sent_at;
+    harness.advance(SHORT).await;
+    for _ in 1..harness.max_receive_count() {
+        receive(harness, 1, PATIENCE, SHORT).await;
+        harness.advance(SHORT).await;
+    }
+    assert_nothing_visible(harness).await;
+    harness.queue().redrive(Redrive::All).await.unwrap();
+    let message = take_one(harness, LONG).await;
+    assert_eq!((message.id, message.sent_at, message.receive_count), (id, sent_at, 1));
+    assert_eq!((message.body.as_str(), message.attributes), ("poison", attributes));
+}
+
+pub async fn the_receipt_from_before_a_redrive_is_stale(harness: &impl QueueHarness) {
+    send(harness, "bad").await;
+    let receipt = take_one(harness, LONG).await.receipt;
+    harness.queue().dead_letter(&receipt, "bad").await.unwrap();
+    harness.queue().redrive(Redrive::All).await.unwrap();
+    assert!(is_stale(&harness.queue().delete(std::slice::from_ref(&receipt)).await.unwrap().remove(0)));
+    assert!(is_stale(&harness.queue().dead_letter(&receipt, "again").await));
+    assert_eq!(take_one(harness, LONG).await.body, "bad");
+}
+
+pub async fn purged_dead_letters_are_gone(harness: &impl QueueHarness) {
+    killed(harness, "one", "bad").await;
+    let id = killed(harness, "two", "bad").await;
+    send(harness, "alive").await;
+    assert_eq!(harness.queue().purge_dead_letters().await.unwrap(), 2);
+    assert_eq!(dead_letters(harness).await, []);
+    assert_eq!(harness.queue().find_dead_letter(&id).await.unwrap(), None);
+    assert_eq!(harness.queue().redrive(Redrive::Ids(vec![id])).await.unwrap(), 0);
+    assert_eq!(take_one(harness, LONG).await.body, "alive");
+}

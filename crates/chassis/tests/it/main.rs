@@ -1,0 +1,6 @@
+//! Integration tests of the chassis, one file per subject.
+#![cfg(test)]
+
+mod memory_objects;
+mod memory_queue;
+mod memory_secrets;

@@ -1,3 +1,4 @@
 //! What a running service tells about itself: logs, metrics, and the ids that tie them to one request.
 
 pub mod correlation;
+pub mod logs;

@@ -1,0 +1,72 @@
+//! The access log: one line for each request, written by hand, since an event for each request costs more than the
+//! rest of the edge.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+use super::Level;
+use super::line::{FieldWriter, Key, Millis, Value};
+use super::text::{CUT_MARK, Text};
+
+/// The target of access lines.
+pub const ACCESS: &str = "keelson::access";
+
+/// Bytes of a path or user agent that are shown. Both come from outside and are of no use when longer.
+const MAX_SHOWN_BYTES: usize = 512;
+
+/// One answered request.
+#[derive(Debug, Clone, Copy)]
+pub struct AccessRecord<'a> {
+    /// The request's method.
+    pub method: &'a Method,
+    /// The template that matched, such as `/orders/{id}`; never the raw path.
+    pub route: &'a str,
+    /// The path as it was asked for. A query string is cut off here, because it may hold secrets.
+    pub path: &'a str,
+    /// The answer's status.
+    pub status: u16,
+    /// From the head of the request to the end of the answer.
+    pub duration: Duration,
+    /// Who asked, as far as the proxies are trusted.
+    pub client: Option<IpAddr>,
+    /// Bytes of the request's body, if known.
+    pub request_bytes: Option<u64>,
+    /// Bytes of the answer's body, if known.
+    pub response_bytes: Option<u64>,
+    /// What the client says it is.
+    pub user_agent: Option<&'a str>,
+}
+
+impl AccessRecord<'_> {
+    pub(super) fn level(&self) -> Level {
+        if self.status >= StatusCode::INTERNAL_SERVER_ERROR.as_u16() { Level::Error } else { Level::Info }
+    }
+
+    pub(super) fn write(&self, fields: &mut FieldWriter<'_>) {
+        let path = self.path.split_once('?').map_or(self.path, |(path, _)| path);
+        let path = Text::bounded(path, MAX_SHOWN_BYTES);
+        let mark = if path.cut { CUT_MARK } else { "" };
+        fields.message(format_args!("{} {}{mark} {}", self.method.as_str(), path.shown, self.status));
+        if fields.is_for_machines() {
+            fields.field(Key::own("method"), Value::Text(self.method.as_str().into()));
+            fields.field(Key::own("route"), Value::Text(self.route.into()));
+            fields.field(Key::own("path"), Value::Text(path));
+            fields.field(Key::own("status"), Value::Unsigned(self.status.into()));
+        }
+        fields.field(Key::own("duration_ms"), Value::Millis(Millis(self.duration)));
+        if let Some(client) = self.client {
+            fields.display(Key::own("client"), format_args!("{client}"));
+        }
+        if let Some(bytes) = self.request_bytes {
+            fields.field(Key::own("request_bytes"), Value::Unsigned(bytes.into()));
+        }
+        if let Some(bytes) = self.response_bytes {
+            fields.field(Key::own("response_bytes"), Value::Unsigned(bytes.into()));
+        }
+        if let Some(agent) = self.user_agent {
+            fields.field(Key::own("user_agent"), Value::Text(Text::bounded(agent, MAX_SHOWN_BYTES)));
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Which events become lines: our own crates follow `LOG_LEVEL`, all others `LOG_FILTER`.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+use super::{Level, LogError};
+
+/// The crates that follow `LOG_LEVEL`.
+const OWN_CRATES: [&str; 8] = ["chassis", "backends", "pipeline", "keelson", "users", "orders", "analytics", "gateway"];
+
+/// Crates with this prefix never log at TRACE: the signing crate writes credentials there.
+const NO_TRACE_PREFIX: &str = "aws_";
+
+/// Decides about each event. The level of our own crates can change while the process runs.
+#[derive(Debug)]
+pub(super) struct Filter {
+    own: AtomicU8,
+    others: Targets,
+    others_most: LevelFilter,
+}
+
+impl Filter {
+    /// Reads the directives of `LOG_FILTER`: a level, or `target=level`, separated by commas.
+    pub(super) fn new(own: Level, directives: &str) -> Result<Self, LogError> {
+        let mut others = Targets::new().with_default(LevelFilter::WARN);
+        let mut others_most = LevelFilter::WARN;
+        for directive in directives.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
+            // A bare word is always a level. EnvFilter takes it for a crate at TRACE, so that a misspelt
+            // level silences everything else without a word.
+            let (target, level) = directive.rsplit_once('=').map_or((None, directive), |(t, l)| (Some(t.trim()), l));
+            let level = third_party_level(level).ok_or_else(|| LogError::Filter(directive.to_owned()))?;
+            others_most = others_most.max(level);
+            others = match target {
+                Some(target) => others.with_target(target, level),
+                None => others.with_default(level),
+            };
+        }
+        Ok(Self { own: AtomicU8::new(own as u8), others, others_most })
+    }
+
+    pub(super) fn level(&self) -> Level {
+        let stored = self.own.load(Ordering::Relaxed);
+        [Level::Debug, Level::Info, Level::Warning, Level::Error]
+            .into_iter()
+            .find(|level| *level as u8 == stored)
+            .unwrap_or(Level::Critical)
+    }
+
+    pub(super) fn set_level(&self, level: Level) {
+        self.own.store(level as u8, Ordering::Relaxed);
+    }
+
+    pub(super) fn passes(&self, level: tracing::Level, target: &str) -> bool {
+        if is_own(target) {
+            return level <= tracing::Level::DEBUG && Level::of_event(level, target) >= self.level();
+        }
+        let leaks = level == tracing::Level::TRACE && target.starts_with(NO_TRACE_PREFIX);
+        !leaks && self.others.would_enable(target, &level)
+    }
+
+    /// The most talkative level that can pass at all.
+    pub(super) fn most(&self) -> LevelFilter {
+        LevelFilter::from_level(self.level().most()).max(self.others_most)
+    }
+}
+
+pub(super) fn is_own(target: &str) -> bool {
+    let crate_name = target.split_once("::").map_or(target, |(name, _)| name);
+    OWN_CRATES.contains(&crate_name)
+}
+
+/// Takes tracing's names (off and trace among them) and the Python ones.
+fn third_party_level(text: &str) -> Option<LevelFilter> {
+    let python = || text.parse::<Level>().ok().map(|level| LevelFilter::from_level(level.most()));
+    let named = || text.trim().parse::<LevelFilter>().ok();
+    python().or_else(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level as Event;
+
+    use super::*;
+    use crate::telemetry::logs::CRITICAL;
+
+    #[test]
+    fn our_crates_follow_the_level_and_others_the_filter() {
+        let filter = Filter::new(Level::Debug, "warn,hyper=info,h2::codec=off").unwrap();
+        assert!(filter.passes(Event::DEBUG, "chassis::run"));
+        assert!(filter.passes(Event::WARN, "rustls"));
+        assert!(!filter.passes(Event::INFO, "rustls"));
+        assert!(filter.passes(Event::INFO, "hyper::proto"));
+        assert!(!filter.passes(Event::ERROR, "h2::codec"));
+        assert!(!filter.passes(Event::INFO, "pipeline_of_someone_else"));
+    }
+
+    #[test]
+    fn python_names_and_an_empty_filter_are_understood() {
+        assert!(!Filter::new(Level::Info, "").unwrap().passes(Event::INFO, "hyper"));
+        assert!(Filter::new(Level::Info, "hyper=WARNING, INFO").unwrap().passes(Event::INFO, "rustls"));
+        assert!(!Filter::new(Level::Info, "OFF").unwrap().passes(Event::ERROR, "rustls"));
+    }
+
+    #[test]
+    fn a_misspelt_level_is_refused() {
+        for bad in ["wran", "hyper=loud", "hyper"] {
+            let refusal = Filter::new(Level::Info, bad).unwrap_err().to_string();
+            assert!(refusal.contains(bad) && refusal.contains("LOG_FILTER"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn critical_alone_lets_nothing_else_through() {
+        let filter = Filter::new(Level::Critical, "warn").unwrap();
+        assert!(filter.passes(Event::ERROR, CRITICAL));
+        assert!(!filter.passes(Event::ERROR, "chassis"));
+        assert_eq!(filter.level(), Level::Critical);
+    }
+
+    #[test]
+    fn the_signing_crate_never_logs_at_trace() {
+        let filter = Filter::new(Level::Debug, "trace").unwrap();
+        assert!(filter.passes(Event::TRACE, "hyper"));
+        assert!(filter.passes(Event::DEBUG, "aws_sigv4::http_request"));
+        assert!(!filter.passes(Event::TRACE, "aws_sigv4::http_request"));
+    }
+}

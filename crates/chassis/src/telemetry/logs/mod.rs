@@ -219,3 +219,9 @@ impl Logs {
         self.pipeline.sink.close();
     }
 }
+
+/// Whether `directives` can be a `LOG_FILTER`.
+#[must_use]
+pub fn valid_filter(directives: &str) -> bool {
+    Filter::new(Level::Info, directives).is_ok()
+}

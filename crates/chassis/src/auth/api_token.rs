@@ -1,0 +1,287 @@
+//! The API token, cached: one fetch at a time however many requests wait, refreshed before it expires, and the last
+//! good value until its own end while the source is down.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+use crate::ports::SecretSource;
+use crate::ports::secrets::{SecretError, SecretRef};
+
+/// How long a fetched value is right.
+const LIFETIME: SignedDuration = SignedDuration::from_mins(5);
+/// The age at which it is fetched again, so that it rarely expires under a request.
+const REFRESH_AGE: SignedDuration = SignedDuration::from_mins(4);
+/// The shortest time between fetches that a wrong token, or a failed fetch, causes.
+const RETRY_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
+/// How long a request waits for the source.
+const FETCH_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// What a token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The right one.
+    Right,
+    /// Not the right one.
+    Wrong,
+    /// Nobody can tell: the source is unreachable and no value that was fetched is still right.
+    Unknown,
+}
+
+/// The token that callers must show.
+pub struct ApiToken {
+    source: Source,
+    clock: Arc<dyn Clock>,
+    cache: Mutex<Cache>,
+    fetching: AsyncMutex<()>,
+}
+
+enum Source {
+    /// The setting held the token itself.
+    Fixed(SecretString),
+    /// The setting held a reference.
+    Fetched(Arc<dyn SecretSource>, SecretRef),
+}
+
+/// Values that are still right: at most the newest and, after a rotation, the one before it.
+#[derive(Default)]
+struct Cache {
+    values: Vec<Cached>,
+    last_try: Option<Timestamp>,
+}
+
+#[derive(Clone)]
+struct Cached {
+    token: SecretString,
+    fetched_at: Timestamp,
+}
+
+impl ApiToken {
+    /// A token that never changes.
+    #[must_use]
+    pub fn fixed(token: SecretString, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Self::new(Source::Fixed(token), clock)
+    }
+
+    /// A token that `source` knows under the reference's name.
+    #[must_use]
+    pub fn fetched(source: Arc<dyn SecretSource>, reference: SecretRef, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Self::new(Source::Fetched(source, reference), clock)
+    }
+
+    fn new(source: Source, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { source, clock, cache: Mutex::default(), fetching: AsyncMutex::default() })
+    }
+
+    /// Judges a token in constant time. Waits for the source only when nothing that is cached can tell, or when the
+    /// token is wrong and the source was not asked for a while.
+    pub async fn judge(&self, offered: &str) -> Verdict {
+        let (source, reference) = match &self.source {
+            Source::Fixed(token) => return if matches(token, offered) { Verdict::Right } else { Verdict::Wrong },
+            Source::Fetched(source, reference) => (source, reference),
+        };
+        let seen = self.clock.now();
+        let verdict = self.look(offered);
+        if verdict == Verdict::Right && !self.is_due(REFRESH_AGE) {
+            return verdict;
+        }
+        if !self.may_fetch(verdict) {
+            return verdict;
+        }
+        let wait = async {
+            let _one_at_a_time = self.fetching.lock().await;
+            if !self.was_tried_since(seen) {
+                self.fetch(source, reference).await;
+            }
+        };
+        // A stuck source must not hold requests for longer than this, whoever of them asks it.
+        if timeout(FETCH_TIMEOUT, wait).await.is_err() {
+            self.lock().last_try = Some(self.clock.now());
+            warn!(reference = %reference, "the source of the API token does not answer");
+        }
+        self.look(offered)
+    }
+
+    /// Whether some value is known to be right, for readiness.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn check(&self) -> Result<(), String> {
+        let Source::Fetched(source, reference) = &self.source else { return Ok(()) };
+        if !self.is_due(REFRESH_AGE) {
+            return Ok(());
+        }
+        let _one_at_a_time = self.fetching.lock().await;
+        if self.is_due(REFRESH_AGE) && self.may_try_again() {
+            self.fetch(source, reference).await;
+        }
+        if self.is_due(LIFETIME) { Err(format!("no value from {reference}")) } else { Ok(()) }
+    }
+
+    fn look(&self, offered: &str) -> Verdict {
+        let now = self.clock.now();
+        let cache = self.lock();
+        let mut known = false;
+        let mut right = false;
+        for cached in cache.values.iter().filter(|cached| now.duration_since(cached.fetched_at) < LIFETIME) {
+            known = true;
+            right |= matches(&cached.token, offered);
+        }
+        match (known, right) {
+            (_, true) => Verdict::Right,
+            (true, false) => Verdict::Wrong,
+            (false, false) => Verdict::Unknown,
+        }
+    }
+
+    /// Whether the newest value is older than `age`, or there is none.
+    fn is_due(&self, age: SignedDuration) -> bool {
+        let now = self.clock.now();
+        self.lock().values.last().is_none_or(|newest| now.duration_since(newest.fetched_at) >= age)
+    }
+
+    /// Nothing known: always ask, one request at a time. Otherwise not more often than the interval.
+    fn may_fetch(&self, verdict: Verdict) -> bool {
+        verdict == Verdict::Unknown && self.lock().values.is_empty() || self.may_try_again()
+    }
+
+    fn may_try_again(&self) -> bool {
+        let now = self.clock.now();
+        self.lock().last_try.is_none_or(|tried| now.duration_since(tried) >= RETRY_INTERVAL)
+    }
+
+    fn was_tried_since(&self, then: Timestamp) -> bool {
+        self.lock().last_try.is_some_and(|tried| tried > then)
+    }
+
+    async fn fetch(&self, source: &Arc<dyn SecretSource>, reference: &SecretRef) {
+        let fetched = source.fetch(&reference.name).await;
+        let now = self.clock.now();
+        let mut cache = self.lock();
+        cache.last_try = Some(now);
+        match fetched {
+            Ok(token) => cache.learn(token, now),
+            Err(error) => log_failure(reference, &error),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cache {
+    /// The newest value stands last. A value that was replaced keeps its own age.
+    fn learn(&mut self, token: SecretString, now: Timestamp) {
+        self.values.retain(|cached| now.duration_since(cached.fetched_at) < LIFETIME);
+        match self.values.last_mut() {
+            Some(newest) if matches(&newest.token, token.expose_secret()) => newest.fetched_at = now,
+            before => {
+                if before.is_some() {
+                    info!("the API token was rotated");
+                }
+                self.values.push(Cached { token, fetched_at: now });
+                let surplus = self.values.len().saturating_sub(2);
+                self.values.drain(..surplus);
+            }
+        }
+    }
+}
+
+fn log_failure(reference: &SecretRef, error: &SecretError) {
+    warn!(reference = %reference, cause = %error, "the API token could not be fetched");
+}
+
+fn matches(token: &SecretString, offered: &str) -> bool {
+    token.expose_secret().as_bytes().ct_eq(offered.as_bytes()).into()
+}
+
+impl fmt::Debug for ApiToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiToken").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::MemorySecrets;
+    use crate::testing::ManualClock;
+
+    fn token() -> (Arc<ApiToken>, Arc<MemorySecrets>, Arc<ManualClock>) {
+        let (secrets, clock) = (Arc::new(MemorySecrets::default()), ManualClock::new());
+        secrets.set("token", "first");
+        let reference = SecretRef { scheme: "memory".into(), name: "token".into() };
+        let token = ApiToken::fetched(Arc::clone(&secrets) as _, reference, Arc::clone(&clock) as _);
+        (token, secrets, clock)
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test]
+    async fn a_crowd_of_requests_causes_one_fetch() {
+        let (token, secrets, _clock) = token();
+        let crowd = futures_util::future::join_all((0..100).map(|_| token.judge("first"))).await;
+        assert!(crowd.iter().all(|verdict| *verdict == Verdict::Right));
+        assert_eq!(secrets.fetches(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_token_asks_the_source_at_most_every_ten_seconds() {
+        let (token, secrets, clock) = token();
+        assert_eq!(token.judge("first").await, Verdict::Right);
+        for _ in 0..50 {
+            assert_eq!(token.judge("wrong").await, Verdict::Wrong);
+        }
+        assert_eq!(secrets.fetches(), 1);
+        clock.advance(10 * SECOND);
+        assert_eq!(token.judge("wrong").await, Verdict::Wrong);
+        assert_eq!(secrets.fetches(), 2);
+    }
+
+    #[tokio::test]
+    async fn after_a_rotation_both_are_right_for_at_most_five_minutes() {
+        let (token, secrets, clock) = token();
+        assert_eq!(token.judge("first").await, Verdict::Right);
+        clock.advance(20 * SECOND);
+        secrets.set("token", "second");
+        assert_eq!(token.judge("second").await, Verdict::Right, "a mismatch fetches");
+        assert_eq!(token.judge("first").await, Verdict::Right);
+        clock.advance(281 * SECOND);
+        assert_eq!(token.judge("first").await, Verdict::Wrong);
+        assert_eq!(token.judge("second").await, Verdict::Right);
+    }
+
+    #[tokio::test]
+    async fn the_last_good_value_serves_until_its_end_while_the_source_is_down() {
+        let (token, secrets, clock) = token();
+        assert_eq!(token.judge("first").await, Verdict::Right);
+        secrets.set_unavailable(true);
+        clock.advance(299 * SECOND);
+        assert_eq!(token.judge("first").await, Verdict::Right);
+        assert!(token.check().await.is_ok());
+        clock.advance(SECOND);
+        assert_eq!(token.judge("first").await, Verdict::Unknown);
+        assert!(token.check().await.is_err());
+        clock.advance(10 * SECOND);
+        secrets.set_unavailable(false);
+        assert_eq!(token.judge("first").await, Verdict::Right);
+    }
+
+    #[tokio::test]
+    async fn a_value_is_refreshed_before_it_expires() {
+        let (token, secrets, clock) = token();
+        assert_eq!(token.judge("first").await, Verdict::Right);
+        clock.advance(241 * SECOND);
+        assert_eq!(token.judge("first").await, Verdict::Right);
+        assert_eq!(secrets.fetches(), 2);
+    }
+}

@@ -1,0 +1,138 @@
+//! Where texts of settings come from, and which of them wins.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::{Mistakes, SettingInfo};
+
+/// Which layer a setting's text came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Built in.
+    Default,
+    /// The configuration file.
+    File(PathBuf),
+    /// An environment variable.
+    Environment,
+    /// A flag of the command line, such as `--port`.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Environment => f.write_str("environment"),
+            Self::Flag(flag) => f.write_str(flag),
+        }
+    }
+}
+
+/// The texts of all settings that were set, with their origin.
+#[derive(Debug, Clone, Default)]
+pub struct Layers {
+    values: BTreeMap<&'static str, (String, Origin)>,
+}
+
+impl Layers {
+    /// Layers the file, the process's environment and the flags, weakest first. An empty text counts as unset.
+    ///
+    /// # Errors
+    /// All keys of the file that are no settings, or the reason why the file cannot be read.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn load(
+        known: &[SettingInfo],
+        file: Option<&Path>,
+        flags: &[(&'static str, &'static str, String)],
+    ) -> Result<Self, Mistakes> {
+        let mut layers = Self::default();
+        if let Some(path) = file {
+            layers.add_file(known, path)?;
+        }
+        for setting in known {
+            // A value that is not UTF-8 is kept, with marks, so that its type refuses it by name.
+            if let Some(text) = std::env::var_os(setting.name) {
+                layers.set(setting.name, &text.to_string_lossy(), Origin::Environment);
+            }
+        }
+        for (name, flag, text) in flags {
+            layers.set(name, text, Origin::Flag(flag));
+        }
+        Ok(layers)
+    }
+
+    /// Layers for tests and tools: these texts and nothing else.
+    #[must_use]
+    pub fn of(texts: &[(&'static str, &str)]) -> Self {
+        let mut layers = Self::default();
+        for (name, text) in texts {
+            layers.set(name, text, Origin::Environment);
+        }
+        layers
+    }
+
+    /// Sets one text, over all layers so far. An empty one is no setting.
+    pub fn set(&mut self, name: &'static str, text: &str, origin: Origin) {
+        if !text.is_empty() {
+            self.values.insert(name, (text.to_owned(), origin));
+        }
+    }
+
+    /// The text and origin of a setting, when it was set.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<(&str, &Origin)> {
+        self.values.get(name).map(|(text, origin)| (text.as_str(), origin))
+    }
+
+    fn add_file(&mut self, known: &[SettingInfo], path: &Path) -> Result<(), Mistakes> {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Mistakes::one(format!("configuration file {shown}: cannot be read: {error}")))?;
+        let table: toml::Table = text
+            .parse()
+            .map_err(|error| Mistakes::one(format!("configuration file {shown}: expected TOML: {error}")))?;
+        let mut mistakes = Mistakes::default();
+        for (key, value) in &table {
+            self.add_value(known, path, key, value, &mut mistakes);
+        }
+        mistakes.into_result(())
+    }
+
+    fn add_value(
+        &mut self,
+        known: &[SettingInfo],
+        path: &Path,
+        key: &str,
+        value: &toml::Value,
+        mistakes: &mut Mistakes,
+    ) {
+        let name = key.to_ascii_uppercase();
+        if let Some(setting) = known.iter().find(|setting| setting.name == name) {
+            self.set(setting.name, &text_of(value), Origin::File(path.to_owned()));
+            return;
+        }
+        match value {
+            toml::Value::Table(table) => {
+                for (inner, value) in table {
+                    self.add_value(known, path, &format!("{key}_{inner}"), value, mistakes);
+                }
+            }
+            _ => mistakes
+                .add(format!("{name} ({}): no such setting; `keelson config reference` lists them", path.display())),
+        }
+    }
+}
+
+/// A TOML value as it would be written in the environment: lists of plain values with commas, anything else as JSON.
+fn text_of(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Array(items) if items.iter().all(|item| !item.is_table() && !item.is_array()) => {
+            items.iter().map(text_of).collect::<Vec<_>>().join(",")
+        }
+        toml::Value::Array(_) | toml::Value::Table(_) => serde_json::to_string(value).unwrap_or_default(),
+        plain => plain.to_string(),
+    }
+}

@@ -1,0 +1,52 @@
+//! The printed reference, and the explanation of one setting.
+
+use std::fmt::Write as _;
+
+use super::{Layers, Origin, Section, SettingInfo};
+
+/// All settings as Markdown: `docs/CONFIGURATION.md` is this text.
+#[must_use]
+pub fn reference(sections: &[Section]) -> String {
+    let mut page = String::from(
+        "# Configuration\n\n\
+         Printed by `keelson config reference`; a test fails when this page is stale.\n\n\
+         Built-in defaults < file (`--config`, `KEELSON_CONFIG`, TOML) < environment < flags. In the file, tables and keys\n\
+         joined by `_` are the names below: `[log]` with `level = \"DEBUG\"` is `LOG_LEVEL`. `keelson config` shows what is\n\
+         in force and where it comes from, `keelson config explain NAME` a single setting. A wrong value stops the start\n\
+         with exit code 64 and one message that lists every mistake.\n",
+    );
+    for section in sections {
+        let _ = write!(page, "\n## {}\n\n| name | default | meaning |\n|---|---|---|\n", section.title);
+        for setting in section.settings {
+            let default = setting.default.map_or("unset".to_owned(), |text| format!("`{text}`"));
+            let _ = writeln!(page, "| `{}` | {default} | {} |", setting.name, setting.doc.replace('|', "\\|"));
+        }
+    }
+    page
+}
+
+/// One setting as it is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// The environment variable.
+    pub name: &'static str,
+    /// The text in force, `***` for a secret; `None` when unset.
+    pub value: Option<String>,
+    /// Where the text came from.
+    pub origin: Origin,
+    /// The built-in default.
+    pub default: Option<&'static str>,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+/// How a setting stands in these layers.
+#[must_use]
+pub fn explain(info: &SettingInfo, layers: &Layers) -> Explained {
+    let (text, origin) = match layers.find(info.name) {
+        Some((text, origin)) => (Some(text), origin.clone()),
+        None => (info.default, Origin::Default),
+    };
+    let value = text.map(|text| if info.secret { "***".to_owned() } else { text.to_owned() });
+    Explained { name: info.name, value, origin, default: info.default, doc: info.doc }
+}

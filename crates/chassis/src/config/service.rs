@@ -1,0 +1,326 @@
+//! The settings that every service has.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::{CommaList, FromText, OptionalSetting, Port, Reader, Section, Setting};
+use crate::telemetry::logs::{Level, valid_filter};
+
+const SERVICE_NAME: OptionalSetting<String> = OptionalSetting::new(
+    "SERVICE_NAME",
+    "The name that others see; only when one service runs. Default: the service's own, such as `ingest`.",
+);
+const SERVICE_PORT: OptionalSetting<Port> = OptionalSetting::new(
+    "SERVICE_PORT",
+    "The port to listen on; only when one service runs. Default: the service's own. 0 takes any free one. Also `--port`.",
+);
+const SERVICE_VERSION: OptionalSetting<String> =
+    OptionalSetting::new("SERVICE_VERSION", "The version that is reported. Default: the build's.");
+const HOST: OptionalSetting<IpAddr> = OptionalSetting::new(
+    "KEELSON_HOST",
+    "The address to listen on. Default: 127.0.0.1 for `up`, 0.0.0.0 for `serve`. Any but a loopback address needs `PRODUCTION` set. Also `--host`.",
+);
+const PRODUCTION: Setting<bool> = Setting::new(
+    "PRODUCTION",
+    "false",
+    "Turns on JSON logs on standard output, the internal listener and the refusal of weak secrets; turns off the rules that protect a developer's machine from web pages.",
+);
+const INTERNAL_PORT: OptionalSetting<Port> = OptionalSetting::new(
+    "INTERNAL_PORT",
+    "A second listener for `/metrics`, `/status`, `/ops` and health; the public ports then answer 404 for the first three. Default: off, 9090 in production.",
+);
+const DRAIN_DELAY: OptionalSetting<Duration> = OptionalSetting::new(
+    "DRAIN_DELAY",
+    "How long to keep serving after SIGTERM with readiness at 503; longer than the load balancer's deregistration. Default: 0, 5s in production.",
+);
+const SHUTDOWN_GRACE: Setting<Duration> =
+    Setting::new("SHUTDOWN_GRACE", "25s", "How long shutting down may take in all before what is left is cut off.");
+const CONSUMER_SERVICES: Setting<ConsumerServices> = Setting::new(
+    "CONSUMER_SERVICES",
+    "[]",
+    "The services that may be called: a JSON array of `{name, endpoint, port, timeout?, scheme?}`. The same name several times is several endpoints.",
+);
+const RATE_LIMIT: Setting<u32> = Setting::new(
+    "RATE_LIMIT",
+    "100",
+    "Requests per minute and client; 0 is off. Health and metrics do not count. While it is not set, loopback clients are not limited.",
+);
+const CORS_ORIGINS: Setting<CommaList<String>> = Setting::new(
+    "CORS_ORIGINS",
+    "",
+    "Origins of web pages that may call, separated by commas, such as `https://app.example.com`.",
+);
+const TRUSTED_PROXIES: Setting<CommaList<IpNet>> = Setting::new(
+    "TRUSTED_PROXIES",
+    "",
+    "Addresses or networks of proxies whose `X-Forwarded-For` is believed, separated by commas.",
+);
+const MAX_BODY_BYTES: Setting<usize> =
+    Setting::new("MAX_BODY_BYTES", "2097152", "The largest request body; a larger one is answered 413.");
+const REQUEST_TIMEOUT: Setting<Duration> = Setting::new(
+    "REQUEST_TIMEOUT",
+    "30s",
+    "How long one request may take, its body included, before it is answered 503.",
+);
+const DOCS: Setting<bool> = Setting::new("DOCS", "true", "Serves `/docs` and `/openapi.json`.");
+const ENABLE_METRICS: Setting<bool> = Setting::new("ENABLE_METRICS", "true", "Serves `/metrics`; off answers 404.");
+const LOG_LEVEL: Setting<Level> = Setting::new(
+    "LOG_LEVEL",
+    "INFO",
+    "The least severe level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL.",
+);
+const LOG_FILTER: Setting<String> = Setting::new(
+    "LOG_FILTER",
+    "warn",
+    "Levels of third-party crates: a default and exceptions, such as `warn,hyper=debug`.",
+);
+const LOG_DIR: OptionalSetting<PathBuf> = OptionalSetting::new(
+    "LOG_DIR",
+    "A folder for `<service>.log` and `<service>_errors.log`, JSON lines, rotated at 10 MB with five kept.",
+);
+
+/// For the printed reference.
+pub const SETTINGS: &[Section] = &[
+    Section {
+        title: "Every service",
+        settings: &[
+            super::names::CONFIG_FILE.info,
+            PRODUCTION.info,
+            SERVICE_NAME.info,
+            SERVICE_PORT.info,
+            SERVICE_VERSION.info,
+            HOST.info,
+            INTERNAL_PORT.info,
+            DRAIN_DELAY.info,
+            SHUTDOWN_GRACE.info,
+            CONSUMER_SERVICES.info,
+        ],
+    },
+    Section {
+        title: "HTTP",
+        settings: &[
+            RATE_LIMIT.info,
+            CORS_ORIGINS.info,
+            TRUSTED_PROXIES.info,
+            MAX_BODY_BYTES.info,
+            REQUEST_TIMEOUT.info,
+            DOCS.info,
+            ENABLE_METRICS.info,
+        ],
+    },
+    Section { title: "Logs", settings: &[LOG_LEVEL.info, LOG_FILTER.info, LOG_DIR.info] },
+];
+
+/// What every service is configured with.
+#[derive(Debug, Clone)]
+pub struct ChassisConfig {
+    /// `PRODUCTION`.
+    pub production: bool,
+    /// `SERVICE_NAME`.
+    pub service_name: Option<String>,
+    /// `SERVICE_PORT`.
+    pub service_port: Option<u16>,
+    /// `SERVICE_VERSION`.
+    pub service_version: Option<String>,
+    /// `KEELSON_HOST`.
+    pub host: IpAddr,
+    /// `INTERNAL_PORT`.
+    pub internal_port: Option<u16>,
+    /// Drain and grace.
+    pub lifetimes: Lifetimes,
+    /// `CONSUMER_SERVICES`.
+    pub consumer_services: Vec<ConsumerService>,
+    /// The edge.
+    pub http: HttpConfig,
+    /// Logs.
+    pub logs: LogConfig,
+}
+
+/// How a process ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Lifetimes {
+    /// `DRAIN_DELAY`.
+    pub drain_delay: Duration,
+    /// `SHUTDOWN_GRACE`.
+    pub shutdown_grace: Duration,
+}
+
+/// What the edge lets in.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// `RATE_LIMIT`; `None` is off.
+    pub rate_limit: Option<NonZeroU32>,
+    /// Nobody set `RATE_LIMIT`, so loopback clients are free of it.
+    pub spare_loopback: bool,
+    /// `CORS_ORIGINS`.
+    pub cors_origins: Vec<String>,
+    /// `TRUSTED_PROXIES`.
+    pub trusted_proxies: Vec<IpNet>,
+    /// `MAX_BODY_BYTES`.
+    pub max_body_bytes: usize,
+    /// `REQUEST_TIMEOUT`.
+    pub request_timeout: Duration,
+    /// `DOCS`.
+    pub docs: bool,
+    /// `ENABLE_METRICS`.
+    pub metrics: bool,
+}
+
+/// Where logs go and which.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// `LOG_LEVEL`.
+    pub level: Level,
+    /// `LOG_FILTER`.
+    pub filter: String,
+    /// `LOG_DIR`.
+    pub dir: Option<PathBuf>,
+}
+
+/// A service that may be called, as `CONSUMER_SERVICES` names it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConsumerService {
+    /// The name that others see.
+    pub name: String,
+    /// A host name or address.
+    pub endpoint: String,
+    /// The port.
+    pub port: u16,
+    /// Seconds that one call may take.
+    #[serde(default = "default_call_timeout")]
+    pub timeout: f64,
+    /// `http` or `https`.
+    #[serde(default = "default_scheme")]
+    pub scheme: String,
+}
+
+fn default_call_timeout() -> f64 {
+    30.0
+}
+
+fn default_scheme() -> String {
+    "http".into()
+}
+
+impl ConsumerService {
+    fn is_sound(&self) -> bool {
+        let host = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+        let named = |text: &str| !text.is_empty() && text.chars().all(host);
+        named(&self.name)
+            && named(&self.endpoint)
+            && self.port != 0
+            && self.timeout > 0.0
+            && ["http", "https"].contains(&self.scheme.as_str())
+    }
+}
+
+struct ConsumerServices(Vec<ConsumerService>);
+
+impl FromText for ConsumerServices {
+    const EXPECTED: &'static str = "a JSON array such as `[{\"name\":\"user-service\",\"endpoint\":\"users.internal\",\"port\":8002,\"timeout\":30}]`";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let services: Vec<ConsumerService> = serde_json::from_str(text).ok()?;
+        services.iter().all(ConsumerService::is_sound).then_some(Self(services))
+    }
+}
+
+impl ChassisConfig {
+    /// Reads the settings that every service has. `services` is how many run in this process; `default_host` where
+    /// the command listens unless told otherwise.
+    pub fn read(reader: &mut Reader<'_>, services: usize, default_host: Ipv4Addr) -> Self {
+        let production = reader.get(&PRODUCTION);
+        let config = Self {
+            production,
+            service_name: reader.get_optional(&SERVICE_NAME),
+            service_port: reader.get_optional(&SERVICE_PORT).map(|port| port.0),
+            service_version: reader.get_optional(&SERVICE_VERSION),
+            host: reader.get_optional(&HOST).unwrap_or(default_host.into()),
+            internal_port: reader.get_optional(&INTERNAL_PORT).map(|port| port.0).or(production.then_some(9090)),
+            lifetimes: Lifetimes {
+                drain_delay: reader
+                    .get_optional(&DRAIN_DELAY)
+                    .unwrap_or(Duration::from_secs(5 * u64::from(production))),
+                shutdown_grace: reader.get(&SHUTDOWN_GRACE),
+            },
+            consumer_services: reader.get(&CONSUMER_SERVICES).0,
+            http: HttpConfig::read(reader),
+            logs: LogConfig::read(reader),
+        };
+        config.validate(reader, services);
+        config
+    }
+
+    fn validate(&self, reader: &mut Reader<'_>, services: usize) {
+        if services > 1 {
+            if self.service_name.is_some() {
+                reader.refuse(&SERVICE_NAME.info, "it unset: several services run in this process");
+            }
+            if self.service_port.is_some() {
+                reader.refuse(
+                    &SERVICE_PORT.info,
+                    "it unset: several services run in this process; `INGEST_PORT` and its like set one each",
+                );
+            }
+        }
+        if !self.host.is_loopback() && !reader.is_set(&PRODUCTION.info) {
+            let expected = format!("true or false: {} is reachable by other machines", self.host);
+            reader.refuse(&PRODUCTION.info, &expected);
+        }
+        if self.lifetimes.drain_delay >= self.lifetimes.shutdown_grace {
+            let expected = format!("less than SHUTDOWN_GRACE ({:?})", self.lifetimes.shutdown_grace);
+            reader.refuse(&DRAIN_DELAY.info, &expected);
+        }
+    }
+}
+
+impl HttpConfig {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let config = Self {
+            rate_limit: NonZeroU32::new(reader.get(&RATE_LIMIT)),
+            spare_loopback: !reader.is_set(&RATE_LIMIT.info),
+            cors_origins: reader.get(&CORS_ORIGINS).0,
+            trusted_proxies: reader.get(&TRUSTED_PROXIES).0,
+            max_body_bytes: reader.get(&MAX_BODY_BYTES),
+            request_timeout: reader.get(&REQUEST_TIMEOUT),
+            docs: reader.get(&DOCS),
+            metrics: reader.get(&ENABLE_METRICS),
+        };
+        let is_origin = |origin: &String| {
+            origin.parse::<http::Uri>().is_ok_and(|uri| {
+                uri.scheme().is_some() && uri.host().is_some() && !origin.ends_with('/') && uri.path() == "/"
+            })
+        };
+        if !config.cors_origins.iter().all(is_origin) {
+            reader.refuse(
+                &CORS_ORIGINS.info,
+                "origins such as `https://app.example.com`, without a path; `*` is not one",
+            );
+        }
+        config
+    }
+}
+
+impl LogConfig {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let config =
+            Self { level: reader.get(&LOG_LEVEL), filter: reader.get(&LOG_FILTER), dir: reader.get_optional(&LOG_DIR) };
+        if !valid_filter(&config.filter) {
+            reader.refuse(&LOG_FILTER.info, "a level and exceptions, such as `warn,hyper=debug`");
+        }
+        config
+    }
+}
+
+impl FromText for Level {
+    const EXPECTED: &'static str = "one of DEBUG, INFO, WARNING, ERROR, CRITICAL";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}

@@ -1,0 +1,90 @@
+//! Extractors whose rejections wear our problem body.
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::body::RawBody;
+use crate::error::{Error, FieldError};
+
+/// A JSON body of a known shape. Unknown members are ignored.
+///
+/// # Errors
+/// 422 with `loc: ["body", …]` when it is not JSON or not of the shape; 413 over the body limit.
+#[derive(Debug, Clone)]
+pub struct Json<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let RawBody(bytes) = RawBody::from_request(request, state).await?;
+        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
+        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(shape_error)?;
+        deserializer.end().map_err(|_| invalid("body", "expected one JSON value", "json_invalid"))?;
+        Ok(Self(value))
+    }
+}
+
+fn shape_error(error: serde_path_to_error::Error<serde_json::Error>) -> Error {
+    let mut loc = vec!["body".to_owned()];
+    let path = error.path().to_string();
+    if path != "." {
+        loc.extend(path.split('.').map(str::to_owned));
+    }
+    let inner = error.into_inner();
+    let (msg, kind) = if inner.is_data() {
+        (expectation(&inner.to_string()), "shape")
+    } else {
+        ("expected JSON".into(), "json_invalid")
+    };
+    Error::invalid(vec![FieldError { loc, msg, kind: kind.to_owned() }])
+}
+
+/// The part of serde's message that tells what is expected: what it found may be secret.
+fn expectation(message: &str) -> String {
+    let without_place = message.split(" at line ").next().unwrap_or(message);
+    if without_place.starts_with("missing field") {
+        return without_place.to_owned();
+    }
+    without_place.find("expected ").map_or("is not valid".to_owned(), |start| without_place[start..].to_owned())
+}
+
+fn invalid(part: &str, msg: &str, kind: &str) -> Error {
+    Error::invalid(vec![FieldError::new(&[part], msg, kind)])
+}
+
+/// Query parameters of a known shape.
+///
+/// # Errors
+/// 422 with `loc: ["query"]`.
+#[derive(Debug, Clone)]
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        let rejected = |rejection: QueryRejection| invalid("query", &expectation(&rejection.body_text()), "shape");
+        query.map(|axum::extract::Query(value)| Self(value)).map_err(rejected)
+    }
+}
+
+/// Path parameters of a known shape.
+///
+/// # Errors
+/// 422 with `loc: ["path"]`.
+#[derive(Debug, Clone)]
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        let rejected = |rejection: PathRejection| invalid("path", &expectation(&rejection.body_text()), "shape");
+        path.map(|axum::extract::Path(value)| Self(value)).map_err(rejected)
+    }
+}

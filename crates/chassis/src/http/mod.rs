@@ -1,0 +1,26 @@
+//! HTTP as services see it: the edge that every request passes, extractors that answer with our errors, and the
+//! routes that every service has.
+
+mod body;
+mod client;
+mod docs;
+mod edge;
+mod extract;
+mod operator;
+mod origin;
+mod problem;
+mod rate_limit;
+mod router;
+mod standard;
+
+pub use body::RawBody;
+pub use client::PeerAddress;
+pub use extract::{Json, Path, Query};
+pub(crate) use operator::Operator;
+pub(crate) use router::{Routers, ServiceState, Shared, build_routers};
+
+/// The API document of a service, as `/openapi.json` serves it.
+#[must_use]
+pub fn openapi(service: crate::service::Service) -> utoipa::openapi::OpenApi {
+    docs::document(service)
+}

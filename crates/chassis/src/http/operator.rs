@@ -1,0 +1,38 @@
+//! Who may operate a service: the bearer of the operator's token. Without one nobody may.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header;
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+
+use crate::error::{Error, Kind};
+
+/// The operator's token, if there is one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Operator(pub(crate) Option<SecretString>);
+
+impl Operator {
+    fn admits(&self, request: &Request) -> Result<(), Error> {
+        let offered = request.headers().get(header::AUTHORIZATION);
+        let Some(token) = offered.and_then(|value| value.as_bytes().strip_prefix(b"Bearer ")) else {
+            return Err(Error::new(Kind::Unauthorized, "Access token is missing"));
+        };
+        let known = self.0.as_ref().map(|secret| secret.expose_secret().as_bytes());
+        match known {
+            Some(known) if bool::from(known.ct_eq(token)) => Ok(()),
+            _ => Err(Error::new(Kind::Unauthorized, "Invalid or expired token")),
+        }
+    }
+}
+
+/// Lets the operator through.
+pub(super) async fn require_operator(State(operator): State<Arc<Operator>>, request: Request, next: Next) -> Response {
+    match operator.admits(&request) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}

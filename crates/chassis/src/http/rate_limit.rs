@@ -1,0 +1,122 @@
+//! A rate limit for each client. Memory is bounded however many clients there are: the least used are forgotten.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::clock::{Clock as GovernorClock, Reference};
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use quick_cache::sync::Cache;
+
+use crate::clock::Clock;
+
+/// Clients that are remembered at once, some 10 MB.
+const MAX_CLIENTS: usize = 65_536;
+
+/// Seconds of the window that headers speak of.
+pub(super) const WINDOW_SECONDS: u64 = 60;
+
+#[derive(Clone)]
+struct WallClock(Arc<dyn Clock>);
+
+impl GovernorClock for WallClock {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        let since_epoch = self.0.now().as_nanosecond();
+        Nanos::new(u64::try_from(since_epoch).unwrap_or(0))
+    }
+}
+
+type Limiter = RateLimiter<NotKeyed, InMemoryState, WallClock, NoOpMiddleware<Nanos>>;
+
+/// Requests per minute for each client, with bursts of the same size (GCRA).
+pub(super) struct ClientLimits {
+    pub(super) per_minute: NonZeroU32,
+    spare_loopback: bool,
+    clock: WallClock,
+    clients: Cache<IpAddr, Arc<Limiter>>,
+}
+
+impl ClientLimits {
+    pub(super) fn new(per_minute: NonZeroU32, spare_loopback: bool, clock: Arc<dyn Clock>) -> Self {
+        Self { per_minute, spare_loopback, clock: WallClock(clock), clients: Cache::new(MAX_CLIENTS) }
+    }
+
+    /// Counts one request; over the limit, how long to wait.
+    pub(super) fn count(&self, client: IpAddr) -> Result<(), Duration> {
+        if self.spare_loopback && client.is_loopback() {
+            return Ok(());
+        }
+        let key = network_of(client);
+        let limiter = self.clients.get(&key).unwrap_or_else(|| {
+            let fresh =
+                Arc::new(RateLimiter::direct_with_clock(Quota::per_minute(self.per_minute), self.clock.clone()));
+            self.clients.insert(key, Arc::clone(&fresh));
+            fresh
+        });
+        limiter.check().map_err(|early| early.earliest_possible().duration_since(self.clock.now()).into())
+    }
+}
+
+impl fmt::Debug for ClientLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientLimits").field("per_minute", &self.per_minute).finish_non_exhaustive()
+    }
+}
+
+/// An IPv6 client commands a whole /64, so that is what counts.
+fn network_of(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::ManualClock;
+
+    fn limits(per_minute: u32, clock: &Arc<ManualClock>) -> ClientLimits {
+        ClientLimits::new(NonZeroU32::new(per_minute).unwrap(), false, Arc::clone(clock) as Arc<dyn Clock>)
+    }
+
+    #[test]
+    fn a_client_over_its_limit_waits_and_others_do_not() {
+        let clock = ManualClock::new();
+        let limits = limits(2, &clock);
+        let (one, other) = ("203.0.113.1".parse().unwrap(), "203.0.113.2".parse().unwrap());
+        assert!(limits.count(one).is_ok() && limits.count(one).is_ok());
+        let wait = limits.count(one).unwrap_err();
+        assert!(wait > Duration::from_secs(29) && wait <= Duration::from_secs(30), "{wait:?}");
+        assert!(limits.count(other).is_ok());
+        clock.advance(Duration::from_secs(30));
+        assert!(limits.count(one).is_ok());
+    }
+
+    #[test]
+    fn ipv6_clients_count_by_their_network() {
+        let limits = limits(1, &ManualClock::new());
+        assert!(limits.count("2001:db8::1".parse().unwrap()).is_ok());
+        assert!(limits.count("2001:db8::ffff".parse().unwrap()).is_err());
+        assert!(limits.count("2001:db8:0:1::1".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn memory_is_bounded_however_many_clients_there_are() {
+        let limits = limits(1, &ManualClock::new());
+        for client in 0..200_000_u32 {
+            let _ = limits.count(IpAddr::from(client.to_be_bytes()));
+        }
+        assert!(limits.clients.len() <= MAX_CLIENTS);
+    }
+}

@@ -1,0 +1,125 @@
+//! From a service to its routers: one for callers, and one for the internal listener where there is one.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use serde_json::{Map, Value};
+use utoipa_axum::router::OpenApiRouter;
+
+use super::edge::{EdgeLayer, EdgeState};
+use super::operator::{Operator, require_operator};
+use super::origin::OriginRules;
+use super::rate_limit::ClientLimits;
+use super::{docs, standard};
+use crate::config::{ChassisConfig, ConsumerService};
+use crate::health::Health;
+use crate::lifecycle::Lifecycle;
+use crate::ops;
+use crate::service::{Context, Service};
+use crate::telemetry::logs::Logs;
+use crate::telemetry::metrics::Metrics;
+
+/// What the chassis routes of one service work with.
+#[derive(Debug)]
+pub(crate) struct ServiceState {
+    pub(crate) name: Arc<str>,
+    pub(crate) version: Arc<str>,
+    pub(crate) context: Context,
+    pub(crate) metrics: Metrics,
+    pub(crate) health: Health,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) started: Instant,
+    pub(crate) welcome: Map<String, Value>,
+    pub(crate) consumer_services: Vec<ConsumerService>,
+    pub(crate) configuration: Arc<Map<String, Value>>,
+    pub(crate) logs: Arc<Logs>,
+}
+
+/// What the process hands to each service's routers.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    pub(crate) config: Arc<ChassisConfig>,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) operator: Arc<Operator>,
+    pub(crate) configuration: Arc<Map<String, Value>>,
+}
+
+/// The routers of one service, edge and all.
+#[derive(Debug)]
+pub(crate) struct Routers {
+    pub(crate) public: Router,
+    pub(crate) internal: Option<Router>,
+    pub(crate) state: Arc<ServiceState>,
+}
+
+/// Builds the routers of a service. Its workers stay with the caller.
+pub(crate) fn build_routers(service: Service, shared: &Shared) -> Routers {
+    let config = &shared.config;
+    let edge = EdgeLayer(Arc::new(edge_state(&service, shared)));
+    let identity = service.identity;
+    let state = Arc::new(service_state(&service, shared));
+    let standard_internal = standard::internal_routes(config.http.metrics);
+    let operator = operator_routes(service.internal_routes, &state, &shared.operator);
+
+    let mut public = standard::public_routes();
+    let mut internal = None;
+    if config.internal_port.is_some() {
+        let routes = standard::health_routes().merge(standard_internal).with_state(Arc::clone(&state)).merge(operator);
+        internal = Some(with_edge(routes.into(), edge.clone()));
+    } else {
+        public = public.merge(standard_internal).merge(operator.with_state(()));
+    }
+    let (mut router, document) = public.with_state(Arc::clone(&state)).merge(service.routes).split_for_parts();
+    if config.http.docs {
+        router = router.merge(docs::page(docs::describe(document, &identity, &state.name, &state.version)));
+    }
+    Routers { public: with_edge(router, edge), internal, state }
+}
+
+/// Handlers become services before the edge goes around them, so that each edge is made once and keeps its handles.
+/// The edge bounds bodies itself.
+fn with_edge(router: Router, edge: EdgeLayer) -> Router {
+    router.layer(DefaultBodyLimit::disable()).with_state(()).layer(edge)
+}
+
+fn operator_routes(own: OpenApiRouter, state: &Arc<ServiceState>, operator: &Arc<Operator>) -> OpenApiRouter {
+    let guard = axum::middleware::from_fn_with_state(Arc::clone(operator), require_operator);
+    ops::routes().with_state(Arc::clone(state)).merge(own).route_layer(guard)
+}
+
+fn service_state(service: &Service, shared: &Shared) -> ServiceState {
+    ServiceState {
+        name: Arc::clone(&service.name),
+        version: Arc::clone(&service.version),
+        context: service.context.clone(),
+        metrics: service.metrics.clone(),
+        health: Health::new(service.checks.clone(), shared.lifecycle.clone(), service.metrics.clone()),
+        lifecycle: shared.lifecycle.clone(),
+        started: Instant::now(),
+        welcome: service.welcome.clone(),
+        consumer_services: shared.config.consumer_services.clone(),
+        configuration: Arc::clone(&shared.configuration),
+        logs: Arc::clone(&shared.logs),
+    }
+}
+
+fn edge_state(service: &Service, shared: &Shared) -> EdgeState {
+    let ChassisConfig { production, host, http, .. } = &*shared.config;
+    EdgeState {
+        service: Arc::clone(&service.name),
+        error_member: service.error_member,
+        ids: Arc::clone(&service.context.ids),
+        metrics: service.metrics.clone(),
+        logs: Arc::clone(&shared.logs),
+        origins: OriginRules::new(&http.cors_origins, *production, *host),
+        limits: http
+            .rate_limit
+            .map(|limit| ClientLimits::new(limit, http.spare_loopback, Arc::clone(&service.context.clock))),
+        trusted_proxies: http.trusted_proxies.clone(),
+        max_body_bytes: http.max_body_bytes,
+        request_timeout: http.request_timeout,
+    }
+}

@@ -1,0 +1,210 @@
+//! Runs services in one process: bind, build, serve, drain, end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::config::ChassisConfig;
+use crate::health::Status;
+use crate::http::{Operator, Routers, ServiceState, Shared, build_routers};
+use crate::lifecycle::{Ending, Lifecycle};
+use crate::server::{self, BindError};
+use crate::service::{Identity, Service, Worker};
+use crate::telemetry::correlation::Scope;
+use crate::telemetry::logs::Logs;
+
+/// How often health is looked at for the metrics when nobody asks.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
+/// How often readiness is looked at while the services start.
+const READY_INTERVAL: Duration = Duration::from_millis(5);
+
+/// What a process runs, and with what.
+#[derive(Debug)]
+pub struct Launch {
+    /// Each with the port to listen on and the variable that changes it.
+    pub services: Vec<(Service, u16, &'static str)>,
+    /// Of all of them.
+    pub config: ChassisConfig,
+    /// Of the process.
+    pub logs: Arc<Logs>,
+    /// Of the process.
+    pub lifecycle: Lifecycle,
+    /// Who may use `/ops/v1`; `None`: nobody.
+    pub operator_token: Option<SecretString>,
+    /// What `/status` shows of the configuration; secrets are masked already.
+    pub configuration: Map<String, Value>,
+}
+
+/// Why a process could not start or run.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// A port cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The system does not let us listen for signals.
+    #[error("cannot listen for signals: {0}")]
+    Signals(#[from] std::io::Error),
+}
+
+/// Where a service listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listening {
+    /// The service.
+    pub identity: Identity,
+    /// For callers.
+    pub address: SocketAddr,
+    /// For operators, when there is a second listener.
+    pub internal: Option<SocketAddr>,
+}
+
+/// Services whose sockets are bound and that are ready to run.
+#[derive(Debug)]
+pub struct Bound {
+    services: Vec<BoundService>,
+    config: Arc<ChassisConfig>,
+    lifecycle: Lifecycle,
+}
+
+#[derive(Debug)]
+struct BoundService {
+    listening: Listening,
+    public: (TcpListener, Router),
+    internal: Option<(TcpListener, Router)>,
+    workers: Vec<Worker>,
+    state: Arc<ServiceState>,
+}
+
+/// Takes every port and builds every service. Nothing is served yet.
+///
+/// # Errors
+/// The first port that cannot be had.
+pub fn bind(launch: Launch) -> Result<Bound, RunError> {
+    let config = Arc::new(launch.config);
+    let shared = Shared {
+        config: Arc::clone(&config),
+        logs: launch.logs,
+        lifecycle: launch.lifecycle.clone(),
+        operator: Arc::new(Operator(launch.operator_token)),
+        configuration: Arc::new(launch.configuration),
+    };
+    let numbered = (0_u16..).zip(launch.services);
+    let services = numbered
+        .map(|(index, (service, port, variable))| bind_service(service, port, variable, index, &shared))
+        .collect::<Result<Vec<_>, RunError>>()?;
+    Ok(Bound { services, config, lifecycle: launch.lifecycle })
+}
+
+/// Several services with internal listeners count up from `INTERNAL_PORT`.
+fn bind_service(
+    mut service: Service,
+    port: u16,
+    variable: &'static str,
+    index: u16,
+    shared: &Shared,
+) -> Result<BoundService, RunError> {
+    let host = shared.config.host;
+    let listener = server::bind(SocketAddr::new(host, port), variable)?;
+    let internal_port = shared.config.internal_port.map(|port| if port == 0 { 0 } else { port.saturating_add(index) });
+    let internal_listener =
+        internal_port.map(|port| server::bind(SocketAddr::new(host, port), "INTERNAL_PORT")).transpose()?;
+    let listening = Listening {
+        identity: service.identity,
+        address: listener.local_addr()?,
+        internal: internal_listener.as_ref().map(TcpListener::local_addr).transpose()?,
+    };
+    let workers = std::mem::take(&mut service.workers);
+    let Routers { public, internal, state } = build_routers(service, shared);
+    Ok(BoundService {
+        listening,
+        public: (listener, public),
+        internal: internal_listener.zip(internal),
+        workers,
+        state,
+    })
+}
+
+impl Bound {
+    /// Where everything listens.
+    #[must_use]
+    pub fn listening(&self) -> Vec<Listening> {
+        self.services.iter().map(|service| service.listening).collect()
+    }
+
+    /// Serves until a signal, then drains. `when_ready` is called once, when all services are ready.
+    ///
+    /// # Errors
+    /// The system does not let us listen for signals.
+    pub async fn run(self, when_ready: impl FnOnce() + Send) -> Result<Ending, RunError> {
+        let lifetimes = self.config.lifetimes;
+        let lifecycle = self.lifecycle.clone();
+        warn_of_what_is_open(&self.config);
+        let states: Vec<_> = self.services.iter().map(|service| Arc::clone(&service.state)).collect();
+        for service in self.services {
+            start(service, &lifecycle);
+        }
+        let ready = async {
+            wait_until_ready(&states, &lifecycle).await;
+            if !lifecycle.is_draining() {
+                when_ready();
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            ending = lifecycle.run_to_end(lifetimes) => Ok(ending?),
+            () = ready => Ok(Ending::Clean),
+        }
+    }
+}
+
+fn start(service: BoundService, lifecycle: &Lifecycle) {
+    let BoundService { listening, public, internal, workers, state } = service;
+    let scope = Scope::service(&state.name);
+    info!(service.address = %listening.address, "{} listens on http://{}", state.name, listening.address);
+    for (name, (listener, router)) in [("server", Some(public)), ("internal-server", internal)]
+        .into_iter()
+        .filter_map(|(name, socket)| socket.map(|socket| (name, socket)))
+    {
+        lifecycle.spawn(name, scope.clone(), server::serve(listener, router, lifecycle.clone()));
+    }
+    for worker in workers {
+        lifecycle.spawn(worker.name, scope.clone(), (worker.start)(lifecycle.clone()));
+    }
+    lifecycle.spawn("health", scope, watch_health(state, lifecycle.clone()));
+}
+
+/// Keeps the health metrics fresh, and the log of what went down and up.
+async fn watch_health(state: Arc<ServiceState>, lifecycle: Lifecycle) {
+    while !lifecycle.is_draining() {
+        state.health.readiness().await;
+        tokio::select! {
+            () = sleep(HEALTH_INTERVAL) => {}
+            () = lifecycle.draining().cancelled() => {}
+        }
+    }
+    state.health.readiness().await;
+}
+
+async fn wait_until_ready(states: &[Arc<ServiceState>], lifecycle: &Lifecycle) {
+    for state in states {
+        while state.health.readiness().await.status == Status::NotReady && !lifecycle.is_draining() {
+            sleep(READY_INTERVAL).await;
+        }
+    }
+}
+
+fn warn_of_what_is_open(config: &ChassisConfig) {
+    if !config.production {
+        warn!(
+            "PRODUCTION is false: metrics, status and docs are open to everybody who reaches {}; web pages of other origins are refused",
+            config.host
+        );
+    }
+}

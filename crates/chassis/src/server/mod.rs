@@ -1,0 +1,79 @@
+//! Sockets and connections: bind, accept, serve HTTP/1, drain.
+//!
+//! The accept loop is ours because stock serve loops keep silent connections open for ever and cannot drain while a
+//! half-sent request head is open.
+
+mod bind;
+mod connection;
+mod holder;
+
+pub(crate) use bind::{BindError, bind};
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::lifecycle::Lifecycle;
+
+/// Connections of one listener that are open at once; the next ones wait in the socket's queue.
+const MAX_CONNECTIONS: usize = 8192;
+
+/// The pause after an accept that failed for want of file descriptors, so that the loop does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves a router on a bound socket until the lifecycle closes, then finishes the requests that are in work.
+pub(crate) async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) {
+    let connections = TaskTracker::new();
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            next = next => next,
+            () = lifecycle.closing().cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let connection = connection::serve(stream, peer, router.clone(), lifecycle.clone());
+                connections.spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => pause_after(&error).await,
+        }
+    }
+    drop(listener);
+    connections.close();
+    tokio::select! {
+        () = connections.wait() => {}
+        () = lifecycle.stopped().cancelled() => {}
+    }
+}
+
+/// An error of one connection is over with it; any other is the process's (no more descriptors or memory) and lasts.
+async fn pause_after(error: &io::Error) {
+    let of_one_connection =
+        [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::Interrupted];
+    if !of_one_connection.contains(&error.kind()) {
+        warn!(cause = %error, "a connection could not be accepted");
+        sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+/// Small answers leave at once instead of waiting for more (Nagle's algorithm).
+fn send_at_once(stream: &TcpStream, peer: SocketAddr) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, cause = %error, "TCP_NODELAY could not be set");
+    }
+}

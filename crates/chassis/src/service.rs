@@ -1,0 +1,165 @@
+//! What a room hands over: a name, routes, workers and readiness checks. `run` does the rest.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::clock::{Clock, SystemClock};
+use crate::health::Check;
+use crate::ids::Ids;
+use crate::lifecycle::Lifecycle;
+use crate::telemetry::metrics::Metrics;
+
+/// Who a service is: fixed for each room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The name that others see, such as `user-service`.
+    pub name: &'static str,
+    /// The command line's name, such as `users`.
+    pub short_name: &'static str,
+    /// Where it listens unless told otherwise.
+    pub default_port: u16,
+    /// The variable that sets its port when several run, such as `USERS_PORT`.
+    pub port_variable: &'static str,
+    /// One sentence for `--help` and the API document.
+    pub about: &'static str,
+}
+
+/// What every room is built with: time and ids as arguments, and what the configuration says of its name.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Gives ids and randomness.
+    pub ids: Arc<Ids>,
+    /// `SERVICE_NAME`: another name than the identity's.
+    pub name: Option<String>,
+    /// `SERVICE_VERSION`, or the build's.
+    pub version: String,
+}
+
+impl Context {
+    /// The machine's clock and randomness, the build's version.
+    #[must_use]
+    pub fn system() -> Self {
+        let clock = SystemClock::shared();
+        Self { ids: Ids::new(Arc::clone(&clock)), clock, name: None, version: env!("CARGO_PKG_VERSION").into() }
+    }
+}
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A background task of a service: runs until the drain begins and its work in hand is finished.
+pub struct Worker {
+    pub(crate) name: &'static str,
+    pub(crate) start: Box<dyn FnOnce(Lifecycle) -> Work + Send>,
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A service, ready to be run.
+pub struct Service {
+    pub(crate) identity: Identity,
+    pub(crate) name: Arc<str>,
+    pub(crate) version: Arc<str>,
+    pub(crate) context: Context,
+    pub(crate) metrics: Metrics,
+    pub(crate) routes: OpenApiRouter,
+    pub(crate) internal_routes: OpenApiRouter,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) checks: Vec<Check>,
+    pub(crate) welcome: Map<String, Value>,
+    pub(crate) error_member: bool,
+}
+
+impl Service {
+    /// A service with the chassis routes alone.
+    #[must_use]
+    pub fn new(identity: Identity, context: &Context) -> Self {
+        let name = context.name.as_deref().unwrap_or(identity.name);
+        Self {
+            identity,
+            name: name.into(),
+            version: context.version.as_str().into(),
+            context: context.clone(),
+            metrics: Metrics::new(name, &context.version),
+            routes: OpenApiRouter::new(),
+            internal_routes: OpenApiRouter::new(),
+            workers: Vec::new(),
+            checks: Vec::new(),
+            welcome: Map::new(),
+            error_member: false,
+        }
+    }
+
+    /// The name that others see.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Where the room registers its metrics.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Adds routes for callers.
+    #[must_use]
+    pub fn routes(mut self, routes: OpenApiRouter) -> Self {
+        self.routes = self.routes.merge(routes);
+        self
+    }
+
+    /// Adds routes for operators: they need the operator's token, and stand on the internal listener if there is one.
+    #[must_use]
+    pub fn operator_routes(mut self, routes: OpenApiRouter) -> Self {
+        self.internal_routes = self.internal_routes.merge(routes);
+        self
+    }
+
+    /// Adds a background task. It is told when to stop by the lifecycle it gets.
+    #[must_use]
+    pub fn worker<F>(mut self, name: &'static str, start: impl FnOnce(Lifecycle) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.workers.push(Worker { name, start: Box::new(move |lifecycle| Box::pin(start(lifecycle))) });
+        self
+    }
+
+    /// Adds a readiness check.
+    #[must_use]
+    pub fn check(mut self, check: Check) -> Self {
+        self.checks.push(check);
+        self
+    }
+
+    /// Adds a member to the answer of `GET /`.
+    #[must_use]
+    pub fn welcome(mut self, member: &str, value: Value) -> Self {
+        self.welcome.insert(member.to_owned(), value);
+        self
+    }
+
+    /// Repeats the text of every error as `error`, where clients of the Flask originals look for it.
+    #[must_use]
+    pub fn with_error_member(mut self) -> Self {
+        self.error_member = true;
+        self
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("name", &self.name).field("workers", &self.workers).finish_non_exhaustive()
+    }
+}

@@ -4,4 +4,9 @@
 //! Both live in one crate because the message between them is theirs alone: what ingest promises is what the archiver
 //! checks. [`model`] holds those rules, without I/O.
 
+pub mod archiver;
+pub mod config;
+mod dead_letters;
+mod error;
+pub mod ingest;
 pub mod model;

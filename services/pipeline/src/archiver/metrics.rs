@@ -1,0 +1,106 @@
+//! What the archiver counts, and how full the queue is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::lifecycle::Lifecycle;
+use chassis::ports::{Queue, QueueStats};
+use chassis::telemetry::metrics::Metrics;
+use prometheus::{Gauge, GaugeVec, Histogram, IntCounterVec};
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+
+/// How often the queue is asked how full it is.
+const STATS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What became of one delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is a new object.
+    Stored,
+    /// There was an object already.
+    Duplicate,
+    /// It went to the dead-letter queue.
+    DeadLettered,
+    /// It could not be written and will be tried again.
+    Failed,
+    /// The object store was down: no attempt.
+    Released,
+}
+
+impl Outcome {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Duplicate => "duplicate",
+            Self::DeadLettered => "dead_lettered",
+            Self::Failed => "failed",
+            Self::Released => "released",
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct ArchiverMetrics {
+    outcomes: IntCounterVec,
+    pub(super) process_seconds: Histogram,
+    queue_messages: GaugeVec,
+    queue_age: Gauge,
+}
+
+impl ArchiverMetrics {
+    pub(super) fn register(metrics: &Metrics) -> Self {
+        let outcomes = metrics.counters(
+            "messaging_client_consumed_messages_total",
+            "Deliveries that were worked on, by what became of them.",
+            &["outcome"],
+        );
+        for outcome in [Outcome::Stored, Outcome::Duplicate, Outcome::DeadLettered, Outcome::Failed, Outcome::Released]
+        {
+            outcomes.with_label_values(&[outcome.as_str()]);
+        }
+        let ages = metrics.gauges(
+            "messaging_queue_oldest_message_age_seconds",
+            "Age of the oldest message that is not deleted; 0 when there is none.",
+            &[],
+        );
+        Self {
+            outcomes,
+            process_seconds: metrics.seconds("messaging_process_duration_seconds", "Duration of work on one delivery."),
+            queue_messages: metrics.gauges(
+                "messaging_queue_messages",
+                "Messages in the queue and its dead-letter queue, by state.",
+                &["state"],
+            ),
+            queue_age: ages.with_label_values(&[] as &[&str]),
+        }
+    }
+
+    pub(super) fn count(&self, outcome: Outcome) {
+        self.outcomes.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "gauges are floats; nobody counts 2^53 messages")]
+    fn show(&self, stats: QueueStats) {
+        let QueueStats { visible, in_flight, delayed, dead, oldest_age_seconds } = stats;
+        for (state, count) in [("visible", visible), ("in_flight", in_flight), ("delayed", delayed), ("dead", dead)] {
+            self.queue_messages.with_label_values(&[state]).set(count as f64);
+        }
+        self.queue_age.set(oldest_age_seconds.unwrap_or(0) as f64);
+    }
+}
+
+/// Keeps the queue's gauges fresh until the drain begins.
+pub(super) async fn watch_queue(queue: Arc<dyn Queue>, metrics: ArchiverMetrics, lifecycle: Lifecycle) {
+    while !lifecycle.is_draining() {
+        match timeout(STATS_INTERVAL, queue.stats()).await {
+            Ok(Ok(stats)) => metrics.show(stats),
+            Ok(Err(error)) => debug!(cause = %error, "the queue does not tell how full it is"),
+            Err(_) => debug!("the queue does not tell in time how full it is"),
+        }
+        tokio::select! {
+            () = sleep(STATS_INTERVAL) => {}
+            () = lifecycle.draining().cancelled() => {}
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Takes messages off the queue and stores each as an object, many at once, each exactly once.
+//!
+//! [`worker`] receives and starts the work, [`work`] stores one message, [`leases`] keeps what is in work hidden,
+//! [`deletions`] removes what is stored, [`store`] knows whether the object store works.
+
+mod deletions;
+mod leases;
+mod metrics;
+mod store;
+mod work;
+mod worker;
+
+use std::sync::Arc;
+
+use chassis::health::{Check, Need};
+use chassis::ports::{ObjectStore, Queue};
+use chassis::service::{Context, Identity, Service};
+
+use crate::config::ArchiverConfig;
+use crate::dead_letters;
+use metrics::ArchiverMetrics;
+use store::Store;
+use worker::Archiver;
+
+/// Who the archiver is.
+pub const IDENTITY: Identity = Identity {
+    name: "archiver",
+    short_name: "archiver",
+    default_port: 8081,
+    port_variable: "ARCHIVER_PORT",
+    about: "Takes messages off the queue and stores each as an object.",
+};
+
+/// Builds the service.
+#[must_use]
+pub fn service(
+    config: ArchiverConfig,
+    queue: &Arc<dyn Queue>,
+    objects: &Arc<dyn ObjectStore>,
+    context: &Context,
+) -> Service {
+    let service = Service::new(IDENTITY, context);
+    let metrics = ArchiverMetrics::register(service.metrics());
+    let store = Arc::new(Store::new(Arc::clone(objects)));
+    let archiver = Arc::new(Archiver {
+        service: Arc::clone(service.name()),
+        config,
+        queue: Arc::clone(queue),
+        store: Arc::clone(&store),
+        context: context.clone(),
+        metrics: metrics.clone(),
+    });
+    let (pinged, watched) = (Arc::clone(queue), Arc::clone(queue));
+    service
+        .operator_routes(dead_letters::routes(queue))
+        .worker("archiver", |lifecycle| archiver.run(lifecycle))
+        .worker("queue-metrics", |lifecycle| metrics::watch_queue(watched, metrics, lifecycle))
+        .check(Check::new("queue", Need::Required, move || {
+            let queue = Arc::clone(&pinged);
+            async move { queue.ping().await.map_err(|error| error.to_string()) }
+        }))
+        .check(Check::new("objects", Need::Required, move || {
+            let store = Arc::clone(&store);
+            async move { store.check().await }
+        }))
+}

@@ -1,0 +1,117 @@
+//! The work on one delivery: store it, or decide what else becomes of it.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use chassis::ports::{Message, ObjectError, Put, QueueError, Receipt};
+use chassis::telemetry::correlation::{CorrelationId, Scope, TraceContext};
+use tracing::{info, warn};
+
+use super::deletions::Deletions;
+use super::leases::Leases;
+use super::metrics::Outcome;
+use super::worker::Archiver;
+use crate::model::names::{CORRELATION_ID, TRACEPARENT};
+use crate::model::record::{object_key, record};
+
+/// The pause before the second attempt at a message; it doubles with each further one.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// The longest pause between attempts.
+const LAST_RETRY: Duration = Duration::from_secs(15 * 60);
+
+impl Archiver {
+    /// The ids under which the work on this message is logged: those of the request that sent it.
+    pub(super) fn scope_of(&self, message: &Message) -> Scope {
+        let attribute = |name| message.attributes.get(name);
+        Scope {
+            service: self.service.clone(),
+            correlation_id: attribute(CORRELATION_ID).and_then(|id| CorrelationId::parse(id.as_bytes())),
+            trace: attribute(TRACEPARENT).and_then(|parent| TraceContext::continue_from(parent, &self.context.ids)),
+        }
+    }
+
+    /// Works on one delivery until nothing is left to do for it but its deletion.
+    pub(super) async fn work_on(&self, message: Message, leases: &Leases, deletions: &Deletions) {
+        let timer = self.metrics.process_seconds.start_timer();
+        let outcome = self.store(&message, deletions).await;
+        timer.observe_duration();
+        self.metrics.count(outcome);
+        // A stored message keeps its lease until it is deleted.
+        if !matches!(outcome, Outcome::Stored | Outcome::Duplicate) {
+            leases.let_go(&message.receipt);
+        }
+    }
+
+    async fn store(&self, message: &Message, deletions: &Deletions) -> Outcome {
+        let body = match record(message, self.context.clock.now()) {
+            Ok(body) => body,
+            Err(rejection) => return self.give_up(message, &rejection.to_string()).await,
+        };
+        let key = match object_key(&message.id, message.sent_at) {
+            Ok(key) => key,
+            Err(error) => return self.give_up(message, &error.to_string()).await,
+        };
+        let outcome = match self.store.put(&key, body).await {
+            Ok(Put::Created) => Outcome::Stored,
+            Ok(Put::AlreadyExists) => Outcome::Duplicate,
+            Err(error @ (ObjectError::Unavailable(_) | ObjectError::Timeout)) => {
+                return self.hand_back(&message.receipt, &error).await;
+            }
+            Err(error) => return self.retry_later(message, &error).await,
+        };
+        info!(message.id = %message.id, object.key = %key, outcome = outcome.as_str(), "archived message {}", message.id);
+        // Fails only when the deleter is gone, and then the message comes back and is found stored.
+        let _ = deletions.send(message.receipt.clone()).await;
+        outcome
+    }
+
+    /// Never to be stored: it leaves the queue with its reason, so that it blocks no others.
+    async fn give_up(&self, message: &Message, reason: &str) -> Outcome {
+        warn!(message.id = %message.id, reason, "message {} goes to the dead-letter queue", message.id);
+        match self.queue.dead_letter(&message.receipt, reason).await {
+            Ok(()) => Outcome::DeadLettered,
+            Err(error) => {
+                warn!(message.id = %message.id, cause = %error, "the dead-letter queue did not take message {}", message.id);
+                Outcome::Failed
+            }
+        }
+    }
+
+    /// This object could not be written: another attempt later, with growing pauses, and an end to them.
+    async fn retry_later(&self, message: &Message, error: &ObjectError) -> Outcome {
+        if message.receive_count >= self.config.max_receive_count {
+            let reason = format!("could not be stored in {} attempts: {error}", message.receive_count);
+            return self.give_up(message, &reason).await;
+        }
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(FIRST_RETRY)
+            .with_max_delay(LAST_RETRY)
+            .without_max_times()
+            .with_jitter()
+            .build();
+        let attempts = usize::try_from(message.receive_count.saturating_sub(1)).unwrap_or(usize::MAX);
+        let pause = pauses.into_iter().nth(attempts).unwrap_or(LAST_RETRY);
+        warn!(message.id = %message.id, cause = %error, "message {} could not be stored, next attempt in {pause:?}", message.id);
+        let answers = self.queue.change_visibility(std::slice::from_ref(&message.receipt), pause).await;
+        log_unanswered(answers);
+        Outcome::Failed
+    }
+
+    /// The store as a whole is down: that is no attempt at this message.
+    async fn hand_back(&self, receipt: &Receipt, error: &ObjectError) -> Outcome {
+        warn!(cause = %error, "the object store is unavailable: the message goes back to the queue");
+        log_unanswered(self.queue.release(std::slice::from_ref(receipt)).await);
+        Outcome::Released
+    }
+}
+
+/// What could not be handed back comes back by itself when its visibility ends.
+fn log_unanswered(answers: Result<Vec<Result<(), QueueError>>, QueueError>) {
+    let failure = match answers {
+        Ok(mut answers) => answers.pop().and_then(Result::err),
+        Err(error) => Some(error),
+    };
+    if let Some(error) = failure {
+        warn!(cause = %error, "a message could not be handed back");
+    }
+}

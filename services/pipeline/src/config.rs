@@ -1,0 +1,100 @@
+//! The settings of the pipeline.
+
+use std::time::Duration;
+
+use chassis::config::{OptionalSetting, Reader, Section, Setting};
+use chassis::ports::queue::{MAX_BATCH, MAX_VISIBILITY, MAX_WAIT};
+use secrecy::SecretString;
+
+const API_TOKEN: OptionalSetting<SecretString> = OptionalSetting::secret(
+    "API_TOKEN",
+    "The token that ingest asks for: the token itself, or a reference such as `file:/run/secrets/api_token` or `env:NAME`, fetched again every 5 minutes. `up` makes one in `DIR/secrets/api_token`; production needs it set.",
+);
+const VISIBILITY_TIMEOUT: Setting<Duration> = Setting::new(
+    "VISIBILITY_TIMEOUT",
+    "30s",
+    "How long a message that the archiver took stays hidden from others; extended at half of it while the work goes on.",
+);
+const MAX_MESSAGES: Setting<usize> = Setting::new("MAX_MESSAGES", "10", "Messages per receive, 1 to 10.");
+const MAX_RECEIVE_COUNT: Setting<u32> =
+    Setting::new("MAX_RECEIVE_COUNT", "3", "Attempts at a message before it goes to the dead-letter queue.");
+const POLL_INTERVAL: Setting<Duration> = Setting::new(
+    "POLL_INTERVAL",
+    "10s",
+    "The longest wait for messages in one poll of an empty queue; new messages end it at once. More than 20s counts as 20s.",
+);
+const ARCHIVE_CONCURRENCY: Setting<usize> =
+    Setting::new("ARCHIVE_CONCURRENCY", "64", "Messages that one archiver works on at once, 1 to 1000.");
+
+/// For the printed reference.
+pub const SETTINGS: &[Section] = &[Section {
+    title: "Message pipeline",
+    settings: &[
+        API_TOKEN.info,
+        VISIBILITY_TIMEOUT.info,
+        MAX_MESSAGES.info,
+        MAX_RECEIVE_COUNT.info,
+        POLL_INTERVAL.info,
+        ARCHIVE_CONCURRENCY.info,
+    ],
+}];
+
+/// What ingest is configured with.
+#[derive(Debug, Clone)]
+pub struct IngestConfig {
+    /// `API_TOKEN`: the token or a reference to it.
+    pub api_token: Option<SecretString>,
+}
+
+impl IngestConfig {
+    /// Reads the settings.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        Self { api_token: reader.get_optional(&API_TOKEN) }
+    }
+
+    /// Remembers that `API_TOKEN` breaks a rule that only the caller knows.
+    pub fn refuse_api_token(reader: &mut Reader<'_>, expected: &str) {
+        reader.refuse(&API_TOKEN.info, expected);
+    }
+}
+
+/// What the archiver is configured with.
+#[derive(Debug, Clone, Copy)]
+pub struct ArchiverConfig {
+    /// `VISIBILITY_TIMEOUT`.
+    pub visibility: Duration,
+    /// `MAX_MESSAGES`.
+    pub max_messages: usize,
+    /// `MAX_RECEIVE_COUNT`.
+    pub max_receive_count: u32,
+    /// `POLL_INTERVAL`, as far as a queue waits.
+    pub poll_wait: Duration,
+    /// `ARCHIVE_CONCURRENCY`.
+    pub concurrency: usize,
+}
+
+impl ArchiverConfig {
+    /// Reads the settings.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        let config = Self {
+            visibility: reader.get(&VISIBILITY_TIMEOUT),
+            max_messages: reader.get(&MAX_MESSAGES),
+            max_receive_count: reader.get(&MAX_RECEIVE_COUNT),
+            poll_wait: reader.get(&POLL_INTERVAL).min(MAX_WAIT),
+            concurrency: reader.get(&ARCHIVE_CONCURRENCY),
+        };
+        if !(Duration::from_secs(1)..=MAX_VISIBILITY).contains(&config.visibility) {
+            reader.refuse(&VISIBILITY_TIMEOUT.info, "a time between 1s and 12h");
+        }
+        if !(1..=MAX_BATCH).contains(&config.max_messages) {
+            reader.refuse(&MAX_MESSAGES.info, "a number between 1 and 10");
+        }
+        if !(1..=1000).contains(&config.max_receive_count) {
+            reader.refuse(&MAX_RECEIVE_COUNT.info, "a number between 1 and 1000");
+        }
+        if !(1..=1000).contains(&config.concurrency) {
+            reader.refuse(&ARCHIVE_CONCURRENCY.info, "a number between 1 and 1000");
+        }
+        config
+    }
+}

@@ -1,0 +1,120 @@
+//! `/ops/v1` of the queue: how full it is, and what was given up on.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use chassis::error::{Error, FieldError, Kind};
+use chassis::http::{Json as JsonBody, Path, Query};
+use chassis::ops::AUDIT;
+use chassis::ports::{DeadLetter, MessageId, Queue, Redrive};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tracing::info;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Dead letters in one answer, unless fewer are asked for.
+const DEFAULT_LIMIT: usize = 100;
+/// Dead letters in one answer at most.
+const MAX_LIMIT: usize = 1000;
+
+/// The routes for operators.
+pub(crate) fn routes(queue: &Arc<dyn Queue>) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(get_queue))
+        .routes(routes!(list_dead_letters, purge_dead_letters))
+        .routes(routes!(get_dead_letter))
+        .routes(routes!(redrive_dead_letters))
+        .with_state(Arc::clone(queue))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+struct Limit {
+    /// 1 to 1000.
+    limit: Option<usize>,
+}
+
+/// Which dead letters go back: `all`, or `ids`.
+#[derive(Debug, Deserialize, ToSchema)]
+struct Wanted {
+    /// Every one.
+    #[serde(default)]
+    all: bool,
+    /// These; ids that are not there are passed over.
+    #[serde(default)]
+    ids: Vec<String>,
+}
+
+/// How many there were.
+#[derive(Debug, Serialize, ToSchema)]
+struct Count {
+    count: u64,
+}
+
+/// How full the queue is.
+#[utoipa::path(get, path = "/ops/v1/queue", tag = "operations", responses((status = 200, description = "Messages by state")))]
+async fn get_queue(State(queue): State<Arc<dyn Queue>>) -> Result<Json<Value>, Error> {
+    Ok(Json(json!(queue.stats().await?)))
+}
+
+/// The dead letters, the oldest death first, without their bodies.
+#[utoipa::path(get, path = "/ops/v1/dead-letters", tag = "operations", params(Limit), responses((status = 200, description = "The list")))]
+async fn list_dead_letters(
+    State(queue): State<Arc<dyn Queue>>,
+    Query(Limit { limit }): Query<Limit>,
+) -> Result<Json<Value>, Error> {
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        let field = FieldError::new(&["query", "limit"], "expected a number between 1 and 1000", "range");
+        return Err(Error::invalid(vec![field]));
+    }
+    let letters: Vec<Value> = queue.dead_letters(limit).await?.iter().map(summary).collect();
+    Ok(Json(json!({ "count": letters.len(), "dead_letters": letters })))
+}
+
+fn summary(letter: &DeadLetter) -> Value {
+    let DeadLetter { id, body, attributes, sent_at, receive_count, reason, dead_at } = letter;
+    json!({
+        "id": id, "reason": reason, "sent_at": sent_at, "dead_at": dead_at, "receive_count": receive_count,
+        "attributes": attributes, "size_bytes": body.len(),
+    })
+}
+
+/// One dead letter, with its body.
+#[utoipa::path(get, path = "/ops/v1/dead-letters/{id}", tag = "operations", params(("id" = String, Path)), responses((status = 200, description = "The letter"), (status = 404)))]
+async fn get_dead_letter(
+    State(queue): State<Arc<dyn Queue>>,
+    Path(id): Path<String>,
+) -> Result<Json<DeadLetter>, Error> {
+    let letter = queue.find_dead_letter(&MessageId(id)).await?;
+    letter.map(Json).ok_or_else(|| Error::new(Kind::NotFound, "Dead letter not found"))
+}
+
+/// Sends dead letters back to the queue, under their old ids and with their count at zero.
+#[utoipa::path(post, path = "/ops/v1/dead-letters/redrive", tag = "operations", request_body = Wanted, responses((status = 200, body = Count)))]
+async fn redrive_dead_letters(
+    State(queue): State<Arc<dyn Queue>>,
+    JsonBody(wanted): JsonBody<Wanted>,
+) -> Result<Json<Count>, Error> {
+    let which = match (wanted.all, wanted.ids.is_empty()) {
+        (true, true) => Redrive::All,
+        (false, false) => Redrive::Ids(wanted.ids.into_iter().map(MessageId).collect()),
+        _ => {
+            let expected = "expected either `all: true` or a non-empty list `ids`";
+            return Err(Error::invalid(vec![FieldError::new(&["body"], expected, "choice")]));
+        }
+    };
+    let count = queue.redrive(which).await?;
+    info!(target: AUDIT, action = "redrive_dead_letters", count, "{count} dead letters went back to the queue");
+    Ok(Json(Count { count }))
+}
+
+/// Deletes every dead letter.
+#[utoipa::path(delete, path = "/ops/v1/dead-letters", tag = "operations", responses((status = 200, body = Count)))]
+async fn purge_dead_letters(State(queue): State<Arc<dyn Queue>>) -> Result<Json<Count>, Error> {
+    let count = queue.purge_dead_letters().await?;
+    info!(target: AUDIT, action = "purge_dead_letters", count, "{count} dead letters were deleted");
+    Ok(Json(Count { count }))
+}

@@ -1,0 +1,174 @@
+//! The two ways to hand in a message. The order of the checks is part of the contract.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use chassis::auth::Verdict;
+use chassis::error::Error;
+use chassis::http::RawBody;
+use chassis::ports::queue::{Attributes, MessageId, NewMessage, QueueError};
+use chassis::telemetry::correlation;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use tokio::time::timeout;
+use utoipa::ToSchema;
+
+use super::Ingest;
+use crate::model::error::IngestError;
+use crate::model::message::{MessageRequest, check_content_type};
+use crate::model::names::{self, Source};
+use crate::model::submit::Submission;
+
+/// How long the queue may take to confirm: callers have their answer within 5 s.
+const SEND_TIMEOUT: Duration = Duration::from_millis(4500);
+
+/// What `POST /api/message` takes.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body in the API document; the handler keeps the text as it came")]
+struct Message {
+    /// The message; further members pass through.
+    data: MessageData,
+    /// The API token.
+    token: String,
+}
+
+/// The members that every message has, each a non-empty string.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body in the API document; the handler keeps the text as it came")]
+struct MessageData {
+    #[schema(example = "Happy new year!", min_length = 1)]
+    email_subject: String,
+    #[schema(example = "John Doe", min_length = 1)]
+    email_sender: String,
+    #[schema(example = "1693561101", min_length = 1)]
+    email_timestream: String,
+    #[schema(example = "Just want to say... Happy new year!!!", min_length = 1)]
+    email_content: String,
+}
+
+/// What `POST /submit` takes; further members pass through.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body in the API document; the handler keeps the text as it came")]
+struct Submit {
+    /// The API token.
+    token: String,
+    /// ISO 8601, or ticks as a number or digits.
+    #[schema(example = "2025-06-09T10:30:45.123Z")]
+    email_timestream: String,
+}
+
+/// A message that the queue has.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Sent {
+    #[schema(example = "Message sent to queue")]
+    message: &'static str,
+    #[schema(value_type = String, example = "01975408-5f35-7000-8000-000000000000")]
+    message_id: MessageId,
+    #[schema(example = "success")]
+    status: &'static str,
+}
+
+/// A payload that the queue has.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Accepted {
+    #[schema(example = "Payload accepted and queued.")]
+    message: &'static str,
+    #[schema(value_type = String, example = "01975408-5f35-7000-8000-000000000000")]
+    message_id: MessageId,
+}
+
+/// Takes an e-mail message.
+#[utoipa::path(
+    post, path = "/api/message", tag = "messages", request_body = Message,
+    responses(
+        (status = 200, body = Sent, description = "The queue has the message durably"),
+        (status = 400, description = "Not JSON, or something is missing"),
+        (status = 401, description = "The token is wrong"),
+        (status = 413, description = "Over the queue's size limit"),
+        (status = 422, description = "A field is of the wrong kind"),
+        (status = 503, description = "The queue or the source of the token is unreachable"),
+    )
+)]
+pub(super) async fn post_message(
+    State(ingest): State<Arc<Ingest>>,
+    headers: HeaderMap,
+    RawBody(body): RawBody,
+) -> Result<Json<Sent>, Error> {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    check_content_type(content_type, &body)?;
+    let request = MessageRequest::parse(&body)?;
+    ingest.check_token(request.token(), IngestError::WrongMessageToken).await?;
+    let message_id = ingest.send(Source::ApiMessage, request.into_queue_body()?, None).await?;
+    Ok(Json(Sent { message: "Message sent to queue", message_id, status: "success" }))
+}
+
+/// Takes a payload with a timestamp.
+#[utoipa::path(
+    post, path = "/submit", tag = "messages", request_body = Submit,
+    responses(
+        (status = 200, body = Accepted, description = "The queue has the payload durably"),
+        (status = 400, description = "Not JSON, something is missing, or the timestamp is invalid"),
+        (status = 403, description = "The token is wrong"),
+        (status = 413, description = "Over the queue's size limit"),
+        (status = 422, description = "A member has a reserved name"),
+        (status = 503, description = "The queue or the source of the token is unreachable"),
+    )
+)]
+pub(super) async fn post_submit(
+    State(ingest): State<Arc<Ingest>>,
+    RawBody(body): RawBody,
+) -> Result<Json<Accepted>, Error> {
+    let submission = Submission::parse(&body)?;
+    ingest.check_token(submission.token(), IngestError::WrongSubmitToken).await?;
+    let queued = submission.into_queued()?;
+    let message_id = ingest.send(Source::Submit, queued.body, Some(queued.email_instant.to_string())).await?;
+    Ok(Json(Accepted { message: "Payload accepted and queued.", message_id }))
+}
+
+impl Ingest {
+    /// A token that is no string cannot be right, but while the source is down nobody can say even that.
+    async fn check_token(&self, token: Option<&SecretString>, wrong: IngestError) -> Result<(), IngestError> {
+        let offered = token.map_or("", |token| token.expose_secret());
+        match self.token.judge(offered).await {
+            Verdict::Right => Ok(()),
+            Verdict::Wrong => Err(wrong),
+            Verdict::Unknown => Err(IngestError::TokenUnavailable),
+        }
+    }
+
+    async fn send(&self, source: Source, body: String, email_instant: Option<String>) -> Result<MessageId, Error> {
+        let message = NewMessage::new(body, attributes(source, email_instant));
+        let timer = self.metrics.send_seconds.start_timer();
+        let sent = timeout(SEND_TIMEOUT, self.queue.send(message)).await.unwrap_or(Err(QueueError::Timeout));
+        timer.observe_duration();
+        match sent {
+            Ok(message_id) => {
+                self.metrics.sent(source).inc();
+                Ok(message_id)
+            }
+            Err(QueueError::TooLarge { .. }) => Err(IngestError::TooLarge.into()),
+            Err(cause) => {
+                self.metrics.send_failures.inc();
+                Err(Error::from(IngestError::SendFailed).caused_by(cause))
+            }
+        }
+    }
+}
+
+fn attributes(source: Source, email_instant: Option<String>) -> Attributes {
+    let scope = correlation::current();
+    let correlation_id = scope.as_ref().and_then(|scope| scope.correlation_id.as_ref()).map(ToString::to_string);
+    let traceparent = scope.and_then(|scope| scope.trace).map(|trace| trace.traceparent());
+    let named = [
+        (names::SOURCE, Some(source.as_str().to_owned())),
+        (names::CONTENT_TYPE, Some("application/json".to_owned())),
+        (names::CORRELATION_ID, correlation_id),
+        (names::TRACEPARENT, traceparent),
+        (names::EMAIL_INSTANT, email_instant),
+    ];
+    named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}

@@ -40,7 +40,9 @@ struct Inner {
 pub enum Ending {
     /// Everything was finished.
     Clean,
-    /// The grace ended, or a second signal came, before everything was finished.
+    /// A second signal came before everything was finished.
+    Interrupted,
+    /// The grace ended before everything was finished.
     CutOff,
     /// A task ended that must not.
     Failed(String),
@@ -136,18 +138,14 @@ impl Lifecycle {
         }
         let deadline = Instant::now() + lifetimes.shutdown_grace;
         self.shut_down();
-        let cut_off = tokio::select! {
-            () = self.finish(lifetimes.drain_delay) => false,
-            _ = terminate.recv() => self.cut_off("second signal"),
-            _ = interrupt.recv() => self.cut_off("second signal"),
-            () = sleep_until(deadline) => self.cut_off("the shutdown grace is over"),
+        let ending = tokio::select! {
+            () = self.finish(lifetimes.drain_delay) => Ending::Clean,
+            _ = terminate.recv() => self.stop_now("second signal", Ending::Interrupted),
+            _ = interrupt.recv() => self.stop_now("second signal", Ending::Interrupted),
+            () = sleep_until(deadline) => self.stop_now("the shutdown grace is over", Ending::CutOff),
         };
         let failure = self.inner.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(match failure {
-            Some(reason) => Ending::Failed(reason),
-            None if cut_off => Ending::CutOff,
-            None => Ending::Clean,
-        })
+        Ok(failure.map_or(ending, Ending::Failed))
     }
 
     async fn finish(&self, drain_delay: Duration) {
@@ -160,11 +158,11 @@ impl Lifecycle {
         self.inner.tasks.wait().await;
     }
 
-    fn cut_off(&self, reason: &str) -> bool {
+    fn stop_now(&self, reason: &str, ending: Ending) -> Ending {
         warn!(tasks = self.inner.tasks.len(), "{reason}: stopping at once");
         self.inner.closing.cancel();
         self.inner.stopped.cancel();
-        true
+        ending
     }
 }
 

@@ -15,7 +15,8 @@ const SERVICE_NAME: OptionalSetting<String> = OptionalSetting::new(
     "SERVICE_NAME",
     "The name that others see; only when one service runs. Default: the service's own, such as `ingest`.",
 );
-const SERVICE_PORT: OptionalSetting<Port> = OptionalSetting::new(
+/// The port of a single service.
+pub const SERVICE_PORT: OptionalSetting<Port> = OptionalSetting::new(
     "SERVICE_PORT",
     "The port to listen on; only when one service runs. Default: the service's own. 0 takes any free one. Also `--port`.",
 );

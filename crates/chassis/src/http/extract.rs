@@ -29,10 +29,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
 fn shape_error(error: serde_path_to_error::Error<serde_json::Error>) -> Error {
     let mut loc = vec!["body".to_owned()];
-    let path = error.path().to_string();
-    if path != "." {
-        loc.extend(path.split('.').map(str::to_owned));
-    }
+    // What the path does not know it writes as `?`.
+    loc.extend(error.path().iter().map(ToString::to_string).filter(|part| part != "?"));
     let inner = error.into_inner();
     let (msg, kind) = if inner.is_data() {
         (expectation(&inner.to_string()), "shape")

@@ -1,9 +1,14 @@
-//! The test kit (feature `testing`): a clock that tests turn and the conformance suite of each port.
+//! The test kit (feature `testing`): a service in process, a clock that tests turn, and the
+//! conformance suite of each port.
 
+mod app;
 mod clock;
 mod conformance;
 pub mod object_suite;
 pub mod queue_suite;
 pub mod secret_suite;
+mod tools;
 
+pub use app::{OPERATOR_TOKEN, TestApp, TestResponse, eventually};
 pub use clock::ManualClock;
+pub use tools::require_tool;

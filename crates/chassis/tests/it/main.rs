@@ -1,6 +1,9 @@
 //! Integration tests of the chassis, one file per subject.
 #![cfg(test)]
 
+mod configuration;
+mod edge;
 mod memory_objects;
 mod memory_queue;
 mod memory_secrets;
+mod standard;

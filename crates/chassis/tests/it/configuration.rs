@@ -1,0 +1,113 @@
+//! Configuration: layers, mistakes, the reference.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use chassis::config::{self, ChassisConfig, Layers, Mistakes, Origin, Reader, SettingInfo};
+
+fn known() -> Vec<SettingInfo> {
+    config::SETTINGS.iter().flat_map(|section| section.settings).copied().collect()
+}
+
+fn read(layers: &Layers, services: usize) -> Result<ChassisConfig, Mistakes> {
+    let mut reader = Reader::new(layers);
+    let config = ChassisConfig::read(&mut reader, services, Ipv4Addr::LOCALHOST);
+    reader.finish(config)
+}
+
+fn mistakes(settings: &[(&'static str, &str)]) -> Vec<String> {
+    read(&Layers::of(settings), 2).expect_err("mistakes").lines().to_vec()
+}
+
+#[test]
+fn the_defaults_are_those_of_the_contract() {
+    let config = read(&Layers::default(), 1).unwrap();
+    assert!(!config.production);
+    assert_eq!(config.internal_port, None);
+    assert_eq!(config.lifetimes.drain_delay, Duration::ZERO);
+    assert_eq!(config.lifetimes.shutdown_grace, Duration::from_secs(25));
+    assert_eq!(config.http.rate_limit.unwrap().get(), 100);
+    assert!(config.http.metrics && config.http.docs && config.http.spare_loopback);
+    let production = read(&Layers::of(&[("PRODUCTION", "true")]), 1).unwrap();
+    assert_eq!(production.internal_port, Some(9090));
+    assert_eq!(production.lifetimes.drain_delay, Duration::from_secs(5));
+}
+
+#[test]
+fn every_default_has_the_type_of_its_setting() {
+    read(&Layers::default(), 1).unwrap();
+}
+
+#[test]
+fn one_message_lists_every_mistake_with_what_was_found_and_expected() {
+    let lines = mistakes(&[
+        ("LOG_LEVEL", "LOUD"),
+        ("RATE_LIMIT", "many"),
+        ("SERVICE_PORT", "8080"),
+        ("CONSUMER_SERVICES", "{}"),
+        ("KEELSON_HOST", "0.0.0.0"),
+    ]);
+    assert_eq!(lines.len(), 5, "{lines:#?}");
+    let one = |start: &str| lines.iter().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}"));
+    assert_eq!(one("LOG_LEVEL"), "LOG_LEVEL=LOUD (environment): expected one of DEBUG, INFO, WARNING, ERROR, CRITICAL");
+    assert_eq!(one("RATE_LIMIT"), "RATE_LIMIT=many (environment): expected a whole number, such as `100`");
+    assert!(one("SERVICE_PORT").contains("several services"));
+    assert!(one("CONSUMER_SERVICES").contains("a JSON array"));
+    assert!(one("PRODUCTION is not set").contains("true or false"));
+}
+
+#[test]
+fn consumer_services_have_names_endpoints_and_ports() {
+    let good = r#"[{"name":"a","endpoint":"a.internal","port":1},{"name":"a","endpoint":"::1","port":2,"timeout":5,"scheme":"https"}]"#;
+    let services = read(&Layers::of(&[("CONSUMER_SERVICES", good)]), 1).unwrap().consumer_services;
+    assert_eq!((services[0].timeout, services[0].scheme.as_str()), (30.0, "http"));
+    for bad in [
+        "nonsense",
+        r#"[{"name":"a"}]"#,
+        r#"[{"name":"a","endpoint":"b","port":0}]"#,
+        r#"[{"name":"a","endpoint":"http://b/","port":1}]"#,
+        r#"[{"name":"a","endpoint":"b","port":1,"scheme":"ftp"}]"#,
+        r#"[{"name":"a","endpoint":"b","port":1,"timeout":-1}]"#,
+    ] {
+        assert_eq!(mistakes(&[("CONSUMER_SERVICES", bad)]).len(), 1, "{bad}");
+    }
+}
+
+#[test]
+fn flags_beat_the_environment_which_beats_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keelson.toml");
+    let text = "rate_limit = 5\ncors_origins = [\"https://a.example\", \"https://b.example\"]\n[log]\nlevel = \"DEBUG\"\n[[consumer_services]]\nname = \"a\"\nendpoint = \"b\"\nport = 1\n";
+    std::fs::write(&path, text).unwrap();
+    let mut layers = Layers::load(&known(), Some(&path), &[("RATE_LIMIT", "--rate-limit", "7".into())]).unwrap();
+    assert_eq!(layers.find("LOG_LEVEL"), Some(("DEBUG", &Origin::File(path.clone()))));
+    layers.set("LOG_LEVEL", "ERROR", Origin::Environment);
+    let config = read(&layers, 1).unwrap();
+    assert_eq!(config.http.rate_limit.unwrap().get(), 7);
+    assert_eq!(config.http.cors_origins.len(), 2);
+    assert_eq!(config.logs.level.to_string(), "ERROR");
+    assert_eq!(config.consumer_services.len(), 1);
+}
+
+#[test]
+fn a_file_with_unknown_settings_or_that_is_no_toml_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keelson.toml");
+    let load = || Layers::load(&known(), Some(&path), &[]).unwrap_err().lines().to_vec();
+    assert!(load()[0].contains("cannot be read"));
+    std::fs::write(&path, "rate_limt = 5\n[log]\nlevle = 1\n").unwrap();
+    let lines = load();
+    assert_eq!(lines.len(), 2);
+    assert!(lines[0].contains("LOG_LEVLE") || lines[1].contains("LOG_LEVLE"), "{lines:?}");
+    std::fs::write(&path, "rate_limit = = 5").unwrap();
+    assert!(load()[0].contains("expected TOML"));
+}
+
+#[test]
+fn the_reference_names_every_setting_and_its_default() {
+    let page = config::reference(config::SETTINGS);
+    for setting in known() {
+        assert!(page.contains(&format!("| `{}` |", setting.name)), "{}", setting.name);
+    }
+    assert!(page.contains("| `RATE_LIMIT` | `100` |"));
+}

@@ -1,0 +1,233 @@
+//! The edge as callers meet it: ids, headers, limits, problem bodies.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use chassis::error::{Error, Kind};
+use chassis::http::{Json, Path, Query, RawBody};
+use chassis::service::{Context, Identity, Service};
+use chassis::testing::TestApp;
+use http::Method;
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+
+const IDENTITY: Identity = Identity {
+    name: "test-service",
+    short_name: "test",
+    default_port: 0,
+    port_variable: "TEST_PORT",
+    about: "A service under test.",
+};
+
+#[derive(Deserialize)]
+struct Order {
+    quantity: u32,
+}
+
+fn service(context: &Context) -> Service {
+    let routes = OpenApiRouter::new()
+        .route("/echo", axum::routing::post(|RawBody(body): RawBody| async move { body }))
+        .route("/orders/{id}", axum::routing::put(put_order).get(|| async { "an order" }))
+        .route("/panics", axum::routing::get(panics))
+        .route("/fails", axum::routing::get(fails))
+        .route("/stuck", axum::routing::get(|| std::future::pending::<()>()));
+    Service::new(IDENTITY, context).routes(routes)
+}
+
+async fn put_order(
+    Path(id): Path<u32>,
+    Query(_query): Query<Vec<(String, String)>>,
+    Json(order): Json<Order>,
+) -> String {
+    format!("{id}: {}", order.quantity)
+}
+
+async fn panics() {
+    panic!("a secret in a panic");
+}
+
+async fn fails() -> Error {
+    Error::new(Kind::Unavailable, "Queue unavailable").caused_by("connection to 10.1.2.3 refused")
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_headers() {
+    let app = TestApp::start(service);
+    for path in ["/health", "/nowhere", "/panics", "/docs/"] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
+        assert_eq!(answer.header("referrer-policy"), "strict-origin-when-cross-origin", "{path}");
+        assert!(answer.header("x-process-time").parse::<f64>().unwrap() >= 0.0, "{path}");
+        assert_eq!(answer.header("x-correlation-id").len(), 36, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_correlation_id_is_kept_when_it_is_sound_and_replaced_otherwise() {
+    let app = TestApp::start(service);
+    let ask = async |name: &str, value: &str| {
+        let request = app.request(Method::GET, "/health").header(name, value).body(Body::empty()).unwrap();
+        app.send(request).await.header("x-correlation-id").to_owned()
+    };
+    assert_eq!(ask("x-correlation-id", "order-42").await, "order-42");
+    assert_eq!(ask("x-request-id", "order-43").await, "order-43");
+    assert_ne!(ask("x-correlation-id", "has space").await, "has space");
+    assert_ne!(ask("x-correlation-id", &"a".repeat(129)).await, "a".repeat(129));
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_problems() {
+    let app = TestApp::start(service);
+    let problem = app.get("/nowhere").await.expect_problem(404, "Not Found");
+    assert_eq!(problem["instance"], "/nowhere");
+    assert_eq!(problem["title"], "Not Found");
+    assert_eq!(problem["type"], "about:blank");
+    let answer = app.post("/orders/1", "{}").await;
+    let mut allowed: Vec<&str> = answer.header("allow").split(',').map(str::trim).collect();
+    allowed.sort_unstable();
+    assert_eq!(allowed, ["GET", "HEAD", "PUT"]);
+    answer.expect_problem(405, "Method Not Allowed");
+}
+
+#[tokio::test]
+async fn head_works_wherever_get_does() {
+    let app = TestApp::start(service);
+    for path in ["/", "/health", "/ready", "/metrics", "/status", "/openapi.json", "/orders/1"] {
+        let request = app.request(Method::HEAD, path).body(Body::empty()).unwrap();
+        let answer = app.send(request).await.expect(200);
+        assert!(answer.body.is_empty(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_a_500_that_tells_nothing() {
+    let app = TestApp::start(service);
+    let problem = app.get("/panics").await.expect_problem(500, "Internal Server Error");
+    assert!(!problem.to_string().contains("secret"));
+    app.get("/health").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_failed_dependency_is_a_503_without_its_cause() {
+    let answer = TestApp::start(service).get("/fails").await;
+    assert_eq!(answer.header("retry-after"), "5");
+    let problem = answer.expect_problem(503, "Queue unavailable");
+    assert!(!problem.to_string().contains("10.1.2.3"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_takes_too_long_is_a_503() {
+    let app = TestApp::start_with(&[("REQUEST_TIMEOUT", "2s")], service);
+    app.get("/stuck").await.expect_problem(503, "The request took too long");
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_a_413_whether_announced_or_not() {
+    let app = TestApp::start_with(&[("MAX_BODY_BYTES", "10")], service);
+    app.post("/echo", "0123456789").await.expect(200);
+    let announced = app.request(Method::POST, "/echo").header("content-length", "11").body(Body::empty()).unwrap();
+    app.send(announced).await.expect_problem(413, "Payload too large");
+    app.post("/echo", "0123456789+").await.expect_problem(413, "Payload too large");
+}
+
+#[tokio::test]
+async fn extractors_say_what_is_wrong_and_where() {
+    let app = TestApp::start(service);
+    let put = async |path: &str, body: &'static str| {
+        app.send(app.request(Method::PUT, path).body(Body::from(body)).unwrap()).await
+    };
+    put("/orders/1", r#"{"quantity": 2, "unknown": true}"#).await.expect(200);
+    for (path, body, loc) in [
+        ("/orders/1", "{", vec!["body"]),
+        ("/orders/1", r#"{"quantity": "secret-text"}"#, vec!["body", "quantity"]),
+        ("/orders/1", r#"{"quantity": null}"#, vec!["body", "quantity"]),
+        ("/orders/1", "{}", vec!["body"]),
+        ("/orders/one", r#"{"quantity": 1}"#, vec!["path"]),
+    ] {
+        let problem = put(path, body).await.expect_problem(422, "Validation failed");
+        assert_eq!(problem["errors"][0]["loc"], serde_json::json!(loc), "{body}");
+        assert!(!problem.to_string().contains("secret-text"), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_over_its_limit_gets_429_and_health_does_not_count() {
+    let app = TestApp::start_with(&[("RATE_LIMIT", "2")], service).from_peer("203.0.113.7");
+    for _ in 0..10 {
+        app.get("/health").await.expect(200);
+    }
+    app.get("/").await.expect(200);
+    app.get("/").await.expect(200);
+    let answer = app.get("/").await;
+    assert_eq!(answer.header("retry-after"), "30");
+    assert_eq!(answer.header("ratelimit-policy"), "\"default\";q=2;w=60");
+    assert_eq!(answer.header("ratelimit"), "\"default\";r=0;t=30");
+    assert_eq!(answer.expect_problem(429, "Rate limit exceeded")["retry_after"], 30);
+    app.get("/health").await.expect(200);
+    app.clock.advance(Duration::from_secs(30));
+    app.get("/").await.expect(200);
+}
+
+#[tokio::test]
+async fn loopback_is_spared_only_while_no_limit_was_set() {
+    let app = TestApp::start(service);
+    for _ in 0..150 {
+        app.get("/").await.expect(200);
+    }
+    let app = TestApp::start_with(&[("RATE_LIMIT", "1")], service);
+    app.get("/").await.expect(200);
+    app.get("/").await.expect_problem(429, "Rate limit exceeded");
+    let app = TestApp::start_with(&[("RATE_LIMIT", "0")], service).from_peer("203.0.113.7");
+    for _ in 0..150 {
+        app.get("/").await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn cors_is_for_the_named_origins_alone() {
+    let app = TestApp::start_with(&[("CORS_ORIGINS", "https://app.example.com")], service);
+    let ask = async |method: Method, origin: &str| {
+        let request = app
+            .request(method, "/orders/1")
+            .header("origin", origin)
+            .header("access-control-request-method", "PUT")
+            .body(Body::empty())
+            .unwrap();
+        app.send(request).await
+    };
+    let preflight = ask(Method::OPTIONS, "https://app.example.com").await.expect(204);
+    assert_eq!(preflight.header("access-control-allow-origin"), "https://app.example.com");
+    assert!(preflight.header("access-control-allow-methods").contains("PUT"));
+    let simple = ask(Method::GET, "https://app.example.com").await.expect(200);
+    assert_eq!(simple.header("access-control-allow-origin"), "https://app.example.com");
+    assert_eq!(simple.header("vary"), "origin");
+    let foreign = ask(Method::GET, "https://evil.example").await.expect(200);
+    assert_eq!(foreign.header("access-control-allow-origin"), "");
+    ask(Method::PUT, "https://evil.example").await.expect_problem(403, "Origin not allowed: name it in CORS_ORIGINS");
+}
+
+#[tokio::test]
+async fn a_foreign_host_is_refused_in_development_and_not_in_production() {
+    let foreign = || http::Request::get("/health").header("host", "evil.example").body(Body::empty()).unwrap();
+    let app = TestApp::start(service);
+    app.send(foreign()).await.expect(403);
+    let app = TestApp::start_with(&[("PRODUCTION", "true")], service);
+    app.send(foreign()).await.expect(200);
+}
+
+#[tokio::test]
+async fn one_line_for_each_request_with_its_route_and_never_the_query() {
+    let app = TestApp::start(service);
+    app.get("/orders/7?token=hidden").await.expect(200);
+    app.get("/nowhere/%0A%22").await.expect(404);
+    let log = app.access_log();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    assert_eq!(lines[0]["route"], "/orders/{id}");
+    assert_eq!(lines[0]["status"], 200);
+    assert_eq!(lines[0]["client"], "127.0.0.1");
+    assert_eq!(lines[0]["service"], "test-service");
+    assert_eq!(lines[1]["route"], "unmatched");
+    assert!(!log.contains("hidden"), "{log}");
+}

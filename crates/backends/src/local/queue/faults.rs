@@ -1,0 +1,37 @@
+//! Sorts SQLite's errors by meaning.
+
+use chassis::ports::queue::QueueError;
+use rusqlite::ErrorCode;
+
+/// An error of the disk or the file as a whole is `Unavailable`; any other concerns the one call.
+pub(super) fn sort(error: &rusqlite::Error) -> QueueError {
+    if is_of_the_file(error) {
+        QueueError::Unavailable(error.to_string())
+    } else {
+        QueueError::Other(error.to_string())
+    }
+}
+
+/// Whether other calls would fail the same way.
+pub(super) fn is_of_the_file(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::CannotOpen
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::DiskFull
+                | ErrorCode::FileLockingProtocolFailed
+                | ErrorCode::NotADatabase
+                | ErrorCode::OutOfMemory
+                | ErrorCode::PermissionDenied
+                | ErrorCode::ReadOnly
+                | ErrorCode::SystemIoFailure
+        )
+    )
+}
+
+pub(super) fn unwritable(error: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(error)
+}

@@ -1,4 +1,5 @@
 //! Integration tests of the backends, one file per adapter.
 #![cfg(test)]
 
+mod file_objects;
 mod sqlite_queue;

@@ -1,0 +1,113 @@
+//! Objects as plain files under one folder, by their key.
+//!
+//! A put writes a temporary file and fsyncs it, links it to its name (which only one of many writers can do) and
+//! fsyncs the folders, before it answers. Readers see whole objects or none. `cap-std` keeps every path below the
+//! folder, whatever symbolic links somebody puts there. What cannot be stored beside other objects, see the port.
+
+mod faults;
+mod put;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use chassis::ports::objects::{ObjectError, ObjectKey, ObjectStore, Put};
+use tokio::sync::Semaphore;
+
+use self::put::{Folder, TEMPORARY};
+use crate::OpenError;
+
+/// File operations at a time; others wait.
+const CONCURRENCY: usize = 32;
+
+/// A folder of objects.
+pub struct FileObjects {
+    path: PathBuf,
+    folder: Arc<Folder>,
+    permits: Arc<Semaphore>,
+}
+
+impl FileObjects {
+    /// Opens the folder, creating it where there is none, and clears away what a process that died left half written.
+    /// Blocks for a moment.
+    ///
+    /// # Errors
+    /// When the folder cannot be created or written.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Arc<Self>, OpenError> {
+        let path = path.into();
+        let root = open_root(&path)
+            .map_err(|error| OpenError::unusable(&path, error, "objects need a folder that can be written"))?;
+        let folder = Arc::new(Folder::new(root));
+        Ok(Arc::new(Self { path, folder, permits: Arc::new(Semaphore::new(CONCURRENCY)) }))
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `work` on the blocking pool. Dropping the future does not stop it.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Folder) -> Result<T, ObjectError> + Send + 'static,
+    ) -> Result<T, ObjectError> {
+        let failed = |error: &dyn fmt::Display| ObjectError::Other(format!("the file operation did not end: {error}"));
+        let permit = self.permits.clone().acquire_owned().await.map_err(|error| failed(&error))?;
+        let folder = self.folder.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let _until_done = permit;
+            work(&folder)
+        });
+        task.await.map_err(|error| failed(&error))?
+    }
+}
+
+/// The folder with an empty `.tmp` in it, which no key can name.
+fn open_root(path: &Path) -> io::Result<Dir> {
+    std::fs::create_dir_all(path)?;
+    let root = Dir::open_ambient_dir(path, ambient_authority())?;
+    match root.create_dir(TEMPORARY) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let temporary = root.open_dir(TEMPORARY)?;
+    for entry in temporary.entries()? {
+        temporary.remove_file(entry?.file_name())?;
+    }
+    Ok(root)
+}
+
+#[async_trait]
+impl ObjectStore for FileObjects {
+    /// The content type is not kept: files have none.
+    async fn put_if_absent(&self, key: &ObjectKey, body: Bytes, _content_type: &str) -> Result<Put, ObjectError> {
+        let key = key.clone();
+        self.run(move |folder| folder.put(&key, &body)).await
+    }
+
+    async fn get(&self, key: &ObjectKey) -> Result<Option<Bytes>, ObjectError> {
+        let key = key.clone();
+        self.run(move |folder| folder.get(&key)).await
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
+        let key = key.clone();
+        self.run(move |folder| folder.delete(&key)).await
+    }
+
+    async fn ping(&self) -> Result<(), ObjectError> {
+        self.run(Folder::check).await
+    }
+}
+
+impl fmt::Debug for FileObjects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileObjects").field("path", &self.path).finish_non_exhaustive()
+    }
+}

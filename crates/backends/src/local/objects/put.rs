@@ -1,0 +1,191 @@
+//! The file operations behind the store. All of it blocks.
+
+use std::collections::HashSet;
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use cap_std::fs::{Dir, OpenOptions};
+use chassis::ports::objects::{ObjectError, ObjectKey, Put};
+
+use super::faults::{gone, sort, taken};
+
+/// Where objects are written before they get their name. No key segment starts with a dot.
+pub(super) const TEMPORARY: &str = ".tmp";
+
+/// Folders that are remembered; then it starts anew.
+const REMEMBERED_FOLDERS: usize = 10_000;
+
+/// The open folder.
+pub(super) struct Folder {
+    root: Dir,
+    next_temporary: AtomicU64,
+    /// Folders whose own entry is known to be on disk: a day's folder is fsynced into the month's once, not for each
+    /// object.
+    durable: Mutex<HashSet<String>>,
+}
+
+impl Folder {
+    pub(super) fn new(root: Dir) -> Self {
+        Self { root, next_temporary: AtomicU64::new(0), durable: Mutex::default() }
+    }
+
+    /// Creates the object and makes it durable. An object that is there already is made durable too: its writer may
+    /// not have come that far, and the caller will act as if it were.
+    pub(super) fn put(&self, key: &ObjectKey, body: &[u8]) -> Result<Put, ObjectError> {
+        let outcome = match self.exists(key)? {
+            true => Put::AlreadyExists,
+            false => self.create(key, body)?,
+        };
+        self.sync_folders(key).map_err(|error| sort(&error))?;
+        Ok(outcome)
+    }
+
+    pub(super) fn get(&self, key: &ObjectKey) -> Result<Option<Bytes>, ObjectError> {
+        let read = || {
+            let mut file = self.root.open(key.as_str())?;
+            if !file.metadata()?.is_file() {
+                return Ok(None);
+            }
+            let mut body = Vec::new();
+            file.read_to_end(&mut body)?;
+            Ok(Some(Bytes::from(body)))
+        };
+        self.unless_missing(read())
+    }
+
+    pub(super) fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
+        let remove = || {
+            if !self.root.symlink_metadata(key.as_str())?.is_file() {
+                return Ok(None);
+            }
+            self.root.remove_file(key.as_str())?;
+            sync(&self.root, parent(key.as_str()))?;
+            Ok(Some(()))
+        };
+        Ok(self.unless_missing(remove())?.is_some())
+    }
+
+    /// Whether the folder is still there: a handle survives the folder that it was opened on.
+    pub(super) fn check(&self) -> Result<(), ObjectError> {
+        match self.root.symlink_metadata(TEMPORARY) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(gone()),
+            other => other.map(drop).map_err(|error| sort(&error)),
+        }
+    }
+
+    /// Where there is no such file, or a file where the key has a folder, there is no object; unless the store has
+    /// gone as a whole.
+    fn unless_missing<T>(&self, outcome: io::Result<Option<T>>) -> Result<Option<T>, ObjectError> {
+        match outcome {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                self.check()?;
+                Ok(None)
+            }
+            other => other.map_err(|error| sort(&error)),
+        }
+    }
+
+    fn exists(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
+        match self.root.symlink_metadata(key.as_str()) {
+            Ok(found) if found.is_file() => Ok(true),
+            Ok(found) if found.is_dir() => Err(taken(key)),
+            Ok(_) => Err(ObjectError::Other(format!("{key} is neither a file nor a folder"))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotADirectory => Err(taken(key)),
+            Err(error) => Err(sort(&error)),
+        }
+    }
+
+    fn create(&self, key: &ObjectKey, body: &[u8]) -> Result<Put, ObjectError> {
+        let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
+        let temporary = format!("{TEMPORARY}/{}-{number}", std::process::id());
+        let outcome = self.write(&temporary, body).and_then(|()| self.give_name(&temporary, key));
+        // Without its name it is nothing; the next opening removes it where this cannot.
+        let _left_over = self.root.remove_file(&temporary);
+        outcome
+    }
+
+    fn write(&self, temporary: &str, body: &[u8]) -> Result<(), ObjectError> {
+        let write = || {
+            let mut options = OpenOptions::new();
+            let mut file = self.root.open_with(temporary, options.write(true).create(true).truncate(true))?;
+            file.write_all(body)?;
+            file.sync_all()
+        };
+        match write() {
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(gone()),
+            other => other.map_err(|error| sort(&error)),
+        }
+    }
+
+    fn give_name(&self, temporary: &str, key: &ObjectKey) -> Result<Put, ObjectError> {
+        match self.link(temporary, key) {
+            Ok(()) => Ok(Put::Created),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => match self.exists(key)? {
+                true => Ok(Put::AlreadyExists),
+                false => Err(ObjectError::Other(format!("{key} came and went while it was written"))),
+            },
+            Err(error) if error.kind() == ErrorKind::NotADirectory => Err(taken(key)),
+            Err(error) => Err(sort(&error)),
+        }
+    }
+
+    fn link(&self, temporary: &str, key: &ObjectKey) -> io::Result<()> {
+        match self.root.hard_link(temporary, &self.root, key.as_str()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.create_folders(key)?;
+                self.root.hard_link(temporary, &self.root, key.as_str())
+            }
+            other => other,
+        }
+    }
+
+    fn create_folders(&self, key: &ObjectKey) -> io::Result<()> {
+        for folder in folders(key.as_str()) {
+            match self.root.create_dir(folder) {
+                // It may be a file; then the next step says so.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(()) => drop(self.lock_durable().remove(folder)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Fsyncs the object's folder, and each folder above it that is not known to hold the next one durably.
+    fn sync_folders(&self, key: &ObjectKey) -> io::Result<()> {
+        sync(&self.root, parent(key.as_str()))?;
+        for folder in folders(key.as_str()) {
+            if self.lock_durable().contains(folder) {
+                continue;
+            }
+            sync(&self.root, parent(folder))?;
+            let mut durable = self.lock_durable();
+            if durable.len() >= REMEMBERED_FOLDERS {
+                durable.clear();
+            }
+            durable.insert(folder.to_owned());
+        }
+        Ok(())
+    }
+
+    fn lock_durable(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `a/b/c` lies in the folders `a` and `a/b`, outermost first.
+fn folders(key: &str) -> impl Iterator<Item = &str> {
+    key.match_indices('/').map(|(at, _)| &key[..at])
+}
+
+fn parent(key: &str) -> &str {
+    key.rsplit_once('/').map_or(".", |(parent, _)| parent)
+}
+
+/// Opened as a file to be read: `open_dir` gives a handle that Linux does not fsync (`O_PATH`).
+fn sync(root: &Dir, folder: &str) -> io::Result<()> {
+    root.open(folder)?.sync_all()
+}

@@ -35,9 +35,12 @@ pub enum OpenError {
         /// What to do.
         remedy: String,
     },
-    /// The operating system gave no thread.
-    #[error("no thread for the queue's writer: {0}")]
+    /// A thread could not be had, or did not come back.
+    #[error("no thread for the files: {0}")]
     Thread(#[source] std::io::Error),
+    /// The operating system gave no random bytes.
+    #[error("no randomness from the operating system: {0}")]
+    Randomness(String),
 }
 
 impl OpenError {

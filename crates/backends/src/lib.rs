@@ -2,5 +2,7 @@
 
 mod error;
 pub mod local;
+mod open;
 
 pub use error::OpenError;
+pub use open::{QueueContext, open_objects, open_queue, secret_sources};

@@ -1,7 +1,12 @@
 //! The backends that need nothing but a folder on the local disk: what `keelson up` runs on.
 
+mod durable;
+mod folder;
 mod objects;
 mod queue;
+mod secrets;
 
+pub use folder::{DataFolder, FolderError};
 pub use objects::FileObjects;
 pub use queue::SqliteQueue;
+pub use secrets::{FileSecrets, generated_secret, generated_secret_path};

@@ -20,6 +20,7 @@ use chassis::ports::objects::{ObjectError, ObjectKey, ObjectStore, Put};
 use tokio::sync::Semaphore;
 
 use self::put::{Folder, TEMPORARY};
+use super::durable;
 use crate::OpenError;
 
 /// File operations at a time; others wait.
@@ -70,7 +71,7 @@ impl FileObjects {
 
 /// The folder with an empty `.tmp` in it, which no key can name.
 fn open_root(path: &Path) -> io::Result<Dir> {
-    std::fs::create_dir_all(path)?;
+    durable::create_folder(path)?;
     let root = Dir::open_ambient_dir(path, ambient_authority())?;
     match root.create_dir(TEMPORARY) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),

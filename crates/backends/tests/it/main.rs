@@ -1,5 +1,8 @@
 //! Integration tests of the backends, one file per adapter.
 #![cfg(test)]
 
+mod data_folder;
 mod file_objects;
+mod file_secrets;
+mod open;
 mod sqlite_queue;

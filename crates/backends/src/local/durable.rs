@@ -1,0 +1,57 @@
+//! Small files and folders that are on the disk when the call returns.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Keeps the temporary files of one process apart.
+static NEXT_TEMPORARY: AtomicU64 = AtomicU64::new(0);
+
+/// Creates a folder, and those above it that are missing, for the owner only.
+pub(super) fn create_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_folder(above)?;
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => {}
+        other => other?,
+    }
+    sync_folder(above)
+}
+
+/// Creates a file for the owner only, whole or not at all; answers false when there is one already.
+pub(super) fn create_file(path: &Path, content: &[u8]) -> io::Result<bool> {
+    let (folder, name) = match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) => (folder, name),
+        _ => return Err(io::Error::new(ErrorKind::InvalidInput, "the path has no file name")),
+    };
+    let number = NEXT_TEMPORARY.fetch_add(1, Ordering::Relaxed);
+    let temporary = folder.join(format!(".{}.{}-{number}", name.display(), std::process::id()));
+    let outcome = write_private(&temporary, content).and_then(|()| std::fs::hard_link(&temporary, path));
+    let _left_over = std::fs::remove_file(&temporary);
+    match outcome {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+        Ok(()) => sync_folder(folder).map(|()| true),
+    }
+}
+
+fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}

@@ -1,0 +1,99 @@
+//! Picks the backend by the scheme of its URL.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chassis::clock::Clock;
+use chassis::ids::Ids;
+use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretSource};
+
+use crate::OpenError;
+use crate::local::{FileObjects, FileSecrets, SqliteQueue};
+
+/// What a queue needs beside its URL.
+#[derive(Debug, Clone)]
+pub struct QueueContext {
+    /// The queue's time.
+    pub clock: Arc<dyn Clock>,
+    /// Names messages and deliveries.
+    pub ids: Arc<Ids>,
+    /// How often a message is delivered before it is given up; where the backend has no rule of its own.
+    pub max_receive_count: u32,
+}
+
+const QUEUE_SCHEMES: &str = "`sqlite:PATH` (a file) and `memory:` (forgets at the end)";
+const OBJECT_SCHEMES: &str = "`file:DIR` (a folder) and `memory:` (forgets at the end)";
+
+/// Opens the queue that `url` names.
+///
+/// # Errors
+/// When the URL is not understood or the queue cannot be opened; the message says how to fix it.
+pub async fn open_queue(url: &str, context: QueueContext) -> Result<Arc<dyn Queue>, OpenError> {
+    let QueueContext { clock, ids, max_receive_count } = context;
+    match split(url) {
+        ("memory", rest) => {
+            expect_nothing("queue", rest)?;
+            Ok(MemoryQueue::new(clock, ids, max_receive_count))
+        }
+        ("sqlite", path) => {
+            let path = expect_path("queue", path, "`sqlite:` and the path of a file")?;
+            blocking(move || SqliteQueue::open(path, clock, ids, max_receive_count)).await.map(|queue| queue as _)
+        }
+        (found, _) => Err(unknown("queue", found, QUEUE_SCHEMES)),
+    }
+}
+
+/// Opens the object store that `url` names.
+///
+/// # Errors
+/// When the URL is not understood or the store cannot be opened; the message says how to fix it.
+pub async fn open_objects(url: &str) -> Result<Arc<dyn ObjectStore>, OpenError> {
+    match split(url) {
+        ("memory", rest) => {
+            expect_nothing("object store", rest)?;
+            Ok(MemoryObjects::new())
+        }
+        ("file", path) => {
+            let path = expect_path("object store", path, "`file:` and the path of a folder")?;
+            blocking(move || FileObjects::open(path)).await.map(|store| store as _)
+        }
+        (found, _) => Err(unknown("object store", found, OBJECT_SCHEMES)),
+    }
+}
+
+/// The sources of secrets by scheme. `env:` is not here: only the chassis reads the environment.
+#[must_use]
+pub fn secret_sources() -> BTreeMap<&'static str, Arc<dyn SecretSource>> {
+    BTreeMap::from([("file", Arc::new(FileSecrets) as Arc<dyn SecretSource>)])
+}
+
+fn split(url: &str) -> (&str, &str) {
+    url.split_once(':').unwrap_or((url, ""))
+}
+
+fn expect_nothing(kind: &'static str, rest: &str) -> Result<(), OpenError> {
+    match rest.trim_start_matches('/') {
+        "" => Ok(()),
+        _ => Err(OpenError::Malformed { kind, expected: "nothing follows `memory:`" }),
+    }
+}
+
+/// `sqlite:queue.db`, `sqlite:/data/queue.db` and, as others write it, `sqlite:///data/queue.db`.
+fn expect_path(kind: &'static str, path: &str, expected: &'static str) -> Result<String, OpenError> {
+    let path = path.strip_prefix("//").unwrap_or(path);
+    match path {
+        "" => Err(OpenError::Malformed { kind, expected }),
+        _ => Ok(path.to_owned()),
+    }
+}
+
+fn unknown(kind: &'static str, found: &str, known: &'static str) -> OpenError {
+    OpenError::UnknownScheme { kind, found: found.to_owned(), known }
+}
+
+async fn blocking<T: Send + 'static>(
+    open: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
+) -> Result<T, OpenError> {
+    let task = tokio::task::spawn_blocking(open).await;
+    task.map_err(|error| OpenError::Thread(error.into()))?
+}

@@ -1,1 +1,51 @@
-fn main() {}
+//! The `keelson` binary: everything embedded with `up`, chosen services with `serve`, and the tools around them.
+
+mod cli;
+mod commands;
+mod failure;
+mod output;
+mod run_file;
+mod settings;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::Cli;
+use failure::{Failure, USAGE};
+use output::print_error;
+
+/// Threads for blocking work such as files; what waits beyond them waits in line.
+const MAX_BLOCKING_THREADS: usize = 64;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap writes help and version to standard output, mistakes to standard error.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            print_error(&failure.to_string());
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
+        .thread_name("keelson")
+        .build()
+        .map_err(|error| Failure::failed(format!("cannot start the async runtime: {error}")))?;
+    let result = runtime.block_on(commands::dispatch(cli));
+    // Work that was cut off must not hold the process back.
+    runtime.shutdown_background();
+    result
+}

@@ -9,4 +9,4 @@ mod secrets;
 pub use folder::{DataFolder, FolderError};
 pub use objects::FileObjects;
 pub use queue::SqliteQueue;
-pub use secrets::{FileSecrets, generated_secret, generated_secret_path};
+pub use secrets::{FileSecrets, generated_secret, generated_secret_path, random_secret};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use chassis::ports::secrets::{MAX_SECRET_BYTES, SecretError, SecretSource, into_secret};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::durable;
 use crate::OpenError;
@@ -73,7 +73,8 @@ pub fn generated_secret(data: &Path, name: &str) -> Result<SecretString, OpenErr
     }
     if !path.exists() {
         // Of two that generate at once one wins; both then read what the winner wrote.
-        durable::create_file(&path, &random_text()?).map_err(unusable)?;
+        let line = format!("{}\n", random_secret()?.expose_secret());
+        durable::create_file(&path, line.as_bytes()).map_err(unusable)?;
     }
     warn_when_open_to_others(&path);
     read_secret(&path.to_string_lossy()).map_err(|error| {
@@ -85,12 +86,15 @@ pub fn generated_secret(data: &Path, name: &str) -> Result<SecretString, OpenErr
     })
 }
 
-fn random_text() -> Result<Vec<u8>, OpenError> {
+/// A new secret: 32 random bytes as 64 hexadecimal digits.
+///
+/// # Errors
+/// When the operating system gives no random bytes.
+pub fn random_secret() -> Result<SecretString, OpenError> {
     let mut bytes = [0_u8; GENERATED_BYTES];
     getrandom::fill(&mut bytes).map_err(|error| OpenError::Randomness(error.to_string()))?;
-    let mut text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    text.push('\n');
-    Ok(text.into_bytes())
+    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(text.into())
 }
 
 /// Whoever copied the folder may have lost the mode; refusing to start would help nobody.

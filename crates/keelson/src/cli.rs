@@ -1,0 +1,169 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Builds and runs microservices: one binary, everything embedded, or each service on its own.
+#[derive(Debug, Parser)]
+#[command(name = "keelson", version, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// What to do; `up` when nothing is said.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Common {
+    /// The folder of the embedded stores and generated secrets [default: ./keelson-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// A TOML file with settings
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  keelson                          everything on this machine, nothing to install
+  keelson up --data /tmp/try       the same with another folder
+  keelson e2e                      send a message through what runs and find it stored
+  keelson serve ingest             one service, for production
+  keelson config explain RATE_LIMIT
+
+Exit codes: 0 done, 1 failed, 64 wrong usage or configuration, 69 something needed is unavailable, 130 interrupted.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run every service with embedded stores, on this machine
+    #[command(
+        after_help = "Examples:\n  keelson up\n  keelson up --data /srv/keelson --host 0.0.0.0      (set PRODUCTION first)\n  INGEST_PORT=0 keelson up --json              any free port, told as JSON"
+    )]
+    Up(UpArgs),
+    /// Run these services, as a container does
+    #[command(
+        after_help = "Examples:\n  PRODUCTION=true API_TOKEN=file:/run/secrets/api_token keelson serve ingest\n  PRODUCTION=true keelson serve archiver --port 8081"
+    )]
+    Serve(ServeArgs),
+    /// Send a message through a running system and find it stored
+    #[command(
+        name = "e2e",
+        after_help = "Examples:\n  keelson e2e                      the system that runs on ./keelson-data\n  keelson e2e --data /tmp/try --timeout 10s"
+    )]
+    EndToEnd(EndToEndArgs),
+    /// Ask whether services are ready; exit code 0 when all are
+    #[command(
+        after_help = "Examples:\n  keelson healthcheck                          what runs on ./keelson-data, or SERVICE_PORT\n  keelson healthcheck http://127.0.0.1:8080/health/live"
+    )]
+    Healthcheck(HealthcheckArgs),
+    /// Show the settings in force, and where each comes from
+    #[command(
+        after_help = "Examples:\n  keelson config\n  keelson config --json\n  keelson config explain LOG_LEVEL\n  keelson config reference > docs/CONFIGURATION.md"
+    )]
+    Config(ConfigArgs),
+    /// Print the OpenAPI document of a service
+    #[command(after_help = "Examples:\n  keelson openapi ingest > ingest.json")]
+    Openapi(OpenapiArgs),
+    /// Print completions for a shell
+    #[command(
+        after_help = "Examples:\n  keelson completions bash > ~/.local/share/bash-completion/completions/keelson"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// The services of the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ServiceName {
+    /// Takes messages over HTTP and publishes them to the queue
+    Ingest,
+    /// Takes messages off the queue and stores each as an object
+    Archiver,
+}
+
+impl ServiceName {
+    /// All of them, in the order in which they are shown.
+    pub(crate) const ALL: &'static [Self] = &[Self::Ingest, Self::Archiver];
+}
+
+/// Flags of commands that listen.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ListenArgs {
+    /// The address to listen on [default: 127.0.0.1 for up, 0.0.0.0 for serve]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) host: Option<IpAddr>,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub(crate) listen: ListenArgs,
+
+    /// Print one JSON object when ready
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Which services
+    #[arg(required = true, value_name = "SERVICE")]
+    pub(crate) services: Vec<ServiceName>,
+
+    #[command(flatten)]
+    pub(crate) listen: ListenArgs,
+
+    /// The port to listen on, for a single service
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EndToEndArgs {
+    /// How long to wait for the message to be stored
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub(crate) timeout: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HealthcheckArgs {
+    /// What to ask instead
+    pub(crate) url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ConfigCommand>,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say what a setting does, what it is and where that comes from
+    Explain {
+        /// The setting, such as LOG_LEVEL
+        name: String,
+    },
+    /// Print the reference of all settings as Markdown
+    Reference,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OpenapiArgs {
+    /// Which service
+    pub(crate) service: ServiceName,
+}

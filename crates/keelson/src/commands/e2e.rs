@@ -1,0 +1,177 @@
+//! `keelson e2e`: one message through the running system, with the five steps and the closing block of the original
+//! end-to-end test.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backends::open_objects;
+use chassis::clock::{Clock, SystemClock};
+use chassis::config::FromText;
+use chassis::ids::Ids;
+use chassis::ports::{MessageId, ObjectKey, ObjectStore};
+use jiff::SignedDuration;
+use pipeline::model::record::object_key;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::http_client::{client, no_answer};
+use crate::cli::{Common, EndToEndArgs, ListenArgs};
+use crate::failure::Failure;
+use crate::output::print_line;
+use crate::run_file::RunFile;
+use crate::settings::{self, Mode, Settings};
+use crate::wire;
+
+/// How often the object store is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// How often a line says that the wait goes on.
+const SAY_INTERVAL: Duration = Duration::from_secs(5);
+
+const RULE: &str = "============================================================";
+
+/// Where the message goes in and where it must come out.
+struct Target {
+    ingest: String,
+    token: SecretString,
+    objects: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Sends, waits, verifies, cleans up.
+pub(crate) async fn run(common: &Common, args: &EndToEndArgs) -> Result<(), Failure> {
+    let patience = Duration::from_text(&args.timeout)
+        .ok_or_else(|| Failure::usage(format!("--timeout {}: expected {}", args.timeout, Duration::EXPECTED)))?;
+    let target = target(common).await?;
+    let data = message(&target);
+    let begun = Instant::now();
+
+    print_line("[1/5] Sending message to Service 1 API...");
+    let id = send(&target, &data).await?;
+    print_line("\n[2/5] Message sent successfully to SQS\n");
+    print_line("[3/5] Waiting for Service 2 to process message...");
+    let (key, body) = wait(&target, &id, begun, patience).await?;
+    let took = begun.elapsed().as_secs_f64();
+    print_line("\n[4/5] Message found in S3!");
+    print_line(&format!("      S3 Key: {key}\n      Processing time: ~{took:.2} seconds\n"));
+    print_line("[5/5] Verifying S3 file content...");
+    let verified = verify(&body, &data, &id);
+    if verified.is_ok() {
+        print_line("      Content verified successfully!\n");
+    }
+    print_line("[Cleanup] Deleting test file from S3...");
+    target.objects.delete(&key).await.map_err(|error| Failure::failed(format!("the test file stays: {error}")))?;
+    print_line("         Test file deleted\n");
+    verified?;
+    print_line(&format!(
+        "{RULE}\nE2E TEST PASSED\n{RULE}\nMessage traveled successfully:\n  API (Service 1) → SQS → Service 2 → S3\nTotal processing time: ~{took:.2} seconds\n{RULE}"
+    ));
+    Ok(())
+}
+
+async fn target(common: &Common) -> Result<Target, Failure> {
+    let layers = settings::load(common, &ListenArgs::default(), None)?;
+    let settings = Settings::read(&layers, Mode::Up, &[])?;
+    let running = RunFile::find(&settings.data)?;
+    Ok(Target {
+        ingest: running.address("ingest")?.to_owned(),
+        token: token(&settings, &running).await?,
+        objects: open_objects(&settings.objects_url).await?,
+        clock: SystemClock::shared(),
+    })
+}
+
+/// The token that the system generated, or the one that is set.
+async fn token(settings: &Settings, running: &RunFile) -> Result<SecretString, Failure> {
+    if let Some(file) = &running.api_token_file {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Failure::unavailable(format!("{} cannot be read: {error}", file.display())))?;
+        return Ok(text.trim().into());
+    }
+    let Some(set) = &settings.ingest.api_token else {
+        return Err(Failure::usage("the running system has an API_TOKEN of its own: set API_TOKEN to the same"));
+    };
+    match wire::secret_sources().reference(set) {
+        Some((source, reference)) => {
+            source.fetch(&reference.name).await.map_err(|error| Failure::unavailable(error.to_string()))
+        }
+        None => Ok(set.clone()),
+    }
+}
+
+/// Unlike any other message, so that what is found is what was sent.
+fn message(target: &Target) -> Value {
+    let mark = Ids::new(Arc::clone(&target.clock)).uuid();
+    json!({
+        "email_subject": format!("E2E test {mark}"),
+        "email_sender": "keelson e2e",
+        "email_timestream": target.clock.now().as_second().to_string(),
+        "email_content": "Grüße, 世界 🌍: 1.0, 12345678901234567890",
+    })
+}
+
+async fn send(target: &Target, data: &Value) -> Result<MessageId, Failure> {
+    let url = format!("{}/api/message", target.ingest);
+    let body = json!({ "data": data, "token": target.token.expose_secret() });
+    let answer = client()?.post(&url).json(&body).send().await.map_err(|error| no_answer(&url, &error))?;
+    let status = answer.status();
+    let answer: Value = answer.json().await.unwrap_or_default();
+    print_line(&format!("      Response status: {}", status.as_u16()));
+    match answer["message_id"].as_str() {
+        Some(id) if status.is_success() => {
+            print_line(&format!("      Message ID: {id}"));
+            Ok(MessageId(id.to_owned()))
+        }
+        _ => Err(Failure::failed(format!(
+            "{url} answered {status}: {}",
+            answer["detail"].as_str().unwrap_or("no detail")
+        ))),
+    }
+}
+
+/// Looks under the key of today, and of yesterday in case the message was sent before midnight.
+async fn wait(
+    target: &Target,
+    id: &MessageId,
+    begun: Instant,
+    patience: Duration,
+) -> Result<(ObjectKey, Vec<u8>), Failure> {
+    let mut said = Duration::ZERO;
+    loop {
+        let now = target.clock.now();
+        for sent_at in [now, now - SignedDuration::from_hours(24)] {
+            let key = object_key(id, sent_at).map_err(|error| Failure::failed(error.to_string()))?;
+            let found = target.objects.get(&key).await.map_err(|error| Failure::unavailable(error.to_string()))?;
+            if let Some(body) = found {
+                return Ok((key, body.to_vec()));
+            }
+        }
+        let waited = begun.elapsed();
+        if waited >= patience {
+            return Err(Failure::failed(format!(
+                "message {id} was not stored within {patience:?}: is the archiver running? `keelson healthcheck` tells"
+            )));
+        }
+        if waited >= said + SAY_INTERVAL {
+            said += SAY_INTERVAL;
+            print_line(&format!("      Waiting... ({}s / {}s)", said.as_secs(), patience.as_secs()));
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// The stored object has every member that was sent, and tells where it comes from.
+fn verify(body: &[u8], data: &Value, id: &MessageId) -> Result<(), Failure> {
+    let stored: Value = serde_json::from_slice(body)
+        .map_err(|error| Failure::failed(format!("the stored object is not JSON: {error}")))?;
+    let sent = data.as_object().into_iter().flatten();
+    for (name, value) in sent {
+        if stored.get(name) != Some(value) {
+            return Err(Failure::failed(format!("the stored object has another `{name}` than was sent")));
+        }
+    }
+    if stored["_metadata"]["message_id"] != json!(id) {
+        return Err(Failure::failed("the stored object does not tell its message id under `_metadata`"));
+    }
+    Ok(())
+}

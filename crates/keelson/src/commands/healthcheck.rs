@@ -1,0 +1,44 @@
+//! `keelson healthcheck`: for containers, scripts and people.
+
+use chassis::config::Reader;
+use serde_json::Value;
+
+use super::http_client::{client, no_answer};
+use crate::cli::{Common, HealthcheckArgs, ListenArgs};
+use crate::failure::Failure;
+use crate::output::print_line;
+use crate::run_file::RunFile;
+use crate::settings;
+
+/// Asks each service whether it is ready.
+pub(crate) async fn run(common: &Common, args: &HealthcheckArgs) -> Result<(), Failure> {
+    let client = client()?;
+    let mut unready = Vec::new();
+    for url in targets(common, args)? {
+        let answer = client.get(&url).send().await.map_err(|error| no_answer(&url, &error))?;
+        let status = answer.status();
+        let body: Value = answer.json().await.unwrap_or_default();
+        let word = body["status"].as_str().unwrap_or("no status");
+        print_line(&format!("{url} {} {word}", status.as_u16()));
+        if !status.is_success() {
+            unready.push(url);
+        }
+    }
+    if unready.is_empty() { Ok(()) } else { Err(Failure::failed(format!("not ready: {}", unready.join(", ")))) }
+}
+
+fn targets(common: &Common, args: &HealthcheckArgs) -> Result<Vec<String>, Failure> {
+    if let Some(url) = &args.url {
+        let with_scheme = if url.contains("://") { url.clone() } else { format!("http://{url}") };
+        return match with_scheme.parse::<reqwest::Url>() {
+            Ok(url) => Ok(vec![url.to_string()]),
+            Err(error) => Err(Failure::usage(format!("{url:?} is no URL: {error}"))),
+        };
+    }
+    let layers = settings::load(common, &ListenArgs::default(), None)?;
+    if let Some(port) = Reader::new(&layers).get_optional(&settings::SERVICE_PORT) {
+        return Ok(vec![format!("http://127.0.0.1:{}/health/ready", port.0)]);
+    }
+    let running = RunFile::find(&settings::data_folder(&layers))?;
+    Ok(running.services.values().map(|address| format!("{address}/health/ready")).collect())
+}

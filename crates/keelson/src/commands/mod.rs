@@ -1,0 +1,39 @@
+//! What each command does.
+
+mod completions;
+mod config;
+mod e2e;
+mod healthcheck;
+mod http_client;
+mod openapi;
+mod serve;
+mod up;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command, Common, UpArgs};
+use crate::failure::Failure;
+
+/// Runs the command. Servers drain on Ctrl-C; any other command ends at once.
+pub(crate) async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
+    let common = cli.common;
+    match cli.command.unwrap_or(Command::Up(UpArgs::default())) {
+        Command::Up(args) => up::run(&common, &args).await,
+        Command::Serve(args) => serve::run(&common, &args).await,
+        tool => tokio::select! {
+            done = run_tool(tool, &common) => done.map(|()| ExitCode::SUCCESS),
+            _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+        },
+    }
+}
+
+async fn run_tool(command: Command, common: &Common) -> Result<(), Failure> {
+    match command {
+        Command::Up(_) | Command::Serve(_) => Ok(()),
+        Command::EndToEnd(args) => e2e::run(common, &args).await,
+        Command::Healthcheck(args) => healthcheck::run(common, &args).await,
+        Command::Config(args) => config::run(common, &args),
+        Command::Openapi(args) => openapi::run(common, &args),
+        Command::Completions { shell } => completions::run(shell),
+    }
+}

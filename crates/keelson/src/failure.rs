@@ -1,0 +1,103 @@
+//! How a command fails: one clear text and an exit code that scripts can rely on.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use backends::OpenError;
+use backends::local::FolderError;
+use chassis::config::Mistakes;
+use chassis::lifecycle::Ending;
+use chassis::run::RunError;
+use chassis::telemetry::logs::LogError;
+
+/// Wrong usage or configuration (`EX_USAGE` of sysexits.h).
+pub(crate) const USAGE: u8 = 64;
+/// Something that the command needs is unavailable (`EX_UNAVAILABLE`).
+const UNAVAILABLE: u8 = 69;
+/// Ended by the user, as shells count it: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    text: String,
+}
+
+impl Failure {
+    /// It ran and did not succeed.
+    pub(crate) fn failed(text: impl Into<String>) -> Self {
+        Self { code: 1, text: text.into() }
+    }
+
+    /// It was asked wrongly.
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Self { code: USAGE, text: text.into() }
+    }
+
+    /// Something that it needs is unavailable.
+    pub(crate) fn unavailable(text: impl Into<String>) -> Self {
+        Self { code: UNAVAILABLE, text: text.into() }
+    }
+
+    /// The user ended it.
+    pub(crate) fn interrupted() -> Self {
+        Self { code: INTERRUPTED, text: "interrupted".into() }
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<Mistakes> for Failure {
+    fn from(mistakes: Mistakes) -> Self {
+        Self::usage(mistakes.to_string())
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::UnknownScheme { .. } | OpenError::Malformed { .. } => Self::usage(error.to_string()),
+            _ => Self::unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<FolderError> for Failure {
+    fn from(error: FolderError) -> Self {
+        Self::unavailable(error.to_string())
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Bind(error) => Self::unavailable(error.to_string()),
+            RunError::Signals(_) => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+/// How a process that ran services ends.
+pub(crate) fn ended(ending: Ending) -> Result<ExitCode, Failure> {
+    match ending {
+        Ending::Clean => Ok(ExitCode::SUCCESS),
+        Ending::Interrupted => Err(Failure::interrupted()),
+        Ending::CutOff => Err(Failure::failed("the shutdown grace was over before all work was finished")),
+        Ending::Failed(reason) => Err(Failure::failed(reason)),
+    }
+}

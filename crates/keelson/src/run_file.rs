@@ -1,0 +1,91 @@
+//! `DIR/run.json`: how other commands find the system that runs on a data folder.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use chassis::run::Listening;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+const NAME: &str = "run.json";
+
+/// Readable by its owner alone: it holds the operator's token.
+const MODE: u32 = 0o600;
+
+/// A running system.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RunFile {
+    /// Its process.
+    pub(crate) pid: u32,
+    /// Where services listen, by short name.
+    pub(crate) services: BTreeMap<String, String>,
+    /// What `/ops/v1` asks for.
+    pub(crate) operator_token: String,
+    /// Where the generated ingest token is; `None` when `API_TOKEN` was set.
+    pub(crate) api_token_file: Option<PathBuf>,
+}
+
+/// Removes the file when the system ends.
+#[derive(Debug)]
+pub(crate) struct Announced {
+    path: PathBuf,
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl RunFile {
+    /// Writes the file, whole or not at all.
+    pub(crate) fn announce(&self, data: &Path) -> io::Result<Announced> {
+        let (path, part) = (data.join(NAME), data.join(".run.json.part"));
+        let _ = fs::remove_file(&part);
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(MODE).open(&part)?;
+        file.write_all(&serde_json::to_vec_pretty(self)?)?;
+        fs::rename(&part, &path)?;
+        Ok(Announced { path })
+    }
+
+    /// Finds the system that runs on a folder.
+    pub(crate) fn find(data: &Path) -> Result<Self, Failure> {
+        let path = data.join(NAME);
+        let bytes = fs::read(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::unavailable(format!(
+                "nothing runs on {}: start `keelson up`, or name its folder with --data",
+                data.display()
+            )),
+            _ => Failure::unavailable(format!("{} cannot be read: {error}", path.display())),
+        })?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::unavailable(format!("{} is not what `keelson up` writes: {error}", path.display()))
+        })
+    }
+
+    /// Where a service of the running system listens.
+    pub(crate) fn address(&self, short_name: &str) -> Result<&str, Failure> {
+        let address = self.services.get(short_name).map(String::as_str);
+        address.ok_or_else(|| Failure::unavailable(format!("{short_name} is not part of the system that runs")))
+    }
+}
+
+/// Addresses as a client reaches them: a listener on every address is reached on this machine.
+pub(crate) fn reachable(listening: &[Listening]) -> BTreeMap<String, String> {
+    let url = |it: &Listening| {
+        let mut address = it.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(if address.is_ipv4() {
+                [127, 0, 0, 1].into()
+            } else {
+                std::net::Ipv6Addr::LOCALHOST.into()
+            });
+        }
+        (it.identity.short_name.to_owned(), format!("http://{address}"))
+    };
+    listening.iter().map(url).collect()
+}

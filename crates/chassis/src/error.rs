@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::ports::{ObjectError, QueueError};
@@ -88,6 +88,7 @@ pub struct Error {
     pub(crate) detail: Cow<'static, str>,
     pub(crate) fields: Vec<FieldError>,
     pub(crate) retry_after: Option<Duration>,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -96,7 +97,7 @@ impl Error {
     #[must_use]
     pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
         let retry_after = (kind == Kind::Unavailable).then_some(DEFAULT_RETRY_AFTER);
-        Self { kind, detail: detail.into(), fields: Vec::new(), retry_after, cause: None }
+        Self { kind, detail: detail.into(), fields: Vec::new(), retry_after, headers: Vec::new(), cause: None }
     }
 
     /// A fault of ours: the caller learns nothing but that.
@@ -122,6 +123,13 @@ impl Error {
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+
+    /// Adds a header to the answer. A text that cannot be a header's value is left out.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, text: &str) -> Self {
+        self.headers.extend(HeaderValue::from_str(text).ok().map(|value| (name, value)));
         self
     }
 

@@ -93,34 +93,35 @@ impl Layers {
         let table: toml::Table = text
             .parse()
             .map_err(|error| Mistakes::one(format!("configuration file {shown}: expected TOML: {error}")))?;
+        let mut found = Vec::new();
+        flatten(known, "", &table, &mut found);
         let mut mistakes = Mistakes::default();
-        for (key, value) in &table {
-            self.add_value(known, path, key, value, &mut mistakes);
+        for (name, value) in found {
+            match known.iter().find(|setting| setting.name == name) {
+                Some(setting) => self.set(setting.name, &text_of(value), Origin::File(path.to_owned())),
+                None => {
+                    mistakes.add(format!("{name} ({shown}): no such setting; `keelson config reference` lists them"))
+                }
+            }
         }
         mistakes.into_result(())
     }
+}
 
-    fn add_value(
-        &mut self,
-        known: &[SettingInfo],
-        path: &Path,
-        key: &str,
-        value: &toml::Value,
-        mistakes: &mut Mistakes,
-    ) {
-        let name = key.to_ascii_uppercase();
-        if let Some(setting) = known.iter().find(|setting| setting.name == name) {
-            self.set(setting.name, &text_of(value), Origin::File(path.to_owned()));
-            return;
-        }
+/// The names of all values in a table: keys joined by `_`, down to the tables that are a setting's value themselves.
+fn flatten<'t>(
+    known: &[SettingInfo],
+    prefix: &str,
+    table: &'t toml::Table,
+    found: &mut Vec<(String, &'t toml::Value)>,
+) {
+    for (key, value) in table {
+        let name = format!("{prefix}{}", key.to_ascii_uppercase());
         match value {
-            toml::Value::Table(table) => {
-                for (inner, value) in table {
-                    self.add_value(known, path, &format!("{key}_{inner}"), value, mistakes);
-                }
+            toml::Value::Table(inner) if !known.iter().any(|setting| setting.name == name) => {
+                flatten(known, &format!("{name}_"), inner, found);
             }
-            _ => mistakes
-                .add(format!("{name} ({}): no such setting; `keelson config reference` lists them", path.display())),
+            _ => found.push((name, value)),
         }
     }
 }

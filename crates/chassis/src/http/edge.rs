@@ -35,6 +35,8 @@ use crate::telemetry::metrics::{Metrics, UNMATCHED};
 const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
 const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const PROCESS_TIME_HEADER: HeaderName = HeaderName::from_static("x-process-time");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const REFERRER_POLICY: HeaderValue = HeaderValue::from_static("strict-origin-when-cross-origin");
 
 /// Routes that load balancers and scrapers ask: never limited.
@@ -179,8 +181,9 @@ impl Exchange {
         if self.state.origins.is_preflight(&parts) {
             return PREFLIGHT_STATUS.into_response();
         }
-        if let Err(response) = self.admit(&parts) {
-            return response;
+        if let Err(error) = self.admit(&parts) {
+            self.state.metrics.rejected(refusal(error.kind()));
+            return error.into_response();
         }
         let mut request = Request::from_parts(parts, body);
         request.extensions_mut().insert(BodyLimit(self.state.max_body_bytes));
@@ -196,38 +199,19 @@ impl Exchange {
         }
     }
 
-    fn admit(&self, parts: &http::request::Parts) -> Result<(), Response> {
-        self.state.origins.admit(parts).map_err(|error| self.reject("origin", error))?;
+    /// Refuses what must not reach the handler.
+    fn admit(&self, parts: &http::request::Parts) -> Result<(), Error> {
+        self.state.origins.admit(parts)?;
         if let (Some(limits), Some(client)) = (&self.state.limits, self.client)
             && !UNLIMITED_ROUTES.contains(&self.route())
         {
-            limits.count(client).map_err(|wait| self.over_the_limit(limits, wait))?;
+            limits.count(client).map_err(|wait| over_the_limit(limits, wait))?;
         }
         let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         if announced.is_some_and(|bytes: usize| bytes > self.state.max_body_bytes) {
-            return Err(self.reject("body_too_large", too_large()));
+            return Err(too_large());
         }
         Ok(())
-    }
-
-    fn reject(&self, reason: &'static str, error: Error) -> Response {
-        self.state.metrics.rejected(reason);
-        error.into_response()
-    }
-
-    /// 429 with the headers of draft-ietf-httpapi-ratelimit-headers-10.
-    fn over_the_limit(&self, limits: &ClientLimits, wait: Duration) -> Response {
-        let error = Error::new(Kind::TooManyRequests, "Rate limit exceeded").retry_after(wait);
-        let mut response = self.reject("rate_limit", error);
-        let seconds = wait.as_secs_f64().ceil();
-        let policy = format!("\"default\";q={};w={WINDOW_SECONDS}", limits.per_minute);
-        let state = format!("\"default\";r=0;t={seconds}");
-        for (name, text) in [("ratelimit-policy", policy), ("ratelimit", state)] {
-            if let Ok(value) = HeaderValue::try_from(text) {
-                response.headers_mut().insert(name, value);
-            }
-        }
-        response
     }
 
     fn finish(self, response: Response) -> Response {
@@ -288,6 +272,24 @@ impl Exchange {
             durations.push((self.method.clone(), status, histogram));
         }
     }
+}
+
+/// Why the edge answered by itself, for the metrics.
+fn refusal(kind: Kind) -> &'static str {
+    match kind {
+        Kind::TooManyRequests => "rate_limit",
+        Kind::PayloadTooLarge => "body_size",
+        _ => "origin",
+    }
+}
+
+/// 429 with the headers of draft-ietf-httpapi-ratelimit-headers-10.
+fn over_the_limit(limits: &ClientLimits, wait: Duration) -> Error {
+    let seconds = wait.as_secs_f64().ceil();
+    Error::new(Kind::TooManyRequests, "Rate limit exceeded")
+        .retry_after(wait)
+        .with_header(RATE_LIMIT_POLICY, &format!("\"default\";q={};w={WINDOW_SECONDS}", limits.per_minute))
+        .with_header(RATE_LIMIT, &format!("\"default\";r=0;t={seconds}"))
 }
 
 /// Histograms that one route keeps at hand.

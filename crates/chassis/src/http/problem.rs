@@ -68,6 +68,7 @@ fn write(response: Response, detail: &str, error: Option<&Error>, request: &Requ
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    parts.headers.extend(error.into_iter().flat_map(|error| error.headers.clone()));
     if let Some(seconds) = retry_after {
         parts.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

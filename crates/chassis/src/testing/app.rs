@@ -1,4 +1,5 @@
 //! A service in process: its real router with the edge around it, a manual clock, seeded ids, captured logs.
+#![expect(clippy::expect_used, reason = "a test kit fails by panicking")]
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,6 +1,9 @@
 //! Programs that tests ask for a second opinion.
+#![expect(clippy::expect_used, reason = "a test kit fails by panicking")]
 
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 /// Set by the test command, which installs the tools: then a missing one fails the test instead of skipping it.
 const REQUIRE: &str = "KEELSON_REQUIRE_TOOLS";
@@ -16,7 +19,26 @@ pub fn require_tool(name: &str) -> Option<PathBuf> {
     let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file());
     if found.is_none() {
         assert!(std::env::var_os(REQUIRE).is_none(), "{name} is missing although {REQUIRE} is set");
-        std::io::Write::write_all(&mut std::io::stderr(), format!("SKIP: {name} is not installed\n").as_bytes()).ok();
+        let _ = writeln!(std::io::stderr(), "SKIP: {name} is not installed");
     }
     found
+}
+
+/// Lets `promtool` look at a page of metrics: it must find nothing at all.
+///
+/// # Panics
+/// When it finds something, or cannot be run.
+pub fn check_exposition(page: &str) {
+    let Some(promtool) = require_tool("promtool") else { return };
+    let mut check = Command::new(promtool)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool starts");
+    check.stdin.take().expect("a pipe").write_all(page.as_bytes()).expect("promtool reads");
+    let output = check.wait_with_output().expect("promtool ends");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "{}\n{page}", String::from_utf8_lossy(&said));
 }

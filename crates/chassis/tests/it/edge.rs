@@ -30,7 +30,7 @@ fn service(context: &Context) -> Service {
         .route("/orders/{id}", axum::routing::put(put_order).get(|| async { "an order" }))
         .route("/panics", axum::routing::get(panics))
         .route("/fails", axum::routing::get(fails))
-        .route("/stuck", axum::routing::get(|| std::future::pending::<()>()));
+        .route("/stuck", axum::routing::get(std::future::pending::<()>));
     Service::new(IDENTITY, context).routes(routes)
 }
 

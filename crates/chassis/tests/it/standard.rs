@@ -1,12 +1,9 @@
 //! The routes that every service has.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use axum::body::Body;
 use chassis::health::{Check, Need};
 use chassis::service::{Context, Identity, Service};
-use chassis::testing::{TestApp, require_tool};
+use chassis::testing::{TestApp, check_exposition};
 use http::Method;
 use serde_json::json;
 
@@ -99,18 +96,7 @@ async fn metrics_are_valid_for_promtool() {
     ] {
         assert!(page.contains(line), "{line} is not in\n{page}");
     }
-    let Some(promtool) = require_tool("promtool") else { return };
-    let mut check = Command::new(promtool)
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    check.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
-    let output = check.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success() && said.is_empty(), "{}\n{page}", String::from_utf8_lossy(&said));
+    check_exposition(&page);
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ impl Archiver {
 
         let mut work = JoinSet::new();
         self.receive(&mut work, &leases, &stored, &lifecycle).await;
-        info!(messages = work.len(), "the archiver finishes its work");
+        info!("no more messages are received; those in work are finished");
         while let Some(done) = work.join_next().await {
             report(done);
         }

@@ -1,0 +1,7 @@
+//! Ingest and the archiver in process, on stores in memory that can be taken away.
+#![cfg(test)]
+
+mod archiver;
+mod dead_letters;
+mod ingest;
+mod kit;

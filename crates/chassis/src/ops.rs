@@ -14,6 +14,9 @@ use crate::error::{Error, FieldError};
 use crate::http::{Json, ServiceState};
 use crate::telemetry::logs::Level;
 
+/// Where the operators' routes begin.
+pub(crate) const PREFIX: &str = "/ops/";
+
 /// The log target of everything that an operator changes.
 pub const AUDIT: &str = "keelson::audit";
 

@@ -31,6 +31,7 @@ pub(crate) fn routes(queue: &Arc<dyn Queue>) -> OpenApiRouter {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Limit {
     /// 1 to 1000.
     limit: Option<usize>,

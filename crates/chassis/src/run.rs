@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::config::ChassisConfig;
 use crate::health::Status;
 use crate::http::{Operator, Routers, ServiceState, Shared, build_routers};
-use crate::lifecycle::{Ending, Lifecycle};
+use crate::lifecycle::{Ending, Latch, Lifecycle};
 use crate::server::{self, BindError};
 use crate::service::{Identity, Service, Worker};
 use crate::telemetry::correlation::Scope;
@@ -71,6 +71,8 @@ pub struct Bound {
     services: Vec<BoundService>,
     config: Arc<ChassisConfig>,
     lifecycle: Lifecycle,
+    /// Nothing is ready before every service is started.
+    starting: Latch,
 }
 
 #[derive(Debug)]
@@ -95,11 +97,12 @@ pub fn bind(launch: Launch) -> Result<Bound, RunError> {
         operator: Arc::new(Operator(launch.operator_token)),
         configuration: Arc::new(launch.configuration),
     };
+    let starting = launch.lifecycle.latch();
     let numbered = (0_u16..).zip(launch.services);
     let services = numbered
         .map(|(index, (service, port, variable))| bind_service(service, port, variable, index, &shared))
         .collect::<Result<Vec<_>, RunError>>()?;
-    Ok(Bound { services, config, lifecycle: launch.lifecycle })
+    Ok(Bound { services, config, lifecycle: launch.lifecycle, starting })
 }
 
 /// Several services with internal listeners count up from `INTERNAL_PORT`.
@@ -150,6 +153,7 @@ impl Bound {
         for service in self.services {
             start(service, &lifecycle);
         }
+        drop(self.starting);
         let ready = async {
             wait_until_ready(&states, &lifecycle).await;
             if !lifecycle.is_draining() {

@@ -73,7 +73,7 @@ pub struct Service {
     pub(crate) context: Context,
     pub(crate) metrics: Metrics,
     pub(crate) routes: OpenApiRouter,
-    pub(crate) internal_routes: OpenApiRouter,
+    pub(crate) operator_routes: OpenApiRouter,
     pub(crate) workers: Vec<Worker>,
     pub(crate) checks: Vec<Check>,
     pub(crate) welcome: Map<String, Value>,
@@ -92,7 +92,7 @@ impl Service {
             context: context.clone(),
             metrics: Metrics::new(name, &context.version),
             routes: OpenApiRouter::new(),
-            internal_routes: OpenApiRouter::new(),
+            operator_routes: OpenApiRouter::new(),
             workers: Vec::new(),
             checks: Vec::new(),
             welcome: Map::new(),
@@ -122,7 +122,7 @@ impl Service {
     /// Adds routes for operators: they need the operator's token, and stand on the internal listener if there is one.
     #[must_use]
     pub fn operator_routes(mut self, routes: OpenApiRouter) -> Self {
-        self.internal_routes = self.internal_routes.merge(routes);
+        self.operator_routes = self.operator_routes.merge(routes);
         self
     }
 

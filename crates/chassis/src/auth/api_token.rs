@@ -89,12 +89,19 @@ impl ApiToken {
             Source::Fetched(source, reference) => (source, reference),
         };
         let seen = self.clock.now();
-        let verdict = self.look(offered);
-        if verdict == Verdict::Right && !self.is_due(REFRESH_AGE) {
-            return verdict;
-        }
-        if !self.may_fetch(verdict) {
-            return verdict;
+        match self.look(offered) {
+            // Nobody but the one who refreshes waits, and nobody while the source is asked already.
+            Verdict::Right => {
+                if self.is_due(REFRESH_AGE)
+                    && self.may_try_again()
+                    && let Ok(_one_at_a_time) = self.fetching.try_lock()
+                {
+                    self.fetch(source, reference).await;
+                }
+                return Verdict::Right;
+            }
+            Verdict::Wrong if !self.may_try_again() => return Verdict::Wrong,
+            Verdict::Wrong | Verdict::Unknown => {}
         }
         let wait = async {
             let _one_at_a_time = self.fetching.lock().await;
@@ -102,11 +109,8 @@ impl ApiToken {
                 self.fetch(source, reference).await;
             }
         };
-        // A stuck source must not hold requests for longer than this, whoever of them asks it.
-        if timeout(FETCH_TIMEOUT, wait).await.is_err() {
-            self.lock().last_try = Some(self.clock.now());
-            warn!(reference = %reference, "the source of the API token does not answer");
-        }
+        // Whoever waits behind a stuck source gives up in time as well.
+        let _gave_up = timeout(FETCH_TIMEOUT, wait).await;
         self.look(offered)
     }
 
@@ -148,11 +152,6 @@ impl ApiToken {
         self.lock().values.last().is_none_or(|newest| now.duration_since(newest.fetched_at) >= age)
     }
 
-    /// Nothing known: always ask, one request at a time. Otherwise not more often than the interval.
-    fn may_fetch(&self, verdict: Verdict) -> bool {
-        verdict == Verdict::Unknown && self.lock().values.is_empty() || self.may_try_again()
-    }
-
     fn may_try_again(&self) -> bool {
         let now = self.clock.now();
         self.lock().last_try.is_none_or(|tried| now.duration_since(tried) >= RETRY_INTERVAL)
@@ -163,13 +162,15 @@ impl ApiToken {
     }
 
     async fn fetch(&self, source: &Arc<dyn SecretSource>, reference: &SecretRef) {
-        let fetched = source.fetch(&reference.name).await;
+        let fetched = timeout(FETCH_TIMEOUT, source.fetch(&reference.name))
+            .await
+            .unwrap_or_else(|_| Err(SecretError::Unavailable(format!("no answer within {FETCH_TIMEOUT:?}"))));
         let now = self.clock.now();
         let mut cache = self.lock();
         cache.last_try = Some(now);
         match fetched {
             Ok(token) => cache.learn(token, now),
-            Err(error) => log_failure(reference, &error),
+            Err(error) => warn!(reference = %reference, cause = %error, "the API token could not be fetched"),
         }
     }
 
@@ -194,10 +195,6 @@ impl Cache {
             }
         }
     }
-}
-
-fn log_failure(reference: &SecretRef, error: &SecretError) {
-    warn!(reference = %reference, cause = %error, "the API token could not be fetched");
 }
 
 fn matches(token: &SecretString, offered: &str) -> bool {

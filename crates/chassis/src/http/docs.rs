@@ -68,7 +68,7 @@ pub(super) fn document(service: Service) -> OpenApi {
     let (_, mut document) = standard::public_routes().merge(standard::internal_routes(true)).split_for_parts();
     let (_, chassis) = ops::routes().split_for_parts();
     let (_, own) = service.routes.split_for_parts();
-    let (_, operator) = service.internal_routes.split_for_parts();
+    let (_, operator) = service.operator_routes.split_for_parts();
     for part in [chassis, own, operator] {
         document.merge(part);
     }

@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
-use prometheus::{Histogram, IntGauge};
+use prometheus::Histogram;
 use tower::{Layer, Service};
 
 use super::body::{BodyLimit, too_large};
@@ -111,7 +111,6 @@ where
 struct Exchange {
     state: Arc<EdgeState>,
     durations: Arc<Durations>,
-    active: ActiveRequest,
     begun: Instant,
     scope: Scope,
     correlation_id: CorrelationId,
@@ -120,22 +119,8 @@ struct Exchange {
     method: Method,
     uri: http::Uri,
     cors_origin: Option<HeaderValue>,
-}
-
-/// Counted as long as the request is in work, even when its client leaves.
-struct ActiveRequest(IntGauge);
-
-impl ActiveRequest {
-    fn begin(gauge: &IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for ActiveRequest {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
+    /// `None` until the answer is ready, and for good when the client leaves before.
+    answered: Option<StatusCode>,
 }
 
 impl Exchange {
@@ -154,8 +139,8 @@ impl Exchange {
             correlation_id: Some(correlation_id.clone()),
             trace: Some(trace),
         };
+        state.metrics.active_requests().inc();
         Self {
-            active: ActiveRequest::begin(state.metrics.active_requests()),
             begun: Instant::now(),
             scope,
             correlation_id,
@@ -164,6 +149,7 @@ impl Exchange {
             method: request.method().clone(),
             uri: request.uri().clone(),
             cors_origin: state.origins.allowed_origin(headers),
+            answered: None,
             state,
             durations,
         }
@@ -214,7 +200,7 @@ impl Exchange {
         Ok(())
     }
 
-    fn finish(self, response: Response) -> Response {
+    fn finish(mut self, response: Response) -> Response {
         let request = problem::Request {
             path: self.uri.path(),
             correlation_id: self.correlation_id.as_str(),
@@ -225,20 +211,7 @@ impl Exchange {
         let preflight = response.status() == PREFLIGHT_STATUS && self.method == Method::OPTIONS;
         self.state.origins.write(self.cors_origin.clone(), preflight, response.headers_mut());
         self.write_headers(response.headers_mut(), duration);
-        self.observe(response.status(), duration);
-        let record = AccessRecord {
-            method: &self.method,
-            route: self.route(),
-            path: self.uri.path(),
-            status: response.status().as_u16(),
-            duration,
-            client: self.client,
-            request_bytes: None,
-            response_bytes: None,
-            user_agent: None,
-        };
-        self.state.logs.access(&record, &self.scope);
-        drop(self.active);
+        self.answered = Some(response.status());
         response
     }
 
@@ -272,6 +245,32 @@ impl Exchange {
             durations.push((self.method.clone(), status, histogram));
         }
     }
+}
+
+impl Drop for Exchange {
+    /// Counted and logged at its end, whether it was answered or its client left.
+    fn drop(&mut self) {
+        self.state.metrics.active_requests().dec();
+        let (status, duration) = (self.answered.unwrap_or(client_left()), self.begun.elapsed());
+        self.observe(status, duration);
+        let record = AccessRecord {
+            method: &self.method,
+            route: self.route(),
+            path: self.uri.path(),
+            status: status.as_u16(),
+            duration,
+            client: self.client,
+            request_bytes: None,
+            response_bytes: None,
+            user_agent: None,
+        };
+        self.state.logs.access(&record, &self.scope);
+    }
+}
+
+/// What nginx writes into its log for a client that did not wait for the answer; never sent.
+fn client_left() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 /// Why the edge answered by itself, for the metrics.

@@ -62,7 +62,7 @@ pub(crate) fn build_routers(service: Service, shared: &Shared) -> Routers {
     let identity = service.identity;
     let state = Arc::new(service_state(&service, shared));
     let standard_internal = standard::internal_routes(config.http.metrics);
-    let operator = operator_routes(service.internal_routes, &state, &shared.operator);
+    let operator = operator_routes(service.operator_routes, &state, &shared.operator);
 
     let mut public = standard::public_routes();
     let mut internal = None;

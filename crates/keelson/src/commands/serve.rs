@@ -21,8 +21,8 @@ use crate::wire::{self, Stores};
 
 /// Runs the services until a signal.
 pub(crate) async fn run(common: &Common, args: &ServeArgs) -> Result<ExitCode, Failure> {
-    let mut services = args.services.clone();
-    services.dedup();
+    let named = |name: &&ServiceName| args.services.contains(name);
+    let services: Vec<ServiceName> = ServiceName::ALL.iter().filter(named).copied().collect();
     let layers = settings::load(common, &args.listen, args.port)?;
     let process = Process::start(&layers, Mode::Serve, &services, None).await?;
     process.run(|| info!("ready")).await

@@ -35,3 +35,27 @@ pub(super) fn taken(key: &ObjectKey) -> ObjectError {
     let key = key.as_str();
     ObjectError::InvalidKey(format!("{key:?}: an object cannot be the folder of another one on a file system"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_broken_read_only_or_closed_disk_is_unavailable() {
+        const SYSTEM_ERRORS: [(&str, i32); 5] =
+            [("ENOSPC", 28), ("EDQUOT", 122), ("EIO", EIO), ("EROFS", 30), ("EACCES", 13)];
+        for (name, number) in SYSTEM_ERRORS {
+            let sorted = sort(&io::Error::from_raw_os_error(number));
+            assert!(matches!(sorted, ObjectError::Unavailable(_)), "{name}: {sorted:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_one_object_leaves_the_store_available() {
+        let escape = io::Error::new(ErrorKind::PermissionDenied, "a path led outside of the filesystem");
+        for error in [escape, io::Error::from(ErrorKind::InvalidFilename), io::Error::from(ErrorKind::FileTooLarge)] {
+            assert!(matches!(sort(&error), ObjectError::Other(_)), "{error}");
+        }
+    }
+}

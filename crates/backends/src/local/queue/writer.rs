@@ -64,8 +64,10 @@ impl Writer {
         group
     }
 
-    /// Runs the group in one transaction; answers whether receivers should look again. After an error nothing of it
-    /// counts, and the file is opened anew: what SQLite or the kernel holds of a failed write is not to be trusted.
+    /// Runs the group in one transaction; answers whether receivers should look again. After an error none of it is
+    /// acknowledged, and the file is opened anew: what SQLite or the kernel holds of a failed write is not to be
+    /// trusted. When it was the last fsync that failed, the group may be there all the same; a caller that sends again
+    /// then sends twice, which at-least-once allows.
     fn commit(&mut self, group: &mut [Box<dyn Job>], returned: &[Receipt]) -> Result<bool, String> {
         let (connection, tally) = match self.connection.take() {
             Some(open) => open,

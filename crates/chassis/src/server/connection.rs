@@ -1,12 +1,14 @@
 //! One connection, from its first byte to its last.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use hyper::body::Incoming;
+use http::header::{self, HeaderValue};
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,7 +17,8 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 use tracing::debug;
 
-use super::send_at_once;
+use super::lingering::{Lingering, Unread};
+use super::{last_call, send_at_once};
 use crate::http::PeerAddress;
 use crate::lifecycle::Lifecycle;
 
@@ -27,17 +30,35 @@ const HEAD_OR_IDLE: Duration = Duration::from_secs(75);
 /// Bytes of a request head; more is answered 431.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 
+/// Bytes of a body that hyper reads past when nobody else did.
+const MAX_SKIPPED_BYTES: u64 = 8 * 1024;
+
 /// Serves requests until the client leaves, the connection idles, or the lifecycle closes.
 pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, lifecycle: Lifecycle) {
     send_at_once(&stream, peer);
     tokio::select! {
         first = timeout(FIRST_BYTE, stream.readable()) => if !matches!(first, Ok(Ok(()))) { return },
-        () = lifecycle.closing().cancelled() => return,
+        () = last_call(&lifecycle) => return,
     }
+    let unread = Unread::default();
+    let stream = Lingering::new(stream, unread.clone());
+    let draining = lifecycle.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {
+        let is_large = request.body().size_hint().upper().is_none_or(|bytes| bytes > MAX_SKIPPED_BYTES);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(PeerAddress(peer));
-        router.clone().oneshot(request)
+        let answer = router.clone().oneshot(request);
+        let (unread, draining) = (unread.clone(), draining.clone());
+        async move {
+            let mut answer = answer.await?;
+            // Who refuses a request may not have read it, and what is not read must not pass for the next request.
+            let skips = is_large && !answer.status().is_success();
+            unread.set(skips);
+            if skips || draining.is_draining() {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -47,7 +68,7 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, l
     let mut connection = pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        () = lifecycle.closing().cancelled() => {
+        () = last_call(&lifecycle) => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 result = connection => result,

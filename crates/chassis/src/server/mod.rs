@@ -6,11 +6,13 @@
 mod bind;
 mod connection;
 mod holder;
+mod lingering;
 
 pub(crate) use bind::{BindError, bind};
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,10 +31,15 @@ const MAX_CONNECTIONS: usize = 8192;
 /// The pause after an accept that failed for want of file descriptors, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a socket still listens when it is to close: what a client sent before it could know is answered, with
+/// `Connection: close`, instead of being reset.
+const LAST_CALL: Duration = Duration::from_millis(100);
+
 /// Serves a router on a bound socket until the lifecycle closes, then finishes the requests that are in work.
 pub(crate) async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) {
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut last_call = pin!(last_call(&lifecycle));
     loop {
         let next = async {
             let place = Arc::clone(&places).acquire_owned().await;
@@ -40,7 +47,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, lifecycle: Life
         };
         let (place, accepted) = tokio::select! {
             next = next => next,
-            () = lifecycle.closing().cancelled() => break,
+            () = &mut last_call => break,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -59,6 +66,13 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, lifecycle: Life
         () = connections.wait() => {}
         () = lifecycle.stopped().cancelled() => {}
     }
+}
+
+/// Over when nothing more is accepted. Busy connections have ended by then, since every answer of a draining service
+/// closes its own.
+async fn last_call(lifecycle: &Lifecycle) {
+    lifecycle.closing().cancelled().await;
+    sleep(LAST_CALL).await;
 }
 
 /// An error of one connection is over with it; any other is the process's (no more descriptors or memory) and lasts.

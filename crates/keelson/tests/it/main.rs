@@ -1,6 +1,9 @@
 //! End-to-end tests: the real binary with embedded stores, one file per subject.
 #![cfg(test)]
 
+mod archive;
 mod message;
+mod restart;
 mod submit;
 mod system;
+mod token;

@@ -142,3 +142,11 @@ async fn a_message_is_acknowledged_only_when_a_kill_cannot_take_it_back() {
     }
     assert_eq!(system.objects().len(), ids.len());
 }
+#[tokio::test]
+async fn a_body_over_two_mebibytes_is_413_before_anything_else_is_said() {
+    let system = System::up().await;
+    for path in ["/api/message", "/submit"] {
+        let answer = Answer::of(system.post("ingest", path).body(vec![b'{'; (2 << 20) + 1])).await;
+        assert_refused(&answer, 413, "Payload too large", path);
+    }
+}

@@ -1,0 +1,172 @@
+//! Ends of every kind: what was acknowledged is stored once, whatever happens.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::system::{Answer, Launch, System, email};
+
+/// Clients that send at once.
+const CLIENTS: usize = 8;
+
+/// What the clients saw: the ids of accepted messages, and what else they were answered or not.
+#[derive(Default)]
+struct Load {
+    accepted: Vec<String>,
+    failures: Vec<String>,
+}
+
+/// Starts clients that send until `stop`, or until nobody answers any more.
+fn load(system: &System, stop: &Arc<AtomicBool>) -> JoinSet<Load> {
+    let body = json!({ "data": email("under load"), "token": system.token() });
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let (request, stop) = (system.post("ingest", "/api/message").json(&body), Arc::clone(stop));
+        clients.spawn(async move {
+            let mut load = Load::default();
+            while !stop.load(Ordering::Relaxed) {
+                match Answer::try_of(request.try_clone().unwrap()).await {
+                    Ok(answer) if answer.status == 200 => {
+                        load.accepted.push(answer.json()["message_id"].as_str().unwrap().to_owned());
+                    }
+                    Ok(answer) => load.failures.push(answer.text),
+                    Err(error) if error.is_connect() => break,
+                    Err(error) => {
+                        load.failures.push(format!("{error:?}"));
+                        break;
+                    }
+                }
+            }
+            load
+        });
+    }
+    clients
+}
+
+async fn results(clients: JoinSet<Load>) -> Load {
+    let mut all = Load::default();
+    for mut load in clients.join_all().await {
+        all.accepted.append(&mut load.accepted);
+        all.failures.append(&mut load.failures);
+    }
+    all
+}
+
+/// Every object is whole and names its own message; answers the ids.
+fn stored_ids(system: &System) -> BTreeSet<String> {
+    let mut ids = BTreeSet::new();
+    for (key, path) in system.objects() {
+        let object: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let id = object["_metadata"]["message_id"].as_str().unwrap().to_owned();
+        assert!(key.ends_with(&format!("/{id}.json")), "{key} holds {id}");
+        assert!(ids.insert(id), "{key}: a second object for the message");
+    }
+    ids
+}
+
+/// Kills the system under load again and again. A message whose answer was lost may be stored too, so at most one for
+/// each client and round.
+async fn kill_under_load(rounds: usize) {
+    let launch = Launch::up();
+    let mut accepted = BTreeSet::new();
+    for round in 0..rounds {
+        let mut system = launch.start().await;
+        let clients = load(&system, &Arc::default());
+        sleep(Duration::from_millis(120 + 37 * (round as u64 % 7))).await;
+        system.kill();
+        let load = results(clients).await;
+        assert!(!load.accepted.is_empty(), "round {round} accepted nothing");
+        accepted.extend(load.accepted);
+    }
+    let system = launch.start().await;
+    let queue = system.drained().await;
+    assert_eq!(queue["dead"], 0, "{queue}");
+    let stored = stored_ids(&system);
+    let lost: Vec<_> = accepted.difference(&stored).collect();
+    assert!(lost.is_empty(), "{} of {} acknowledged messages are lost: {lost:?}", lost.len(), accepted.len());
+    assert!(stored.len() <= accepted.len() + rounds * CLIENTS, "{} of {}", stored.len(), accepted.len());
+}
+
+#[tokio::test]
+async fn kill_nine_under_load_loses_no_acknowledged_message() {
+    kill_under_load(5).await;
+}
+
+#[tokio::test]
+#[ignore = "the long run of `./test full`"]
+async fn kill_nine_under_load_loses_no_acknowledged_message_in_fifty_rounds() {
+    kill_under_load(50).await;
+}
+
+#[tokio::test]
+async fn sigterm_under_load_fails_no_request_and_hands_messages_back() {
+    let launch = Launch::up();
+    let mut system = launch.start().await;
+    let clients = load(&system, &Arc::default());
+    sleep(Duration::from_millis(300)).await;
+    let status = system.stop().await;
+    assert_eq!(status.code(), Some(0), "{status}");
+    let load = results(clients).await;
+    assert!(load.failures.is_empty(), "{:?}", load.failures);
+    assert!(!system.data().join("run.json").exists(), "run.json is left behind");
+    drop(system);
+
+    let system = launch.start().await;
+    system.drained().await;
+    let accepted: BTreeSet<String> = load.accepted.into_iter().collect();
+    assert_eq!(stored_ids(&system), accepted);
+    for (_, path) in system.objects() {
+        let object: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        assert_eq!(object["_metadata"]["receive_count"], 1, "handed back, and yet counted: {object}");
+    }
+}
+
+#[tokio::test]
+async fn a_system_under_load_becomes_unready_before_it_closes() {
+    let system = System::up_with(&[("DRAIN_DELAY", "1s")]).await;
+    system.signal("TERM");
+    let begun = std::time::Instant::now();
+    let answer = loop {
+        let answer = Answer::of(system.get("ingest", "/health/ready")).await;
+        if answer.status == 503 || begun.elapsed() > Duration::from_secs(1) {
+            break answer;
+        }
+    };
+    assert_eq!((answer.status, &answer.json()["status"]), (503, &json!("not_ready")));
+    let status = Answer::of(system.get("ingest", "/status")).await;
+    assert_eq!(status.json()["status"], "draining");
+    system.send(&email("accepted while draining")).await;
+}
+
+#[tokio::test]
+async fn a_second_system_on_the_folder_is_refused_and_the_first_goes_on() {
+    let system = System::up().await;
+    let refused = system.launch.run();
+    let text = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(69), "{text}");
+    let line = text.lines().find(|line| line.starts_with("error:")).unwrap();
+    assert!(line.contains(system.data().to_str().unwrap()), "{line}");
+    assert!(line.contains(&format!("process {}", system.pid())), "{line}");
+    assert!(refused.stdout.is_empty());
+    system.object(&system.send(&email("still here")).await).await;
+}
+
+#[tokio::test]
+async fn what_a_killed_system_left_behind_confuses_nobody() {
+    let launch = Launch::up();
+    let mut system = launch.start().await;
+    system.kill();
+    assert!(launch.data().join("run.json").exists(), "the test needs a stale file");
+    let e2e = launch.args(&["e2e"]).run();
+    assert_eq!(e2e.status.code(), Some(69), "{e2e:?}");
+    drop(system);
+    let system = launch.start().await;
+    let e2e = launch.args(&["e2e"]).run();
+    assert_eq!(e2e.status.code(), Some(0), "{e2e:?}");
+    assert_eq!(system.queue().await["dead"], 0);
+}

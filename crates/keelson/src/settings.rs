@@ -16,23 +16,32 @@ use crate::cli::{Common, ListenArgs, ServiceName};
 const DATA: Setting<PathBuf> = Setting::new(
     "KEELSON_DATA",
     "./keelson-data",
-    "The folder of the embedded stores and generated secrets. One process owns it. Also `--data`.",
+    "The data folder: embedded stores and generated secrets. One process owns it. Also `--data`.",
 );
-const QUEUE_URL: OptionalSetting<String> =
-    OptionalSetting::new("QUEUE_URL", "The queue: `sqlite:PATH` or `memory:`. Default: `sqlite:` in the data folder.");
+const QUEUE_URL: OptionalSetting<String> = OptionalSetting::new(
+    "QUEUE_URL",
+    "The queue: `sqlite:PATH`, or `memory:` which forgets at the end. Default: `queue.db` in the data folder.",
+);
 const OBJECTS_URL: OptionalSetting<String> = OptionalSetting::new(
     "OBJECTS_URL",
-    "The object store: `file:FOLDER` or `memory:`. Default: `objects` in the data folder.",
+    "The object store: `file:FOLDER`, or `memory:` which forgets at the end. Default: `objects` in the data folder.",
 );
-const INGEST_PORT: Setting<Port> = Setting::new("INGEST_PORT", "8080", "The port of ingest; 0 takes any free one.");
-const ARCHIVER_PORT: Setting<Port> =
-    Setting::new("ARCHIVER_PORT", "8081", "The port of the archiver; 0 takes any free one.");
+const INGEST_PORT: Setting<Port> = Setting::new(
+    "INGEST_PORT",
+    "8080",
+    "The port of ingest; 0 takes any free one. `SERVICE_PORT` and `--port` win over it.",
+);
+const ARCHIVER_PORT: Setting<Port> = Setting::new(
+    "ARCHIVER_PORT",
+    "8081",
+    "The port of the archiver; 0 takes any free one. `SERVICE_PORT` and `--port` win over it.",
+);
 
 /// The seeds' names for stores that this build cannot open yet: set, they must not be passed over in silence.
 const NOT_YET: &[OptionalSetting<String>] = &[
-    OptionalSetting::new("SQS_QUEUE_URL", "Not supported by this build: the queue is embedded."),
-    OptionalSetting::new("S3_BUCKET_NAME", "Not supported by this build: the object store is embedded."),
-    OptionalSetting::new("SSM_PARAMETER_NAME", "Not supported by this build: use `API_TOKEN=file:…` or `env:…`."),
+    OptionalSetting::new("SQS_QUEUE_URL", "Refused: this build has the embedded queue alone."),
+    OptionalSetting::new("S3_BUCKET_NAME", "Refused: this build has the embedded object store alone."),
+    OptionalSetting::new("SSM_PARAMETER_NAME", "Refused: use `API_TOKEN=file:PATH` or `API_TOKEN=env:NAME`."),
 ];
 
 const SYSTEM: Section = Section {

@@ -8,20 +8,24 @@ use secrecy::SecretString;
 
 const API_TOKEN: OptionalSetting<SecretString> = OptionalSetting::secret(
     "API_TOKEN",
-    "The token that ingest asks for: the token itself, or a reference such as `file:/run/secrets/api_token` or `env:NAME`, fetched again every 5 minutes. `up` makes one in `DIR/secrets/api_token`; production needs it set.",
+    "The token that ingest asks for: the token itself, or a reference to it, `file:PATH` or `env:NAME`. A referenced token is read again before it is 5 minutes old, so a new one needs no restart. Unset, `up` makes one in the data folder (`secrets/api_token`); `serve ingest` needs it set.",
 );
 const VISIBILITY_TIMEOUT: Setting<Duration> = Setting::new(
     "VISIBILITY_TIMEOUT",
     "30s",
-    "How long a message that the archiver took stays hidden from others; extended at half of it while the work goes on.",
+    "How long a message that the archiver took stays hidden from other receivers, 1s to 12h; extended at half of it while the work goes on.",
 );
-const MAX_MESSAGES: Setting<usize> = Setting::new("MAX_MESSAGES", "10", "Messages per receive, 1 to 10.");
-const MAX_RECEIVE_COUNT: Setting<u32> =
-    Setting::new("MAX_RECEIVE_COUNT", "3", "Attempts at a message before it goes to the dead-letter queue.");
+const MAX_MESSAGES: Setting<usize> =
+    Setting::new("MAX_MESSAGES", "10", "Messages that the archiver takes in one receive, 1 to 10.");
+const MAX_RECEIVE_COUNT: Setting<u32> = Setting::new(
+    "MAX_RECEIVE_COUNT",
+    "3",
+    "Attempts at storing a message before it goes to the dead-letter queue, 1 to 1000.",
+);
 const POLL_INTERVAL: Setting<Duration> = Setting::new(
     "POLL_INTERVAL",
     "10s",
-    "The longest wait for messages in one poll of an empty queue; new messages end it at once. More than 20s counts as 20s.",
+    "How long one look at an empty queue waits for messages. A new message ends the wait at once. More than 20s counts as 20s.",
 );
 const ARCHIVE_CONCURRENCY: Setting<usize> =
     Setting::new("ARCHIVE_CONCURRENCY", "64", "Messages that one archiver works on at once, 1 to 1000.");

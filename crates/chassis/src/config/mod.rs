@@ -27,7 +27,7 @@ pub mod names {
     /// The configuration file.
     pub const CONFIG_FILE: OptionalSetting<String> = OptionalSetting::new(
         "KEELSON_CONFIG",
-        "A TOML file that sets any of these: tables and keys joined by `_` are the names here, so `[log] level` is `LOG_LEVEL`. Also `--config`.",
+        "A TOML file that sets any of these. Only in the environment. Also `--config`.",
     );
 }
 

@@ -13,12 +13,19 @@ pub fn reference(sections: &[Section]) -> String {
          Built-in defaults < file (`--config`, `KEELSON_CONFIG`, TOML) < environment < flags. In the file, tables and keys\n\
          joined by `_` are the names below: `[log]` with `level = \"DEBUG\"` is `LOG_LEVEL`. `keelson config` shows what is\n\
          in force and where it comes from, `keelson config explain NAME` a single setting. A wrong value stops the start\n\
-         with exit code 64 and one message that lists every mistake.\n",
+         with exit code 64 and one message that lists every mistake.\n\n\
+         Times are written `30`, `30s`, `250ms`, `5m` or `24h` (a bare number is seconds), switches `true` or `false`,\n\
+         lists with commas. An empty text counts as unset. Names that this build does not know are ignored in the\n\
+         environment and are a mistake in the file.\n",
     );
     for section in sections {
         let _ = write!(page, "\n## {}\n\n| name | default | meaning |\n|---|---|---|\n", section.title);
         for setting in section.settings {
-            let default = setting.default.map_or("unset".to_owned(), |text| format!("`{text}`"));
+            let default = match setting.default {
+                None => "unset".to_owned(),
+                Some("") => "empty".to_owned(),
+                Some(text) => format!("`{text}`"),
+            };
             let _ = writeln!(page, "| `{}` | {default} | {} |", setting.name, setting.doc.replace('|', "\\|"));
         }
     }

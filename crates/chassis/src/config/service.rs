@@ -13,15 +13,15 @@ use crate::telemetry::logs::{Level, valid_filter};
 
 const SERVICE_NAME: OptionalSetting<String> = OptionalSetting::new(
     "SERVICE_NAME",
-    "The name that others see; only when one service runs. Default: the service's own, such as `ingest`.",
+    "The name that others see, in answers, logs and metrics. Only when one service runs in the process. Default: the service's own, such as `ingest`.",
 );
 /// The port of a single service.
 pub const SERVICE_PORT: OptionalSetting<Port> = OptionalSetting::new(
     "SERVICE_PORT",
-    "The port to listen on; only when one service runs. Default: the service's own. 0 takes any free one. Also `--port`.",
+    "The port to listen on. Only when one service runs in the process. Default: the service's own; 0 takes any free one. Also `--port`.",
 );
 const SERVICE_VERSION: OptionalSetting<String> =
-    OptionalSetting::new("SERVICE_VERSION", "The version that is reported. Default: the build's.");
+    OptionalSetting::new("SERVICE_VERSION", "The version that answers and metrics report. Default: the build's.");
 const HOST: OptionalSetting<IpAddr> = OptionalSetting::new(
     "KEELSON_HOST",
     "The address to listen on. Default: 127.0.0.1 for `up`, 0.0.0.0 for `serve`. Any but a loopback address needs `PRODUCTION` set. Also `--host`.",
@@ -29,60 +29,66 @@ const HOST: OptionalSetting<IpAddr> = OptionalSetting::new(
 const PRODUCTION: Setting<bool> = Setting::new(
     "PRODUCTION",
     "false",
-    "Turns on JSON logs on standard output, the internal listener and the refusal of weak secrets; turns off the rules that protect a developer's machine from web pages.",
+    "True turns on JSON logs on standard output, the internal listener, the drain delay and the refusal of weak secrets. False keeps web pages away from a developer's machine: a `Host` that is not this machine is answered 403, and so is a `POST`, `PUT`, `PATCH` or `DELETE` with an `Origin` that is not in `CORS_ORIGINS`.",
 );
 const INTERNAL_PORT: OptionalSetting<Port> = OptionalSetting::new(
     "INTERNAL_PORT",
-    "A second listener for `/metrics`, `/status`, `/ops` and health; the public ports then answer 404 for the first three. Default: off, 9090 in production.",
+    "The port of a second listener for `/metrics`, `/status`, `/ops` and health; the public port then answers 404 for the first three. Several services in one process count up from it. Default: off, 9090 in production.",
 );
 const DRAIN_DELAY: OptionalSetting<Duration> = OptionalSetting::new(
     "DRAIN_DELAY",
-    "How long to keep serving after SIGTERM with readiness at 503; longer than the load balancer's deregistration. Default: 0, 5s in production.",
+    "How long to go on serving after SIGTERM, with readiness at 503. Make it longer than the load balancer takes to notice, and shorter than `SHUTDOWN_GRACE`. Default: 0, 5s in production.",
 );
-const SHUTDOWN_GRACE: Setting<Duration> =
-    Setting::new("SHUTDOWN_GRACE", "25s", "How long shutting down may take in all before what is left is cut off.");
+const SHUTDOWN_GRACE: Setting<Duration> = Setting::new(
+    "SHUTDOWN_GRACE",
+    "25s",
+    "How long shutting down may take in all, the drain delay included; what is not finished then is cut off.",
+);
 const CONSUMER_SERVICES: Setting<ConsumerServices> = Setting::new(
     "CONSUMER_SERVICES",
     "[]",
-    "The services that may be called: a JSON array of `{name, endpoint, port, timeout?, scheme?}`. The same name several times is several endpoints.",
+    "Other services: a JSON array of `{name, endpoint, port, timeout?, scheme?}`, where `timeout` is in seconds. The same name several times is several endpoints. This build checks and shows them (`/status`) and does not call them yet.",
 );
 const RATE_LIMIT: Setting<u32> = Setting::new(
     "RATE_LIMIT",
     "100",
-    "Requests per minute and client; 0 is off. Health and metrics do not count. While it is not set, loopback clients are not limited.",
+    "Requests per minute for each client address; 0 is off. More is answered 429. Health and metrics do not count. Clients on the same machine are limited only when this is set.",
 );
 const CORS_ORIGINS: Setting<CommaList<String>> = Setting::new(
     "CORS_ORIGINS",
     "",
-    "Origins of web pages that may call, separated by commas, such as `https://app.example.com`.",
+    "Origins of web pages that may call, separated by commas, such as `https://app.example.com`. `*` is not one.",
 );
 const TRUSTED_PROXIES: Setting<CommaList<IpNet>> = Setting::new(
     "TRUSTED_PROXIES",
     "",
-    "Addresses or networks of proxies whose `X-Forwarded-For` is believed, separated by commas.",
+    "Addresses or networks of proxies whose `X-Forwarded-For` is believed, separated by commas, such as `10.0.0.0/8`.",
 );
-const MAX_BODY_BYTES: Setting<usize> =
-    Setting::new("MAX_BODY_BYTES", "2097152", "The largest request body; a larger one is answered 413.");
+const MAX_BODY_BYTES: Setting<usize> = Setting::new(
+    "MAX_BODY_BYTES",
+    "2097152",
+    "The largest request body in bytes; a larger one is answered 413. The queue takes at most 1 MiB for a message, whatever stands here.",
+);
 const REQUEST_TIMEOUT: Setting<Duration> = Setting::new(
     "REQUEST_TIMEOUT",
     "30s",
-    "How long one request may take, its body included, before it is answered 503.",
+    "How long one request may take, reading its body included, before it is answered 503.",
 );
-const DOCS: Setting<bool> = Setting::new("DOCS", "true", "Serves `/docs` and `/openapi.json`.");
-const ENABLE_METRICS: Setting<bool> = Setting::new("ENABLE_METRICS", "true", "Serves `/metrics`; off answers 404.");
+const DOCS: Setting<bool> = Setting::new("DOCS", "true", "Serves `/docs` and `/openapi.json`; false answers 404.");
+const ENABLE_METRICS: Setting<bool> = Setting::new("ENABLE_METRICS", "true", "Serves `/metrics`; false answers 404.");
 const LOG_LEVEL: Setting<Level> = Setting::new(
     "LOG_LEVEL",
     "INFO",
-    "The least severe level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL.",
+    "The least severe level that our own crates log: DEBUG, INFO, WARNING, ERROR or CRITICAL.",
 );
 const LOG_FILTER: Setting<String> = Setting::new(
     "LOG_FILTER",
     "warn",
-    "Levels of third-party crates: a default and exceptions, such as `warn,hyper=debug`.",
+    "The same for all other crates: a level, and exceptions after commas, such as `warn,hyper=debug`.",
 );
 const LOG_DIR: OptionalSetting<PathBuf> = OptionalSetting::new(
     "LOG_DIR",
-    "A folder for `<service>.log` and `<service>_errors.log`, JSON lines, rotated at 10 MB with five kept.",
+    "A folder for log files beside the stream: `<service>.log` and `<service>_errors.log` as JSON lines, rotated at 10 MB, five kept.",
 );
 
 /// For the printed reference.

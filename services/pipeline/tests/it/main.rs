@@ -5,3 +5,4 @@ mod archiver;
 mod dead_letters;
 mod ingest;
 mod kit;
+mod openapi;

@@ -92,7 +92,7 @@ impl Layers {
             .map_err(|error| Mistakes::one(format!("configuration file {shown}: cannot be read: {error}")))?;
         let table: toml::Table = text
             .parse()
-            .map_err(|error| Mistakes::one(format!("configuration file {shown}: expected TOML: {error}")))?;
+            .map_err(|error| Mistakes::one(format!("configuration file {shown}: {}", not_toml(&text, &error))))?;
         let mut found = Vec::new();
         flatten(known, "", &table, &mut found);
         let mut mistakes = Mistakes::default();
@@ -126,6 +126,13 @@ fn flatten<'t>(
     }
 }
 
+/// What is wrong and where. The error's own text would repeat the line, which may hold a secret.
+fn not_toml(text: &str, error: &toml::de::Error) -> String {
+    let start = error.span().map_or(0, |span| span.start);
+    let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
+    format!("line {line}: expected TOML: {}", error.message().trim_end())
+}
+
 /// A TOML value as it would be written in the environment: lists of plain values with commas, anything else as JSON.
 fn text_of(value: &toml::Value) -> String {
     match value {
@@ -135,5 +142,24 @@ fn text_of(value: &toml::Value) -> String {
         }
         toml::Value::Array(_) | toml::Value::Table(_) => serde_json::to_string(value).unwrap_or_default(),
         plain => plain.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_broken_file_is_reported_by_line_and_without_its_text() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"LOG_LEVEL = \"DEBUG\"\nAPI_TOKEN = \"7Jw2qPzX0vLr9sTt\n").unwrap();
+        let mistakes = Layers::load(&[], Some(file.path()), &[]).unwrap_err();
+        let expected = format!(
+            "configuration file {}: line 2: expected TOML: invalid basic string, expected `\"`",
+            file.path().display()
+        );
+        assert_eq!(mistakes.lines(), [expected]);
     }
 }

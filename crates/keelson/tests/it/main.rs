@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod archive;
+mod layering;
 mod message;
 mod restart;
 mod submit;

@@ -1,7 +1,7 @@
 //! Takes messages off the queue and stores each as an object, many at once, each exactly once.
 //!
-//! [`worker`] receives and starts the work, [`work`] stores one message, [`leases`] keeps what is in work hidden,
-//! [`deletions`] removes what is stored, [`store`] knows whether the object store works.
+//! `worker` receives and starts the work, `work` stores one message, `leases` keeps what is in work hidden,
+//! `deletions` removes what is stored, `store` knows whether the object store works.
 
 mod deletions;
 mod leases;

@@ -172,6 +172,9 @@ fn start(service: BoundService, lifecycle: &Lifecycle) {
     let BoundService { listening, public, internal, workers, state } = service;
     let scope = Scope::service(&state.name);
     info!(service.address = %listening.address, "{} listens on http://{}", state.name, listening.address);
+    if let Some(address) = listening.internal {
+        info!(service.internal_address = %address, "{} listens for operators on http://{address}", state.name);
+    }
     for (name, (listener, router)) in [("server", Some(public)), ("internal-server", internal)]
         .into_iter()
         .filter_map(|(name, socket)| socket.map(|socket| (name, socket)))

@@ -43,7 +43,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// A check that runs `probe`.
+    /// A check that runs `probe`, which has 2 s. `name` is what `/health/ready` and the metrics call the dependency.
     #[must_use]
     pub fn new<P, F>(name: &'static str, need: Need, probe: P) -> Self
     where
@@ -92,9 +92,9 @@ pub struct Dependency {
 /// The whole answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Readiness {
-    /// The verdict.
+    /// What all of them together mean for the service.
     pub status: Status,
-    /// By name.
+    /// Each dependency by its name.
     pub dependencies: BTreeMap<&'static str, Dependency>,
 }
 
@@ -113,7 +113,7 @@ const SEEN_UP: u8 = 1;
 const SEEN_DOWN: u8 = 2;
 
 impl Health {
-    /// No check has run yet.
+    /// The checks of one service; none has run yet.
     #[must_use]
     pub fn new(checks: Vec<Check>, lifecycle: Lifecycle, metrics: Metrics) -> Self {
         let checks = checks.into_iter().map(|check| (check, AtomicU8::new(NEVER_SEEN))).collect();

@@ -49,7 +49,7 @@ pub enum Ending {
 }
 
 impl Lifecycle {
-    /// A fresh one.
+    /// A lifecycle at its beginning: nothing runs, nothing stops.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -79,12 +79,12 @@ impl Lifecycle {
         &self.inner.stopped
     }
 
-    /// Begins the end.
+    /// Begins the end, as the first signal does. Returns at once; [`Lifecycle::run_to_end`] does the rest.
     pub fn shut_down(&self) {
         self.inner.draining.cancel();
     }
 
-    /// Holds readiness back until it is dropped.
+    /// Holds readiness back until the latch is dropped: take one for each start-up step.
     #[must_use]
     pub fn latch(&self) -> Latch {
         self.inner.latches.fetch_add(1, Ordering::AcqRel);

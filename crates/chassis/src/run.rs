@@ -29,13 +29,13 @@ const READY_INTERVAL: Duration = Duration::from_millis(5);
 /// What a process runs, and with what.
 #[derive(Debug)]
 pub struct Launch {
-    /// Each with the port to listen on and the variable that changes it.
+    /// Each service with the port to listen on and the variable that changes the port, for error messages.
     pub services: Vec<(Service, u16, &'static str)>,
-    /// Of all of them.
+    /// The settings that all these services share.
     pub config: ChassisConfig,
-    /// Of the process.
+    /// Where the process logs. The caller closes them after the run.
     pub logs: Arc<Logs>,
-    /// Of the process.
+    /// Tells every task when to stop; [`Bound::run`] drives it.
     pub lifecycle: Lifecycle,
     /// Who may use `/ops/v1`; `None`: nobody.
     pub operator_token: Option<SecretString>,

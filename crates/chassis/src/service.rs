@@ -112,7 +112,7 @@ impl Service {
         &self.metrics
     }
 
-    /// Adds routes for callers.
+    /// Adds routes for callers. They pass the edge and stand in the API document; the room brings its own state.
     #[must_use]
     pub fn routes(mut self, routes: OpenApiRouter) -> Self {
         self.routes = self.routes.merge(routes);
@@ -126,7 +126,8 @@ impl Service {
         self
     }
 
-    /// Adds a background task. It is told when to stop by the lifecycle it gets.
+    /// Adds a background task. It runs until the lifecycle that it gets begins to drain, finishes its work, and
+    /// returns. One that ends earlier, or panics, stops the process with a failure.
     #[must_use]
     pub fn worker<F>(mut self, name: &'static str, start: impl FnOnce(Lifecycle) -> F + Send + 'static) -> Self
     where
@@ -136,14 +137,14 @@ impl Service {
         self
     }
 
-    /// Adds a readiness check.
+    /// Adds a readiness check; one for each dependency.
     #[must_use]
     pub fn check(mut self, check: Check) -> Self {
         self.checks.push(check);
         self
     }
 
-    /// Adds a member to the answer of `GET /`.
+    /// Adds a member to the answer of `GET /`, such as where the interesting routes are.
     #[must_use]
     pub fn welcome(mut self, member: &str, value: Value) -> Self {
         self.welcome.insert(member.to_owned(), value);

@@ -71,7 +71,7 @@ pub struct ArchiverConfig {
     pub max_messages: usize,
     /// `MAX_RECEIVE_COUNT`.
     pub max_receive_count: u32,
-    /// `POLL_INTERVAL`, as far as a queue waits.
+    /// `POLL_INTERVAL`, but no longer than a queue's longest poll of 20 s.
     pub poll_wait: Duration,
     /// `ARCHIVE_CONCURRENCY`.
     pub concurrency: usize,

@@ -138,13 +138,13 @@ pub struct ChassisConfig {
     pub host: IpAddr,
     /// `INTERNAL_PORT`.
     pub internal_port: Option<u16>,
-    /// Drain and grace.
+    /// `DRAIN_DELAY` and `SHUTDOWN_GRACE`.
     pub lifetimes: Lifetimes,
     /// `CONSUMER_SERVICES`.
     pub consumer_services: Vec<ConsumerService>,
-    /// The edge.
+    /// What the HTTP edge lets in.
     pub http: HttpConfig,
-    /// Logs.
+    /// Where logs go and which.
     pub logs: LogConfig,
 }
 

@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 use super::body::RawBody;
 use crate::error::{Error, FieldError};
 
-/// A JSON body of a known shape. Unknown members are ignored.
+/// The JSON body of a request, of a known shape. Unknown members are ignored, and so is the content type. Answers use
+/// `axum::Json`.
 ///
 /// # Errors
 /// 422 with `loc: ["body", …]` when it is not JSON or not of the shape; 413 over the body limit.

@@ -120,7 +120,7 @@ impl Metrics {
         counters
     }
 
-    /// A registered gauge of whole numbers with labels from closed sets.
+    /// A registered gauge with labels from closed sets.
     #[must_use]
     #[expect(clippy::expect_used, reason = "names are constants, and every test of a service registers them")]
     pub fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {

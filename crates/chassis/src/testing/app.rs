@@ -32,16 +32,19 @@ pub const OPERATOR_TOKEN: &str = "the-operator-token-of-a-test";
 /// How long [`eventually`] waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A service under test. Its workers run until [`TestApp::shut_down`] or the end of the test.
+/// A service under test, without a socket: requests go straight into its router. Its workers run until
+/// [`TestApp::shut_down`] or the end of the test.
+///
+/// `docs/ADDING_A_SERVICE.md` has a whole test that uses it.
 pub struct TestApp {
     public: Router,
     internal: Option<Router>,
     peer: SocketAddr,
     logs: Arc<Logs>,
     captured: Captured,
-    /// Begins the end of the service.
+    /// Lets a test begin the drain, and look at the service while it drains.
     pub lifecycle: Lifecycle,
-    /// What time it is for the service.
+    /// The clock of the service. It stands still until the test turns it.
     pub clock: Arc<ManualClock>,
 }
 

@@ -31,7 +31,7 @@ pub const IDENTITY: Identity = Identity {
     about: "Takes messages off the queue and stores each as an object.",
 };
 
-/// Builds the service.
+/// Builds the service: a worker that archives, one that watches how full the queue is, and the operators' routes.
 #[must_use]
 pub fn service(
     config: ArchiverConfig,

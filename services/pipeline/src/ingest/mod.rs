@@ -31,7 +31,7 @@ struct Ingest {
     metrics: IngestMetrics,
 }
 
-/// Builds the service.
+/// Builds the service on a queue and the token that callers must show.
 #[must_use]
 pub fn service(queue: &Arc<dyn Queue>, token: &Arc<ApiToken>, context: &Context) -> Service {
     let service = Service::new(IDENTITY, context).with_error_member();

@@ -17,13 +17,13 @@ use super::timestamp::parse_text;
 /// Why a message is never stored, in words for an operator. Holds nothing of the message itself.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Rejection {
-    /// Or it is nested too deeply to be read by others.
+    /// It is no JSON object, or is nested too deeply to be read by others.
     #[error("the body is {}", super::json_object::NotAnObject)]
     NotAnObject,
-    /// The user's member and the archiver's would be one too many.
+    /// It has a member `_metadata`, where the archiver puts its own.
     #[error("the body has a member `_metadata`, a name that is kept for the archiver")]
     ReservedMember,
-    /// Of `/api/message`; ingest would not have sent it.
+    /// It says that it comes from `/api/message` and lacks what ingest checks there.
     #[error("the source /api/message promises non-empty strings, these are not: {}", .0.join(", "))]
     MissingFields(Vec<&'static str>),
     /// The same of `/submit`.

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 const API_TOKEN: OptionalSetting<SecretString> = OptionalSetting::secret(
     "API_TOKEN",
-    "The token that ingest asks for: the token itself, or a reference to it, `file:PATH` or `env:NAME`. A referenced token is read again before it is 5 minutes old, so a new one needs no restart. Unset, `up` makes one in the data folder (`secrets/api_token`); `serve ingest` needs it set.",
+    "The token that ingest asks for: the token itself, or a reference to it, `file:PATH` or `env:NAME`. A referenced token is read again before it is 5 minutes old, so a file that changed needs no restart. Unset, `up` makes one in the data folder (`secrets/api_token`); `serve ingest` needs it set.",
 );
 const VISIBILITY_TIMEOUT: Setting<Duration> = Setting::new(
     "VISIBILITY_TIMEOUT",

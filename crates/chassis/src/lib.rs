@@ -11,7 +11,7 @@ pub mod health;
 pub mod http;
 pub mod ids;
 pub mod lifecycle;
-pub mod ops;
+mod ops;
 pub mod ports;
 pub mod run;
 mod server;

@@ -12,13 +12,10 @@ use utoipa_axum::routes;
 
 use crate::error::{Error, FieldError};
 use crate::http::{Json, ServiceState};
-use crate::telemetry::logs::Level;
+use crate::telemetry::logs::{AUDIT, Level};
 
 /// Where the operators' routes begin.
 pub(crate) const PREFIX: &str = "/ops/";
-
-/// The log target of everything that an operator changes.
-pub const AUDIT: &str = "keelson::audit";
 
 /// The routes that every service has for operators.
 pub(crate) fn routes() -> OpenApiRouter<Arc<ServiceState>> {

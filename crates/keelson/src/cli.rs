@@ -45,12 +45,12 @@ Exit codes: 0 done, 1 failed, 64 wrong usage or configuration, 69 something need
 pub(crate) enum Command {
     /// Run every service with embedded stores, on this machine
     #[command(
-        after_help = "Examples:\n  keelson up\n  keelson up --data /srv/keelson --host 0.0.0.0      (set PRODUCTION first)\n  INGEST_PORT=0 keelson up --json              any free port, told as JSON"
+        after_help = "Examples:\n  keelson up\n  keelson up --data /srv/keelson --host 0.0.0.0      (set PRODUCTION first)\n  INGEST_PORT=0 keelson up --json              any free port, told as JSON\n\nINGEST_PORT and ARCHIVER_PORT set the ports."
     )]
     Up(UpArgs),
     /// Run these services, as a container does
     #[command(
-        after_help = "Examples:\n  PRODUCTION=true API_TOKEN=file:/run/secrets/api_token keelson serve ingest\n  PRODUCTION=true keelson serve archiver --port 8081"
+        after_help = "Examples:\n  PRODUCTION=true API_TOKEN=file:/run/secrets/api_token keelson serve ingest archiver --data /srv/keelson\n\nServices that share embedded stores run in one process."
     )]
     Serve(ServeArgs),
     /// Send a message through a running system and find it stored

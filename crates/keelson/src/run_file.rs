@@ -27,6 +27,8 @@ pub(crate) struct RunFile {
     pub(crate) operator_token: String,
     /// Where the generated ingest token is; `None` when `API_TOKEN` was set.
     pub(crate) api_token_file: Option<PathBuf>,
+    /// Where it stores objects.
+    pub(crate) objects_url: String,
 }
 
 /// Removes the file when the system ends.
@@ -43,13 +45,19 @@ impl Drop for Announced {
 
 impl RunFile {
     /// Writes the file, whole or not at all.
-    pub(crate) fn announce(&self, data: &Path) -> io::Result<Announced> {
-        let (path, part) = (data.join(NAME), data.join(".run.json.part"));
-        let _ = fs::remove_file(&part);
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(MODE).open(&part)?;
+    pub(crate) fn announce(&self, data: &Path) -> Result<Announced, Failure> {
+        let path = data.join(NAME);
+        match self.write(&path, &data.join(".run.json.part")) {
+            Ok(()) => Ok(Announced { path }),
+            Err(error) => Err(Failure::unavailable(format!("{} cannot be written: {error}", path.display()))),
+        }
+    }
+
+    fn write(&self, path: &Path, part: &Path) -> io::Result<()> {
+        let _left_over = fs::remove_file(part);
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(MODE).open(part)?;
         file.write_all(&serde_json::to_vec_pretty(self)?)?;
-        fs::rename(&part, &path)?;
-        Ok(Announced { path })
+        fs::rename(part, path)
     }
 
     /// Finds the system that runs on a folder.

@@ -179,3 +179,28 @@ fn shown(layers: &Layers) -> Map<String, Value> {
     let explained = known().into_iter().map(|info| config::explain(&info, layers));
     explained.map(|it| (it.name.to_owned(), it.value.map_or(Value::Null, Value::String))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::identity;
+
+    #[test]
+    fn ports_are_those_of_the_services_unless_told_otherwise() {
+        let settings = Settings::read(&Layers::default(), Mode::Up, ServiceName::ALL).unwrap();
+        for &service in ServiceName::ALL {
+            let identity = identity(service);
+            assert_eq!(settings.port(service), (identity.default_port, identity.port_variable));
+        }
+    }
+
+    #[test]
+    fn every_default_has_the_type_of_its_setting_and_every_name_is_there_once() {
+        Settings::read(&Layers::default(), Mode::Up, ServiceName::ALL).unwrap();
+        let mut names: Vec<&str> = known().iter().map(|info| info.name).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

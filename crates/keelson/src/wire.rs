@@ -14,6 +14,9 @@ use crate::cli::ServiceName;
 use crate::failure::Failure;
 use crate::settings::Settings;
 
+/// The crates that follow `LOG_LEVEL`; all others follow `LOG_FILTER`.
+pub(crate) const OWN_CRATES: &[&str] = &["backends", "chassis", "keelson", "pipeline"];
+
 /// The name of the generated API token under `DIR/secrets`.
 pub(crate) const API_TOKEN_FILE: &str = "api_token";
 

@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use chassis::error::{Error, FieldError, Kind};
 use chassis::http::{Json as JsonBody, Path, Query};
-use chassis::ops::AUDIT;
 use chassis::ports::{DeadLetter, MessageId, Queue, Redrive};
+use chassis::telemetry::logs::AUDIT;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::info;
@@ -108,7 +108,7 @@ async fn redrive_dead_letters(
         }
     };
     let count = queue.redrive(which).await?;
-    info!(target: AUDIT, action = "redrive_dead_letters", count, "{count} dead letters went back to the queue");
+    info!(target: AUDIT, action = "redrive_dead_letters", count, "dead letters went back to the queue");
     Ok(Json(Count { count }))
 }
 
@@ -116,6 +116,6 @@ async fn redrive_dead_letters(
 #[utoipa::path(delete, path = "/ops/v1/dead-letters", tag = "operations", responses((status = 200, body = Count)))]
 async fn purge_dead_letters(State(queue): State<Arc<dyn Queue>>) -> Result<Json<Count>, Error> {
     let count = queue.purge_dead_letters().await?;
-    info!(target: AUDIT, action = "purge_dead_letters", count, "{count} dead letters were deleted");
+    info!(target: AUDIT, action = "purge_dead_letters", count, "dead letters were deleted");
     Ok(Json(Count { count }))
 }

@@ -140,6 +140,7 @@ async fn readiness(state: &ServiceState) -> Response {
 #[utoipa::path(get, path = "/metrics", tag = "service", responses((status = 200, content_type = "text/plain", body = String)))]
 async fn get_metrics(State(state): State<Arc<ServiceState>>) -> Result<Response, Error> {
     state.metrics.set_uptime(state.started.elapsed().as_secs_f64());
+    state.metrics.set_log_losses(state.logs.dropped(), state.logs.write_errors());
     let page = state.metrics.render().map_err(Error::internal)?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], page).into_response())
 }

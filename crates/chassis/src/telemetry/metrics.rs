@@ -24,16 +24,21 @@ pub const DURATION_BUCKETS: &[f64] =
 /// The label value of requests that match no route.
 pub const UNMATCHED: &str = "unmatched";
 
+/// Why the edge answers a request itself.
+const REJECTIONS: [&str; 3] = ["body_size", "origin", "rate_limit"];
+
 /// The metrics of one service. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Registry,
     http_duration: HistogramVec,
     http_active: IntGauge,
-    http_shed: IntCounterVec,
+    http_rejected: IntCounterVec,
     dependency_up: IntGaugeVec,
     ready: IntGauge,
     uptime: Gauge,
+    log_dropped: IntCounter,
+    log_failures: IntCounter,
 }
 
 /// What requests were answered, for `/status`.
@@ -63,7 +68,7 @@ impl Metrics {
             .expect("the histogram is valid"),
             http_active: IntGauge::new("http_server_active_requests", "HTTP server requests in work.")
                 .expect("the gauge is valid"),
-            http_shed: int_counters(
+            http_rejected: int_counters(
                 "http_server_rejected_requests_total",
                 "Requests that the edge answered itself, by reason.",
                 &["reason"],
@@ -77,8 +82,15 @@ impl Metrics {
                 .expect("the gauge is valid"),
             uptime: Gauge::new("service_uptime_seconds", "Time since the service started.")
                 .expect("the gauge is valid"),
+            log_dropped: IntCounter::new("log_dropped_lines_total", "Log lines that found the buffer full.")
+                .expect("the counter is valid"),
+            log_failures: IntCounter::new("log_write_failures_total", "Writes of the log that failed.")
+                .expect("the counter is valid"),
             registry,
         };
+        for reason in REJECTIONS {
+            metrics.http_rejected.with_label_values(&[reason]);
+        }
         for collector in metrics.own_collectors() {
             metrics.register(collector);
         }
@@ -86,14 +98,16 @@ impl Metrics {
         metrics
     }
 
-    fn own_collectors(&self) -> [Box<dyn Collector>; 6] {
+    fn own_collectors(&self) -> [Box<dyn Collector>; 8] {
         [
             Box::new(self.http_duration.clone()),
             Box::new(self.http_active.clone()),
-            Box::new(self.http_shed.clone()),
+            Box::new(self.http_rejected.clone()),
             Box::new(self.dependency_up.clone()),
             Box::new(self.ready.clone()),
             Box::new(self.uptime.clone()),
+            Box::new(self.log_dropped.clone()),
+            Box::new(self.log_failures.clone()),
         ]
     }
 
@@ -153,7 +167,7 @@ impl Metrics {
 
     /// Counts a request that the edge answered itself.
     pub fn rejected(&self, reason: &'static str) {
-        self.http_shed.with_label_values(&[reason]).inc();
+        self.http_rejected.with_label_values(&[reason]).inc();
     }
 
     /// Notes how a dependency answered.
@@ -169,6 +183,12 @@ impl Metrics {
     /// Notes for how long the service runs.
     pub fn set_uptime(&self, seconds: f64) {
         self.uptime.set(seconds);
+    }
+
+    /// Notes what the process's logs lost so far.
+    pub fn set_log_losses(&self, dropped: u64, failures: u64) {
+        self.log_dropped.inc_by(dropped.saturating_sub(self.log_dropped.get()));
+        self.log_failures.inc_by(failures.saturating_sub(self.log_failures.get()));
     }
 
     /// Everything in the text format 0.0.4.

@@ -73,10 +73,13 @@ async fn target(common: &Common) -> Result<Target, Failure> {
     let layers = settings::load(common, &ListenArgs::default(), None)?;
     let settings = Settings::read(&layers, Mode::Up, &[])?;
     let running = RunFile::find(&settings.data)?;
+    if running.objects_url.starts_with("memory:") {
+        return Err(Failure::usage("the running system keeps its objects in memory, where nobody else can look"));
+    }
     Ok(Target {
         ingest: running.address("ingest")?.to_owned(),
         token: token(&settings, &running).await?,
-        objects: open_objects(&settings.objects_url).await?,
+        objects: open_objects(&running.objects_url).await?,
         clock: SystemClock::shared(),
     })
 }

@@ -13,18 +13,29 @@ use crate::settings;
 /// Asks each service whether it is ready.
 pub(crate) async fn run(common: &Common, args: &HealthcheckArgs) -> Result<(), Failure> {
     let client = client()?;
+    let mut unanswered = None;
     let mut unready = Vec::new();
     for url in targets(common, args)? {
-        let answer = client.get(&url).send().await.map_err(|error| no_answer(&url, &error))?;
+        let answer = match client.get(&url).send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                print_line(&format!("{url} no answer"));
+                unanswered.get_or_insert(no_answer(&url, &error));
+                continue;
+            }
+        };
         let status = answer.status();
         let body: Value = answer.json().await.unwrap_or_default();
-        let word = body["status"].as_str().unwrap_or("no status");
-        print_line(&format!("{url} {} {word}", status.as_u16()));
+        print_line(&format!("{url} {} {}", status.as_u16(), body["status"].as_str().unwrap_or("no status")));
         if !status.is_success() {
             unready.push(url);
         }
     }
-    if unready.is_empty() { Ok(()) } else { Err(Failure::failed(format!("not ready: {}", unready.join(", ")))) }
+    match unanswered {
+        Some(failure) => Err(failure),
+        None if unready.is_empty() => Ok(()),
+        None => Err(Failure::failed(format!("not ready: {}", unready.join(", ")))),
+    }
 }
 
 fn targets(common: &Common, args: &HealthcheckArgs) -> Result<Vec<String>, Failure> {

@@ -6,6 +6,7 @@ mod e2e;
 mod healthcheck;
 mod http_client;
 mod openapi;
+mod process;
 mod serve;
 mod up;
 

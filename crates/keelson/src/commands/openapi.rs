@@ -2,7 +2,7 @@
 
 use chassis::http::openapi;
 
-use super::serve::context;
+use super::process::context;
 use crate::cli::{Common, ListenArgs, OpenapiArgs};
 use crate::failure::Failure;
 use crate::output::print_line;

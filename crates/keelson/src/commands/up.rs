@@ -1,20 +1,19 @@
 //! `keelson up`: the whole system on this machine.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use backends::local::random_secret;
+use backends::local::generated_secret_path;
 use chassis::run::Listening;
-use secrecy::ExposeSecret;
 use serde_json::json;
-use std::io::{self, IsTerminal};
 
+use super::process::Process;
 use crate::cli::{Common, ServiceName, UpArgs};
-use crate::commands::serve::Process;
 use crate::failure::Failure;
 use crate::output::{bold, color_on, print, print_line};
-use crate::run_file::{RunFile, reachable};
 use crate::settings::{self, Mode};
 use crate::wire::API_TOKEN_FILE;
 
@@ -22,77 +21,67 @@ use crate::wire::API_TOKEN_FILE;
 pub(crate) async fn run(common: &Common, args: &UpArgs) -> Result<ExitCode, Failure> {
     let begun = Instant::now();
     let layers = settings::load(common, &args.listen, None)?;
-    let operator_token = random_secret()?;
-    let process = Process::start(&layers, Mode::Up, ServiceName::ALL, Some(operator_token.clone())).await?;
-
-    let data = process.settings.data.clone();
-    let listening = process.bound.listening();
-    let generated = process.settings.ingest.api_token.is_none();
-    let run_file = RunFile {
-        pid: std::process::id(),
-        services: reachable(&listening),
-        operator_token: operator_token.expose_secret().to_owned(),
-        api_token_file: generated.then(|| data.join("secrets").join(API_TOKEN_FILE)),
+    let process = Process::start(&layers, Mode::Up, ServiceName::ALL).await?;
+    let ready = Ready {
+        listening: process.bound.listening(),
+        services: process.run_file.services.clone(),
+        token_file: process
+            .run_file
+            .api_token_file
+            .is_some()
+            .then(|| generated_secret_path(&process.settings.data, API_TOKEN_FILE)),
+        data: process.settings.data.clone(),
     };
-    let announced = run_file.announce(&data).map_err(|error| {
-        Failure::unavailable(format!("{} cannot be written: {error}", data.join("run.json").display()))
-    })?;
     let json = args.json;
-    let ending = process
-        .run(move || {
-            if json {
-                print_line(&ready_json(&run_file, &data));
-            } else {
-                print(&ready_text(&run_file, &listening, &data, begun.elapsed()));
-            }
-        })
-        .await;
-    drop(announced);
-    ending
+    process.run(move || if json { print_line(&ready.to_json()) } else { print(&ready.to_text(begun.elapsed())) }).await
 }
 
-fn ready_json(run: &RunFile, data: &Path) -> String {
-    json!({
-        "ready": true,
-        "services": run.services,
-        "data": data,
-        "api_token_file": run.api_token_file,
-    })
-    .to_string()
+/// What is said when all services are ready. Paths are shown as they were given.
+struct Ready {
+    listening: Vec<Listening>,
+    services: BTreeMap<String, String>,
+    token_file: Option<PathBuf>,
+    data: PathBuf,
 }
 
-/// The first line starts with `ready`. The token is shown to a person at a terminal, never to a file or a pipe.
-fn ready_text(run: &RunFile, listening: &[Listening], data: &Path, took: Duration) -> String {
-    let color = color_on(&io::stdout());
-    let mut text = format!("{} in {} ms, Ctrl-C stops it\n\n", bold("ready", color), took.as_millis());
-    for service in listening {
-        let (name, url) = (service.identity.short_name, &run.services[service.identity.short_name]);
-        text.push_str(&format!("  {name:<10} {url}  {}\n", service.identity.about));
+impl Ready {
+    fn to_json(&self) -> String {
+        json!({ "ready": true, "services": self.services, "data": self.data, "api_token_file": self.token_file })
+            .to_string()
     }
-    text.push_str(&format!("  {:<10} {}\n", "data", data.display()));
-    let token_file = run.api_token_file.as_ref().map(|path| path.display().to_string());
-    if let Some(file) = &token_file {
-        let shown = std::fs::read_to_string(file).ok().filter(|_| io::stdout().is_terminal());
-        text.push_str(&format!("  {:<10} {}\n", "token", shown.as_deref().map_or(file.as_str(), str::trim)));
+
+    /// The first line starts with `ready`. The token is shown to a person at a terminal, never to a file or a pipe.
+    fn to_text(&self, took: Duration) -> String {
+        let color = color_on(&io::stdout());
+        let mut text = format!("{} in {} ms, Ctrl-C stops it\n\n", bold("ready", color), took.as_millis());
+        let mut row = |name: &str, value: String| text.push_str(&format!("  {name:<10} {value}\n"));
+        for Listening { identity, .. } in &self.listening {
+            row(identity.short_name, format!("{}  {}", self.services[identity.short_name], identity.about));
+        }
+        row("data", self.data.display().to_string());
+        if let Some(file) = &self.token_file {
+            let shown = std::fs::read_to_string(file).ok().filter(|_| io::stdout().is_terminal());
+            row("token", shown.map_or(file.display().to_string(), |token| token.trim().to_owned()));
+        }
+        if let Some(ingest) = self.services.get("ingest") {
+            text.push_str(&format!("\n{}\n{}", bold("Try", color), self.examples(ingest)));
+        }
+        text.push('\n');
+        text
     }
-    if let Some(ingest) = run.services.get("ingest") {
-        let token = token_file.map_or("$API_TOKEN".to_owned(), |file| format!("$(cat {file})"));
-        let folder =
-            if data == Path::new("./keelson-data") { String::new() } else { format!(" --data {}", data.display()) };
-        let body = format!(
-            "{{\"token\":\"'\"{token}\"'\",\"data\":{{\"email_subject\":\"Hello\",\"email_sender\":\"Ann\",\"email_timestream\":\"1693561101\",\"email_content\":\"Hi!\"}}}}"
-        );
-        text.push_str(&format!("\n{}\n", bold("Try", color)));
-        text.push_str(&format!(
-            "  curl {ingest}/api/message -H 'Content-Type: application/json' \\\n    -d '{body}'\n"
-        ));
-        text.push_str(&format!(
-            "  find {}/objects -name '*.json' | xargs tail -n +1     what is stored\n",
-            data.display()
-        ));
-        text.push_str(&format!("  cargo run -- e2e{folder}     sends a message and finds it stored\n"));
-        text.push_str(&format!("\n  API in a browser: {ingest}/docs\n"));
+
+    fn examples(&self, ingest: &str) -> String {
+        let data = self.data.display();
+        let token =
+            self.token_file.as_ref().map_or("$API_TOKEN".to_owned(), |file| format!("$(cat {})", file.display()));
+        let folder = if self.data == Path::new("./keelson-data") { String::new() } else { format!(" --data {data}") };
+        format!(
+            "  curl {ingest}/api/message -H 'Content-Type: application/json' \\\n    \
+             -d '{{\"token\":\"'\"{token}\"'\",\"data\":{{\"email_subject\":\"Hello\",\"email_sender\":\"Ann\",\
+             \"email_timestream\":\"1693561101\",\"email_content\":\"Hi!\"}}}}'\n  \
+             find {data}/objects -name '*.json' | xargs tail -n +1     what is stored\n  \
+             cargo run -- e2e{folder}     sends a message and finds it stored\n\n  \
+             API in a browser: {ingest}/docs\n"
+        )
     }
-    text.push('\n');
-    text
 }

@@ -39,7 +39,7 @@ pub fn service(queue: &Arc<dyn Queue>, token: &Arc<ApiToken>, context: &Context)
     let ingest = Arc::new(Ingest { queue: Arc::clone(queue), token: Arc::clone(token), metrics });
     let (queue, token) = (Arc::clone(queue), Arc::clone(token));
     service
-        .welcome("endpoints", json!({ "message": "/api/message", "submit": "/submit", "metrics": "/metrics" }))
+        .welcome("endpoints", json!({ "message": "/api/message", "submit": "/submit" }))
         .routes(routes::routes().with_state(ingest))
         .check(Check::new("queue", Need::Required, move || {
             let queue = Arc::clone(&queue);

@@ -41,7 +41,12 @@ pub struct AccessRecord<'a> {
 
 impl AccessRecord<'_> {
     pub(super) fn level(&self) -> Level {
-        if self.status >= StatusCode::INTERNAL_SERVER_ERROR.as_u16() { Level::Error } else { Level::Info }
+        match StatusCode::from_u16(self.status) {
+            // Degraded, not broken; whoever must act for it is told by the line that names the cause.
+            Ok(StatusCode::SERVICE_UNAVAILABLE) => Level::Warning,
+            Ok(status) if status.is_server_error() => Level::Error,
+            _ => Level::Info,
+        }
     }
 
     pub(super) fn write(&self, fields: &mut FieldWriter<'_>) {

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::{Level, LogError};
+use super::{AUDIT, Level, LogError};
 
-/// The crates that follow `LOG_LEVEL`.
-const OWN_CRATES: [&str; 8] = ["chassis", "backends", "pipeline", "keelson", "users", "orders", "analytics", "gateway"];
+/// The first part of targets that are no module's, such as [`AUDIT`] and [`super::CRITICAL`].
+const OWN_TARGETS: &str = "keelson";
 
 /// Crates with this prefix never log at TRACE: the signing crate writes credentials there.
 const NO_TRACE_PREFIX: &str = "aws_";
@@ -16,13 +16,14 @@ const NO_TRACE_PREFIX: &str = "aws_";
 #[derive(Debug)]
 pub(super) struct Filter {
     own: AtomicU8,
+    own_crates: &'static [&'static str],
     others: Targets,
     others_most: LevelFilter,
 }
 
 impl Filter {
     /// Reads the directives of `LOG_FILTER`: a level, or `target=level`, separated by commas.
-    pub(super) fn new(own: Level, directives: &str) -> Result<Self, LogError> {
+    pub(super) fn new(own: Level, own_crates: &'static [&'static str], directives: &str) -> Result<Self, LogError> {
         let mut others = Targets::new().with_default(LevelFilter::WARN);
         let mut others_most = LevelFilter::WARN;
         for directive in directives.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
@@ -36,7 +37,7 @@ impl Filter {
                 None => others.with_default(level),
             };
         }
-        Ok(Self { own: AtomicU8::new(own as u8), others, others_most })
+        Ok(Self { own: AtomicU8::new(own as u8), own_crates, others, others_most })
     }
 
     pub(super) fn level(&self) -> Level {
@@ -52,22 +53,25 @@ impl Filter {
     }
 
     pub(super) fn passes(&self, level: tracing::Level, target: &str) -> bool {
-        if is_own(target) {
+        if target == AUDIT {
+            return true;
+        }
+        if self.is_own(target) {
             return level <= tracing::Level::DEBUG && Level::of_event(level, target) >= self.level();
         }
         let leaks = level == tracing::Level::TRACE && target.starts_with(NO_TRACE_PREFIX);
         !leaks && self.others.would_enable(target, &level)
     }
 
-    /// The most talkative level that can pass at all.
+    /// The most talkative level that can pass at all; audit lines are INFO.
     pub(super) fn most(&self) -> LevelFilter {
-        LevelFilter::from_level(self.level().most()).max(self.others_most)
+        LevelFilter::from_level(self.level().most()).max(self.others_most).max(LevelFilter::INFO)
     }
-}
 
-pub(super) fn is_own(target: &str) -> bool {
-    let crate_name = target.split_once("::").map_or(target, |(name, _)| name);
-    OWN_CRATES.contains(&crate_name)
+    pub(super) fn is_own(&self, target: &str) -> bool {
+        let crate_name = target.split_once("::").map_or(target, |(name, _)| name);
+        crate_name == OWN_TARGETS || self.own_crates.contains(&crate_name)
+    }
 }
 
 /// Takes tracing's names (off and trace among them) and the Python ones.
@@ -84,9 +88,11 @@ mod tests {
     use super::*;
     use crate::telemetry::logs::CRITICAL;
 
+    const OWN: &[&str] = &["chassis"];
+
     #[test]
     fn our_crates_follow_the_level_and_others_the_filter() {
-        let filter = Filter::new(Level::Debug, "warn,hyper=info,h2::codec=off").unwrap();
+        let filter = Filter::new(Level::Debug, OWN, "warn,hyper=info,h2::codec=off").unwrap();
         assert!(filter.passes(Event::DEBUG, "chassis::run"));
         assert!(filter.passes(Event::WARN, "rustls"));
         assert!(!filter.passes(Event::INFO, "rustls"));
@@ -97,30 +103,31 @@ mod tests {
 
     #[test]
     fn python_names_and_an_empty_filter_are_understood() {
-        assert!(!Filter::new(Level::Info, "").unwrap().passes(Event::INFO, "hyper"));
-        assert!(Filter::new(Level::Info, "hyper=WARNING, INFO").unwrap().passes(Event::INFO, "rustls"));
-        assert!(!Filter::new(Level::Info, "OFF").unwrap().passes(Event::ERROR, "rustls"));
+        assert!(!Filter::new(Level::Info, OWN, "").unwrap().passes(Event::INFO, "hyper"));
+        assert!(Filter::new(Level::Info, OWN, "hyper=WARNING, INFO").unwrap().passes(Event::INFO, "rustls"));
+        assert!(!Filter::new(Level::Info, OWN, "OFF").unwrap().passes(Event::ERROR, "rustls"));
     }
 
     #[test]
     fn a_misspelt_level_is_refused() {
         for bad in ["wran", "hyper=loud", "hyper"] {
-            let refusal = Filter::new(Level::Info, bad).unwrap_err().to_string();
+            let refusal = Filter::new(Level::Info, OWN, bad).unwrap_err().to_string();
             assert!(refusal.contains(bad) && refusal.contains("LOG_FILTER"), "{refusal}");
         }
     }
 
     #[test]
     fn critical_alone_lets_nothing_else_through() {
-        let filter = Filter::new(Level::Critical, "warn").unwrap();
+        let filter = Filter::new(Level::Critical, OWN, "warn").unwrap();
         assert!(filter.passes(Event::ERROR, CRITICAL));
         assert!(!filter.passes(Event::ERROR, "chassis"));
+        assert!(filter.passes(Event::INFO, AUDIT), "the audit log cannot be turned down");
         assert_eq!(filter.level(), Level::Critical);
     }
 
     #[test]
     fn the_signing_crate_never_logs_at_trace() {
-        let filter = Filter::new(Level::Debug, "trace").unwrap();
+        let filter = Filter::new(Level::Debug, OWN, "trace").unwrap();
         assert!(filter.passes(Event::TRACE, "hyper"));
         assert!(filter.passes(Event::DEBUG, "aws_sigv4::http_request"));
         assert!(!filter.passes(Event::TRACE, "aws_sigv4::http_request"));

@@ -9,7 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::Context;
 
 use super::access::{ACCESS, AccessRecord};
-use super::filter::{Filter, is_own};
+use super::filter::Filter;
 use super::line::{self, FieldWriter, Head, Parts};
 use super::sink::{Line, Sink};
 use super::stamp::Stamp;
@@ -83,7 +83,7 @@ impl Pipeline {
         stamp.set(self.clock.now());
         let service = origin.scope.map_or(&self.default_service, |scope| &scope.service);
         let Origin { level, target, scope } = origin;
-        let head = Head { stamp, level, service, scope, target, own: is_own(target) };
+        let head = Head { stamp, level, service, scope, target, own: self.filter.is_own(target) };
         line::write(stream, self.format, &head, parts, content);
         let file: &[u8] = match (self.has_files, self.format) {
             (false, _) => &[],

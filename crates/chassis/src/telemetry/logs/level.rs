@@ -6,6 +6,10 @@ use std::str::FromStr;
 /// The target that turns an ERROR event into a CRITICAL one: `error!(target: CRITICAL, "out of disk")`.
 pub const CRITICAL: &str = "keelson::critical";
 
+/// The target of everything that an operator changes. It is logged at every level: who turns the log down must not
+/// hide that, or what comes after.
+pub const AUDIT: &str = "keelson::audit";
+
 /// How much a line matters. Ordered: a setting lets its own level and everything above it through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {

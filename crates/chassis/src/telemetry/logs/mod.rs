@@ -40,7 +40,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 pub use self::access::{ACCESS, AccessRecord};
 #[cfg(any(test, feature = "testing"))]
 pub use self::captured::Captured;
-pub use self::level::{CRITICAL, Level, UnknownLevel};
+pub use self::level::{AUDIT, CRITICAL, Level, UnknownLevel};
 
 use self::files::Files;
 use self::filter::Filter;
@@ -76,6 +76,8 @@ pub enum Stream {
 pub struct LogSettings {
     /// `LOG_LEVEL`: from which level on our own crates log.
     pub level: Level,
+    /// Which crates are our own; what logs under `keelson` always is.
+    pub own_crates: &'static [&'static str],
     /// `LOG_FILTER`: the same for all other crates, as `level` and `target=level` separated by commas; WARNING when
     /// nothing is said.
     pub filter: String,
@@ -95,6 +97,7 @@ impl LogSettings {
     pub fn new(default_service: &str) -> Self {
         Self {
             level: Level::Info,
+            own_crates: &["chassis"],
             filter: "warn".to_owned(),
             format: Format::Json,
             stream: Stream::Stdout,
@@ -160,8 +163,8 @@ impl Logs {
         clock: Arc<dyn Clock>,
         stream: Box<dyn Write + Send>,
     ) -> Result<Arc<Self>, LogError> {
-        let LogSettings { level, filter, format, stream: _, dir, default_service } = settings;
-        let filter = Filter::new(level, &filter)?;
+        let LogSettings { level, own_crates, filter, format, stream: _, dir, default_service } = settings;
+        let filter = Filter::new(level, own_crates, &filter)?;
         let open = |folder: PathBuf| {
             Files::open(&folder, &default_service).map_err(|source| LogError::Folder { folder, source })
         };
@@ -223,5 +226,5 @@ impl Logs {
 /// Whether `directives` can be a `LOG_FILTER`.
 #[must_use]
 pub fn valid_filter(directives: &str) -> bool {
-    Filter::new(Level::Info, directives).is_ok()
+    Filter::new(Level::Info, &[], directives).is_ok()
 }

@@ -1,0 +1,124 @@
+//! Services with their stores open and their ports taken: what `up` and `serve` have in common.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use backends::local::{generated_secret_path, random_secret};
+use chassis::clock::SystemClock;
+use chassis::config::Layers;
+use chassis::lifecycle::Lifecycle;
+use chassis::run::{Bound, Launch, bind};
+use chassis::service::Context;
+use chassis::telemetry::logs::{Format, LogSettings, Logs, Stream};
+use secrecy::{ExposeSecret, SecretString};
+use tracing::info;
+
+use crate::cli::ServiceName;
+use crate::failure::{Failure, ended};
+use crate::output::color_on;
+use crate::run_file::{Announced, RunFile, reachable};
+use crate::settings::{Mode, Settings};
+use crate::wire::{self, API_TOKEN_FILE, OWN_CRATES, Stores};
+
+/// A process that is about to serve. Other commands find it through its run file.
+pub(super) struct Process {
+    pub(super) settings: Settings,
+    pub(super) bound: Bound,
+    pub(super) run_file: RunFile,
+    logs: Arc<Logs>,
+    stores: Stores,
+    announced: Announced,
+}
+
+impl Process {
+    /// Reads the settings, starts the logs, opens the stores, takes the ports, writes the run file.
+    pub(super) async fn start(layers: &Layers, mode: Mode, services: &[ServiceName]) -> Result<Self, Failure> {
+        let settings = Settings::read(layers, mode, services)?;
+        let logs = install_logs(&settings, mode, services)?;
+        let started = Self::open(settings, &logs, services).await;
+        if started.is_err() {
+            logs.close();
+        }
+        started
+    }
+
+    async fn open(settings: Settings, logs: &Arc<Logs>, services: &[ServiceName]) -> Result<Self, Failure> {
+        let context = context(&settings);
+        let stores = wire::open(&settings, &context).await?;
+        let operator_token = random_secret()?;
+        let built = services.iter().map(|&name| {
+            let (port, variable) = settings.port(name);
+            (wire::build(name, &settings, &stores, &context), port, variable)
+        });
+        let bound = bind(Launch {
+            services: built.collect(),
+            config: settings.chassis.clone(),
+            logs: Arc::clone(logs),
+            lifecycle: Lifecycle::new(),
+            operator_token: Some(operator_token.clone()),
+            configuration: settings.shown.clone(),
+        })?;
+        let run_file = run_file(&settings, &bound, &operator_token)?;
+        let announced = run_file.announce(&settings.data)?;
+        Ok(Self { settings, bound, run_file, logs: Arc::clone(logs), stores, announced })
+    }
+
+    /// Serves until a signal, then drains and writes the last log lines.
+    pub(super) async fn run(self, when_ready: impl FnOnce() + Send) -> Result<ExitCode, Failure> {
+        let ending = self.bound.run(when_ready).await;
+        drop(self.announced);
+        if let Ok(ending) = &ending {
+            info!(ending = ?ending, "stopped");
+        }
+        drop(self.stores);
+        self.logs.close();
+        ended(ending?)
+    }
+}
+
+/// Whoever reads the file may stand in another folder, so its paths are absolute.
+fn run_file(settings: &Settings, bound: &Bound, operator_token: &SecretString) -> Result<RunFile, Failure> {
+    let absolute = |path: PathBuf| {
+        std::path::absolute(&path).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
+    };
+    let token_file = || absolute(generated_secret_path(&settings.data, API_TOKEN_FILE));
+    Ok(RunFile {
+        pid: std::process::id(),
+        services: reachable(&bound.listening()),
+        operator_token: operator_token.expose_secret().to_owned(),
+        api_token_file: settings.ingest.api_token.is_none().then(token_file).transpose()?,
+        objects_url: match settings.objects_url.strip_prefix("file:") {
+            Some(folder) => format!("file:{}", absolute(folder.into())?.display()),
+            None => settings.objects_url.clone(),
+        },
+    })
+}
+
+/// Time and ids, and what the settings say of the name.
+pub(super) fn context(settings: &Settings) -> Context {
+    let system = Context::system();
+    Context {
+        name: settings.chassis.service_name.clone(),
+        version: settings.chassis.service_version.clone().unwrap_or(system.version),
+        ..system
+    }
+}
+
+/// JSON in production, else for people. Standard output belongs to `up` itself, and to the logs of a container.
+fn install_logs(settings: &Settings, mode: Mode, services: &[ServiceName]) -> Result<Arc<Logs>, Failure> {
+    let production = settings.chassis.production;
+    let config = &settings.chassis.logs;
+    let only = if let [only] = services { wire::identity(*only).name } else { "keelson" };
+    let logs = LogSettings {
+        level: config.level,
+        own_crates: OWN_CRATES,
+        filter: config.filter.clone(),
+        format: if production { Format::Json } else { Format::Terminal { color: color_on(&io::stderr()) } },
+        stream: if production && mode == Mode::Serve { Stream::Stdout } else { Stream::Stderr },
+        dir: config.dir.clone(),
+        default_service: settings.chassis.service_name.as_deref().unwrap_or(only).into(),
+    };
+    Ok(Logs::install(logs, SystemClock::shared())?)
+}

@@ -60,7 +60,9 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, lifecycle: Life
             Err(error) => pause_after(&error).await,
         }
     }
-    drop(listener);
+    for (stream, peer) in leave(listener) {
+        connections.spawn(connection::serve(stream, peer, router.clone(), lifecycle.clone()));
+    }
     connections.close();
     tokio::select! {
         () = connections.wait() => {}
@@ -73,6 +75,18 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, lifecycle: Life
 async fn last_call(lifecycle: &Lifecycle) {
     lifecycle.closing().cancelled().await;
     sleep(LAST_CALL).await;
+}
+
+/// Closes the socket and answers what still waited in it, since the kernel would reset that.
+fn leave(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let mut waiting = Vec::new();
+    if let Ok(listener) = listener.into_std() {
+        while let Ok((stream, peer)) = listener.accept() {
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            waiting.extend(stream.map(|stream| (stream, peer)));
+        }
+    }
+    waiting
 }
 
 /// An error of one connection is over with it; any other is the process's (no more descriptors or memory) and lasts.

@@ -11,7 +11,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::system::{Answer, Launch, System, email, eventually};
+use crate::launch::Launch;
+use crate::system::{Answer, System, email, eventually};
 
 #[tokio::test]
 async fn an_object_lies_under_the_utc_date_of_sending_and_tells_where_it_comes_from() {

@@ -2,8 +2,13 @@
 #![cfg(test)]
 
 mod archive;
+mod cli;
+mod development;
+mod durability;
+mod launch;
 mod layering;
 mod message;
+mod production;
 mod restart;
 mod submit;
 mod system;

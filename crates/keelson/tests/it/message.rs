@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::system::{Answer, Launch, System, email};
+use crate::launch::Launch;
+use crate::system::{Answer, System, email};
 
 /// Each case breaks everything that comes after its own check, so that the order shows.
 #[tokio::test]

@@ -1,16 +1,16 @@
-//! The system under test: the real binary on a folder of its own, with a cleaned environment and free ports.
+//! A running system, and what tests ask of it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::Arc;
+use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::time::sleep;
+
+use crate::launch::Launch;
 
 /// How long anything may take; far more than it does.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -19,109 +19,6 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Lines of the log that a failed test shows.
 const SHOWN_LINES: usize = 60;
-
-/// A token that production takes.
-pub(crate) const STRONG_TOKEN: &str = "0123456789abcdef0123456789abcdef-strong";
-
-/// What is started, on which folder and with which environment; started again it finds what was left there.
-#[derive(Clone)]
-pub(crate) struct Launch {
-    folder: Arc<TempDir>,
-    prefix: Vec<String>,
-    args: Vec<String>,
-    env: Vec<(String, String)>,
-}
-
-impl Launch {
-    /// `keelson up --json`.
-    pub(crate) fn up() -> Self {
-        Self::new(&["up", "--json"])
-    }
-
-    /// The binary with these arguments, all ports free ones.
-    pub(crate) fn new(args: &[&str]) -> Self {
-        let launch = Self {
-            folder: Arc::new(tempfile::tempdir().unwrap()),
-            prefix: Vec::new(),
-            args: args.iter().map(|&arg| arg.to_owned()).collect(),
-            env: Vec::new(),
-        };
-        launch.env("INGEST_PORT", "0").env("ARCHIVER_PORT", "0")
-    }
-
-    /// Sets a variable; a later value replaces an earlier one.
-    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
-        self.env.retain(|(known, _)| known != name);
-        self.env.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Unsets a variable.
-    pub(crate) fn unset(mut self, name: &str) -> Self {
-        self.env.retain(|(known, _)| known != name);
-        self
-    }
-
-    /// Other arguments on the same folder.
-    pub(crate) fn args(&self, args: &[&str]) -> Self {
-        Self { args: args.iter().map(|&arg| arg.to_owned()).collect(), ..self.clone() }
-    }
-
-    /// Runs the binary under another program, such as `strace`.
-    pub(crate) fn under(mut self, prefix: &[&str]) -> Self {
-        self.prefix = prefix.iter().map(|&part| part.to_owned()).collect();
-        self
-    }
-
-    /// The folder of the test. The system's own is [`Launch::data`] in it.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    pub(crate) fn data(&self) -> PathBuf {
-        self.path("data")
-    }
-
-    fn command(&self) -> Command {
-        let binary = env!("CARGO_BIN_EXE_keelson");
-        let mut words = self.prefix.iter().map(String::as_str).chain([binary]);
-        let mut command = Command::new(words.next().unwrap());
-        command.args(words).args(&self.args).env_clear().envs(coverage());
-        command.env("KEELSON_DATA", self.data()).envs(self.env.iter().cloned());
-        command.current_dir(self.folder.path()).stdin(Stdio::null());
-        command
-    }
-
-    /// Runs a command to its end.
-    pub(crate) fn run(&self) -> Output {
-        self.command().output().unwrap()
-    }
-
-    /// Starts a system and waits until it says that it is ready.
-    pub(crate) async fn start(&self) -> System {
-        let mut system = self.spawn();
-        system.wait_for_stdout("\"ready\"").await;
-        if let Some(ready) = system.stdout().lines().find_map(|line| serde_json::from_str::<Value>(line).ok()) {
-            system.ready = ready;
-        }
-        system
-    }
-
-    /// Starts a system and does not wait.
-    pub(crate) fn spawn(&self) -> System {
-        let (stdout, stderr) = (self.path("stdout"), self.path("stderr"));
-        let mut command = self.command();
-        command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        System { launch: self.clone(), child: command.spawn().unwrap(), ready: Value::Null, http }
-    }
-}
-
-/// Children of a coverage run write their own profiles.
-#[expect(clippy::disallowed_methods, reason = "tests run with what the coverage tool put into the environment")]
-fn coverage() -> Option<(&'static str, std::ffi::OsString)> {
-    std::env::var_os("LLVM_PROFILE_FILE").map(|file| ("LLVM_PROFILE_FILE", file))
-}
 
 /// A running system. Dropping it kills it; after a failure its log is shown.
 pub(crate) struct System {
@@ -133,6 +30,12 @@ pub(crate) struct System {
 }
 
 impl System {
+    /// A process that was just started.
+    pub(crate) fn new(launch: Launch, child: Child) -> Self {
+        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        Self { launch, child, ready: Value::Null, http }
+    }
+
     /// A fresh `up` with the defaults.
     pub(crate) async fn up() -> Self {
         Launch::up().start().await
@@ -161,15 +64,20 @@ impl System {
         read_text(&self.launch.path("stderr"))
     }
 
-    async fn wait_for_stdout(&mut self, text: &str) {
+    /// Waits until it says that it is ready, in a whole line.
+    pub(crate) async fn ready(mut self) -> Self {
         let begun = Instant::now();
-        while !self.stdout().contains(text) {
+        while !self.stdout().rsplit_once('\n').is_some_and(|(lines, _)| lines.contains("ready")) {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("ended with {status} before it was ready");
             }
             assert!(begun.elapsed() < PATIENCE, "not ready within {PATIENCE:?}");
             sleep(LOOK_INTERVAL).await;
         }
+        let lines: Vec<Value> = self.stdout().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let ready = lines.iter().find(|line| line["ready"] == true).cloned();
+        self.ready = ready.unwrap_or_else(|| json!({ "services": addresses(&lines) }));
+        self
     }
 
     /// The address of a service by its short name.
@@ -250,7 +158,12 @@ impl System {
 
     /// Sends a signal such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let command = format!("kill -{name} {}", self.pid());
+        self.signal_to(self.pid(), name);
+    }
+
+    /// The same to a process that it started.
+    pub(crate) fn signal_to(&self, pid: u32, name: &str) {
+        let command = format!("kill -{name} {pid}");
         assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());
     }
 
@@ -291,6 +204,20 @@ impl Drop for System {
             }
         }
     }
+}
+
+/// Where services listen, by their lines in a production log: `ingest`, `ingest-internal` and so on.
+fn addresses(lines: &[Value]) -> Value {
+    let mut addresses = serde_json::Map::new();
+    for line in lines {
+        let message = line["message"].as_str().unwrap_or_default();
+        if let Some((name, url)) = message.split_once(" listens on ") {
+            addresses.insert(name.to_owned(), url.into());
+        } else if let Some((name, url)) = message.split_once(" listens for operators on ") {
+            addresses.insert(format!("{name}-internal"), url.into());
+        }
+    }
+    Value::Object(addresses)
 }
 
 /// An answer, read whole.

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 
+use crate::launch::Launch;
 use crate::message::assert_refused;
-use crate::system::{Answer, Launch, System, email, files};
+use crate::system::{Answer, System, email, files};
 
 async fn post(system: &System, token: &str) -> Answer {
     let body = json!({ "data": email("token"), "token": token });

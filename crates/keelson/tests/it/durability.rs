@@ -1,0 +1,111 @@
+//! The order of system calls, as `strace` sees it: on the disk first, answered after. A kill cannot prove this, since
+//! what a killed process wrote is still in the kernel.
+
+use std::collections::HashMap;
+use std::fs;
+
+use chassis::testing::require_tool;
+
+use crate::launch::{BINARY, Launch};
+use crate::system::email;
+
+/// One system call. Times are line numbers of the trace, which is written in the order of events.
+#[derive(Debug)]
+struct Call {
+    name: String,
+    text: String,
+    begun: usize,
+    ended: usize,
+}
+
+impl Call {
+    fn syncs(&self, path: &str) -> bool {
+        matches!(self.name.as_str(), "fsync" | "fdatasync") && self.text.contains(path) && self.text.ends_with("= 0")
+    }
+
+    fn writes(&self, path: &str) -> bool {
+        let writes = ["write", "writev", "pwrite64", "pwritev", "pwritev2", "sendto", "sendmsg"];
+        writes.contains(&self.name.as_str()) && self.text.split(',').next().is_some_and(|file| file.contains(path))
+    }
+}
+
+/// Reads lines such as `123 fsync(7</data/queue.db-wal>) = 0`; a call that others interrupt is in two parts.
+fn parse(trace: &str) -> Vec<Call> {
+    let mut calls: Vec<Call> = Vec::new();
+    let mut unfinished: HashMap<&str, usize> = HashMap::new();
+    for (number, line) in trace.lines().enumerate() {
+        let Some((pid, rest)) = line.split_once(char::is_whitespace) else { continue };
+        let rest = rest.trim_start();
+        if let Some(resumed) = rest.strip_prefix("<... ") {
+            if let Some(call) = unfinished.remove(pid).map(|index| &mut calls[index]) {
+                call.text.push_str(resumed.split_once("resumed>").map_or("", |(_, end)| end));
+                call.ended = number;
+            }
+        } else if let Some((name, _)) = rest.split_once('(') {
+            let text = rest.trim_end_matches("<unfinished ...>");
+            if text.len() < rest.len() {
+                unfinished.insert(pid, calls.len());
+            }
+            calls.push(Call { name: name.to_owned(), text: text.trim_end().to_owned(), begun: number, ended: number });
+        }
+    }
+    calls
+}
+
+/// Sends one message through a traced system and waits until it is gone from the queue.
+async fn trace_one_message() -> Option<Vec<Call>> {
+    let strace = require_tool("strace")?;
+    let launch = Launch::up();
+    let file = launch.path("trace");
+    let calls = "trace=fsync,fdatasync,write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,recvfrom,read,link,linkat";
+    let words = [strace.to_str()?, "-f", "-y", "-s", "300", "-e", calls, "-o", file.to_str()?, BINARY];
+    let mut system = launch.program(&words).start().await;
+    let run: serde_json::Value = serde_json::from_slice(&fs::read(system.data().join("run.json")).unwrap()).unwrap();
+    let id = system.send(&email("traced")).await;
+    system.object(&id).await;
+    system.drained().await;
+    system.signal_to(u32::try_from(run["pid"].as_u64()?).unwrap(), "TERM");
+    assert!(system.ended().await.success());
+    Some(parse(&fs::read_to_string(file).unwrap()))
+}
+
+fn position(calls: &[Call], what: &str, is_it: impl Fn(&Call) -> bool) -> usize {
+    calls.iter().position(is_it).unwrap_or_else(|| panic!("the trace has no {what}"))
+}
+
+const LOG: &str = "/queue.db-wal>";
+
+#[tokio::test]
+async fn what_is_acknowledged_or_deleted_is_on_the_disk_first() {
+    let Some(calls) = trace_one_message().await else { return };
+    let request = position(&calls, "request", |call| call.text.contains("POST /api/message HTTP/1.1"));
+    let answer = position(&calls, "answer", |call| call.text.contains("Message sent to queue"));
+    assert!(calls[answer].writes("<socket:") || calls[answer].writes("<TCP:"), "{:?}", calls[answer]);
+    let between = |call: &&Call| call.begun > calls[request].ended && call.ended < calls[answer].begun;
+    let written = calls.iter().filter(between).find(|call| call.writes(LOG)).expect("the message is not written");
+    let synced = calls.iter().filter(between).find(|call| call.syncs(LOG) && call.begun > written.ended);
+    assert!(synced.is_some(), "answered before the queue's log was synced");
+
+    let linked = position(&calls, "link", |call| call.name.starts_with("link") && call.text.contains(".json"));
+    let body = calls[..linked].iter().rev().find(|call| call.writes("/objects/.tmp/")).expect("no object is written");
+    let body_synced = calls[..linked].iter().find(|call| call.syncs("/objects/.tmp/") && call.begun > body.ended);
+    assert!(body_synced.is_some_and(|call| call.ended < calls[linked].begun), "named before its content was synced");
+
+    let folder = |call: &&Call| call.begun > calls[linked].ended && call.syncs("/objects");
+    let day = calls.iter().filter(folder).find(|call| call.syncs("/objects/messages/"));
+    let day = day.expect("the folder of the object is not synced");
+    let root = calls.iter().filter(folder).find(|call| call.syncs("/objects>")).expect("the root is not synced");
+    let deleted = calls.iter().find(|call| call.begun > calls[linked].begun && call.writes(LOG));
+    let deleted = deleted.expect("the message is not deleted");
+    let folders_ended = day.ended.max(root.ended);
+    assert!(deleted.begun > folders_ended, "deleted before the folders were synced: {deleted:?}");
+}
+
+#[test]
+fn interrupted_calls_are_read_as_one() {
+    let trace = "7 fsync(3</q> <unfinished ...>\n8  write(4<socket:[1]>, \"x\", 1) = 1\n7 <... fsync resumed>) = 0\n7 +++ exited with 0 +++\n";
+    let calls = parse(trace);
+    assert_eq!(calls.len(), 2);
+    assert!(calls[0].syncs("/q>") && (calls[0].begun, calls[0].ended) == (0, 2));
+    assert!(calls[1].writes("<socket:"));
+}

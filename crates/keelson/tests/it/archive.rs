@@ -84,7 +84,7 @@ async fn five_hundred_messages_at_once_become_five_hundred_objects() {
 }
 
 /// Puts messages into the queue of a system that is stopped.
-async fn plant(launch: &Launch, messages: &[(&str, &str)]) -> Vec<String> {
+pub(crate) async fn plant(launch: &Launch, messages: &[(&str, &str)]) -> Vec<String> {
     std::fs::create_dir_all(launch.data()).unwrap();
     let clock = SystemClock::shared();
     let context = QueueContext { ids: Ids::new(Arc::clone(&clock)), clock, max_receive_count: 3 };

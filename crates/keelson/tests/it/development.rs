@@ -1,7 +1,9 @@
 //! Development mode: what everybody finds at the ports, and what no web page may do there.
 
-use std::fs;
+use std::fs::{self, File};
+use std::process::Command;
 
+use chassis::testing::require_tool;
 use serde_json::{Value, json};
 
 use crate::launch::Launch;
@@ -131,6 +133,28 @@ async fn loopback_is_not_limited_while_nobody_set_a_limit() {
     let system = System::up().await;
     for _ in 0..150 {
         assert_eq!(Answer::of(system.get("ingest", "/")).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_what_prometheus_reads() {
+    let Some(promtool) = require_tool("promtool") else { return };
+    let system = System::up().await;
+    system.object(&system.send(&email("counted")).await).await;
+    assert_eq!(Answer::of(system.post("ingest", "/submit").body("{}")).await.status, 400);
+    for service in ["ingest", "archiver"] {
+        let page = Answer::of(system.get(service, "/metrics")).await;
+        assert!(
+            page.header("content-type").starts_with("text/plain; version=0.0.4"),
+            "{}",
+            page.header("content-type")
+        );
+        let file = system.launch.path("metrics");
+        fs::write(&file, &page.text).unwrap();
+        let checked = Command::new(&promtool).args(["check", "metrics"]).stdin(File::open(file).unwrap()).output();
+        let checked = checked.unwrap();
+        let said = String::from_utf8_lossy(&checked.stderr);
+        assert!(checked.status.success() && said.is_empty(), "{service}: {said}");
     }
 }
 

@@ -5,6 +5,7 @@ mod archive;
 mod cli;
 mod development;
 mod durability;
+mod failures;
 mod launch;
 mod layering;
 mod message;

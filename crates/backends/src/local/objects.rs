@@ -8,6 +8,7 @@ mod faults;
 mod put;
 
 use std::fmt;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,20 +32,22 @@ pub struct FileObjects {
     path: PathBuf,
     folder: Arc<Folder>,
     permits: Arc<Semaphore>,
+    /// Shared by everybody who has the folder open.
+    _in_use: File,
 }
 
 impl FileObjects {
-    /// Opens the folder, creating it where there is none, and clears away what a process that died left half written.
-    /// Blocks for a moment.
+    /// Opens the folder, creating it where there is none, and clears away what a process that died left half written,
+    /// unless another one has the folder open and may be writing. Blocks for a moment.
     ///
     /// # Errors
     /// When the folder cannot be created or written.
     pub fn open(path: impl Into<PathBuf>) -> Result<Arc<Self>, OpenError> {
         let path = path.into();
-        let root = open_root(&path)
+        let (root, in_use) = open_root(&path)
             .map_err(|error| OpenError::unusable(&path, error, "objects need a folder that can be written"))?;
         let folder = Arc::new(Folder::new(root));
-        Ok(Arc::new(Self { path, folder, permits: Arc::new(Semaphore::new(CONCURRENCY)) }))
+        Ok(Arc::new(Self { path, folder, permits: Arc::new(Semaphore::new(CONCURRENCY)), _in_use: in_use }))
     }
 
     /// The folder.
@@ -69,19 +72,28 @@ impl FileObjects {
     }
 }
 
-/// The folder with an empty `.tmp` in it, which no key can name.
-fn open_root(path: &Path) -> io::Result<Dir> {
+/// The folder with a `.tmp` in it, which no key can name.
+fn open_root(path: &Path) -> io::Result<(Dir, File)> {
     durable::create_folder(path)?;
     let root = Dir::open_ambient_dir(path, ambient_authority())?;
     match root.create_dir(TEMPORARY) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    let temporary = root.open_dir(TEMPORARY)?;
+    let in_use = root.open(".")?.into_std();
+    // Where locks are not supported one process is taken for the only one.
+    if !matches!(in_use.try_lock(), Err(TryLockError::WouldBlock)) {
+        clear(&root.open_dir(TEMPORARY)?)?;
+    }
+    let _unsupported = in_use.lock_shared();
+    Ok((root, in_use))
+}
+
+fn clear(temporary: &Dir) -> io::Result<()> {
     for entry in temporary.entries()? {
         temporary.remove_file(entry?.file_name())?;
     }
-    Ok(root)
+    Ok(())
 }
 
 #[async_trait]

@@ -60,6 +60,20 @@ async fn objects_outlive_the_process_and_leftovers_do_not() {
     assert_eq!(store.get(&key("kept")).await.unwrap().unwrap(), "x");
 }
 
+#[tokio::test]
+async fn opening_takes_nothing_from_those_who_write() {
+    let Harness { store, folder } = harness().await.unwrap();
+    std::fs::write(store.path().join(".tmp/1-1"), "half").unwrap();
+    let guest = FileObjects::open(folder.path().join("objects")).unwrap();
+    assert_eq!(names(&store.path().join(".tmp")), ["1-1"], "a guest cleared away what its host was writing");
+    drop(store);
+    let second = FileObjects::open(folder.path().join("objects")).unwrap();
+    assert_eq!(names(&second.path().join(".tmp")), ["1-1"]);
+    drop((guest, second));
+    let alone = FileObjects::open(folder.path().join("objects")).unwrap();
+    assert!(names(&alone.path().join(".tmp")).is_empty());
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn no_symbolic_link_leads_out_of_the_folder() {

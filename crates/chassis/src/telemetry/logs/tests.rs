@@ -183,7 +183,7 @@ fn other_crates_follow_the_filter() {
     let work = || {
         info!(target: "hyper::proto", "not shown");
         warn!(target: "hyper::proto", "shown");
-        info!(target: "pipeline::ingest", "shown too");
+        info!(target: "chassis::run", "shown too");
         info!(target: "rustls", "shown by the filter");
     };
     let text = logged(LogSettings { filter: "rustls=info".to_owned(), ..settings(Format::Json) }, work);
@@ -214,10 +214,12 @@ fn an_access_line_says_who_asked_what_and_how_it_went() {
 }
 
 #[test]
-fn a_failed_request_is_an_error() {
-    let failed = AccessRecord { status: 503, ..record(&Method::GET, "/health") };
-    let quiet = LogSettings { level: Level::Error, ..settings(Format::Json) };
-    assert!(access_line(quiet, &failed).contains(r#""level":"ERROR","message":"GET /health 503""#));
+fn a_failed_request_is_an_error_and_an_unavailable_service_a_warning() {
+    let failed = AccessRecord { status: 500, ..record(&Method::GET, "/health") };
+    let quiet = || LogSettings { level: Level::Warning, ..settings(Format::Json) };
+    assert!(access_line(quiet(), &failed).contains(r#""level":"ERROR","message":"GET /health 500""#));
+    let unavailable = AccessRecord { status: 503, ..failed };
+    assert!(access_line(quiet(), &unavailable).contains(r#""level":"WARNING","message":"GET /health 503""#));
 }
 
 #[test]

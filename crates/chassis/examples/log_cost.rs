@@ -33,9 +33,6 @@ fn main() -> Result<(), LogError> {
         status: 200,
         duration: Duration::from_micros(1_234),
         client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        request_bytes: Some(0),
-        response_bytes: Some(512),
-        user_agent: Some("curl/8.5.0"),
     };
     measure(&logs, "access line", |_| logs.access(&record, &scope));
     // Nothing in there waits, so one poll is all it takes.

@@ -4,7 +4,8 @@
 //! Bounding real work (time-outs, back-off sleeps) is tokio's timer, which tests pause on its own.
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -12,6 +13,9 @@ use jiff::Timestamp;
 pub trait Clock: Debug + Send + Sync + 'static {
     /// The present instant.
     fn now(&self) -> Timestamp;
+
+    /// Time since some fixed moment, which nobody can turn back: for ages and limits.
+    fn monotonic(&self) -> Duration;
 }
 
 /// The machine's clock.
@@ -30,5 +34,10 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed()
     }
 }

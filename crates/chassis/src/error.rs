@@ -62,7 +62,7 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldError {
     /// Where: `["body", "email"]`.
-    pub loc: Vec<String>,
+    pub loc: Vec<serde_json::Value>,
     /// What is expected.
     pub msg: String,
     /// A word that programs can test, such as `missing` or `string_type`.
@@ -74,7 +74,7 @@ impl FieldError {
     /// A rule that the part at `loc` breaks.
     #[must_use]
     pub fn new(loc: &[&str], msg: impl Into<String>, kind: &str) -> Self {
-        Self { loc: loc.iter().map(|&part| part.to_owned()).collect(), msg: msg.into(), kind: kind.to_owned() }
+        Self { loc: loc.iter().map(|&part| part.into()).collect(), msg: msg.into(), kind: kind.to_owned() }
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -22,8 +23,9 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long an answer serves every caller, so that probes cannot load a dependency.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
-/// The answer of a probe: the text says for the log why it failed.
-pub type ProbeFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+/// The answer of a probe: when it failed, whether the service needs the dependency at this moment, and for the log
+/// why it failed.
+pub type ProbeFuture = Pin<Box<dyn Future<Output = Result<(), (Need, String)>> + Send>>;
 
 /// Whether a service can work without a dependency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +52,19 @@ impl Check {
         P: Fn() -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
-        Self { name, need, probe: Arc::new(move || Box::pin(probe())) }
+        let judge = move |answer: Result<(), String>| answer.map_err(|cause| (need, cause));
+        Self { name, need, probe: Arc::new(move || Box::pin(probe().map(judge))) }
+    }
+
+    /// A check whose probe says by itself whether the service can work without what it did not find. A probe that
+    /// does not answer in time counts as required.
+    #[must_use]
+    pub fn judged<P, F>(name: &'static str, probe: P) -> Self
+    where
+        P: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), (Need, String)>> + Send + 'static,
+    {
+        Self { name, need: Need::Required, probe: Arc::new(move || Box::pin(probe())) }
     }
 
     /// The dependency's name.
@@ -85,8 +99,9 @@ pub struct Dependency {
     pub status: &'static str,
     /// How long the probe took.
     pub latency_ms: f64,
+    /// How much it is missed; `None` when it is up.
     #[serde(skip)]
-    need: Option<Need>,
+    missing: Option<Need>,
 }
 
 /// The whole answer.
@@ -123,7 +138,7 @@ impl Health {
     /// The present readiness. Many callers at once cost one round of probes.
     pub async fn readiness(&self) -> Readiness {
         let dependencies = self.dependencies().await;
-        let down = |need| dependencies.values().any(|it| it.status == "down" && it.need == Some(need));
+        let down = |need| dependencies.values().any(|it| it.missing == Some(need));
         let status = if self.lifecycle.is_draining() || !self.lifecycle.is_started() || down(Need::Required) {
             Status::NotReady
         } else if down(Need::Optional) {
@@ -152,12 +167,12 @@ impl Health {
         let begun = Instant::now();
         let answer = timeout(CHECK_TIMEOUT, (check.probe)())
             .await
-            .unwrap_or_else(|_| Err(format!("no answer within {CHECK_TIMEOUT:?}")));
+            .unwrap_or_else(|_| Err((check.need, format!("no answer within {CHECK_TIMEOUT:?}"))));
         let now = if answer.is_ok() { SEEN_UP } else { SEEN_DOWN };
         let before = seen.swap(now, Ordering::Relaxed);
         self.metrics.set_dependency(check.name, answer.is_ok());
         match &answer {
-            Err(cause) if before != SEEN_DOWN => {
+            Err((_, cause)) if before != SEEN_DOWN => {
                 warn!(dependency = check.name, cause = %cause, "dependency {} is down", check.name);
             }
             Ok(()) if before == SEEN_DOWN => info!(dependency = check.name, "dependency {} is up again", check.name),
@@ -165,7 +180,8 @@ impl Health {
         }
         let status = if answer.is_ok() { "up" } else { "down" };
         let latency_ms = (begun.elapsed().as_secs_f64() * 1e6).round() / 1e3;
-        (check.name, Dependency { status, latency_ms, need: Some(check.need) })
+        let missing = answer.err().map(|(need, _)| need);
+        (check.name, Dependency { status, latency_ms, missing })
     }
 }
 

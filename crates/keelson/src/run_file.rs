@@ -16,8 +16,8 @@ const NAME: &str = "run.json";
 /// Readable by its owner alone: it holds the operator's token.
 const MODE: u32 = 0o600;
 
-/// A running system.
-#[derive(Debug, Serialize, Deserialize)]
+/// A running system. Not to be printed: it holds a token.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct RunFile {
     /// Its process.
     pub(crate) pid: u32,

@@ -9,6 +9,7 @@ use chassis::config::{
     names,
 };
 use pipeline::config::{ArchiverConfig, IngestConfig};
+use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
 use crate::cli::{Common, ListenArgs, ServiceName};
@@ -43,6 +44,9 @@ const NOT_YET: &[OptionalSetting<String>] = &[
     OptionalSetting::new("S3_BUCKET_NAME", "Refused: this build has the embedded object store alone."),
     OptionalSetting::new("SSM_PARAMETER_NAME", "Refused: use `API_TOKEN=file:PATH` or `API_TOKEN=env:NAME`."),
 ];
+
+/// References to secrets that this build cannot resolve yet: taken for the secret itself they would be its value.
+const NOT_YET_SCHEMES: &[&str] = &["ssm:", "secretsmanager:", "arn:"];
 
 const SYSTEM: Section = Section {
     title: "The system",
@@ -123,21 +127,22 @@ impl Settings {
 
     /// In production there are no default secrets, and no weak ones.
     fn check_api_token(&self, reader: &mut Reader<'_>, mode: Mode) {
-        let weakness = self.ingest.api_token.as_ref().and_then(|token| {
-            let is_reference = crate::wire::secret_sources().reference(token).is_some();
-            if is_reference { None } else { check_secret(token) }
-        });
-        match (&self.ingest.api_token, weakness) {
-            (None, _) if mode == Mode::Serve => {
-                IngestConfig::refuse_api_token(
-                    reader,
-                    "a token or a reference to one, such as `file:/run/secrets/api_token`",
-                );
+        let Some(token) = &self.ingest.api_token else {
+            if mode == Mode::Serve {
+                let expected = "a token or a reference to one, such as `file:/run/secrets/api_token`";
+                IngestConfig::refuse_api_token(reader, expected);
             }
-            (Some(_), Some(expected)) if self.chassis.production => {
-                IngestConfig::refuse_api_token(reader, &expected);
-            }
-            _ => {}
+            return;
+        };
+        let is_reference = crate::wire::secret_sources().reference(token).is_some();
+        let names_aws = NOT_YET_SCHEMES.iter().any(|scheme| token.expose_secret().starts_with(scheme));
+        if names_aws {
+            IngestConfig::refuse_api_token(reader, "a reference that this build knows: `env:NAME` or `file:PATH`");
+        } else if self.chassis.production
+            && !is_reference
+            && let Some(expected) = check_secret(token)
+        {
+            IngestConfig::refuse_api_token(reader, &expected);
         }
     }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use backends::local::{DataFolder, generated_secret};
 use backends::{QueueContext, open_objects, open_queue};
 use chassis::auth::ApiToken;
-use chassis::config::SecretSources;
-use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue};
+use chassis::config::{SecretSources, check_secret};
+use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretError, SecretRef, SecretSource};
 use chassis::service::{Context, Identity, Service};
 use pipeline::{archiver, ingest};
+use tracing::warn;
 
 use crate::cli::ServiceName;
 use crate::failure::Failure;
@@ -32,7 +33,6 @@ pub(crate) fn secret_sources() -> SecretSources {
 pub(crate) struct Stores {
     queue: Arc<dyn Queue>,
     objects: Arc<dyn ObjectStore>,
-    api_token: Arc<ApiToken>,
     _folder: DataFolder,
 }
 
@@ -47,20 +47,38 @@ pub(crate) async fn open(settings: &Settings, context: &Context) -> Result<Store
     Ok(Stores {
         queue: open_queue(&settings.queue_url, queue_context).await?,
         objects: open_objects(&settings.objects_url).await?,
-        api_token: api_token(settings, context)?,
         _folder: folder,
     })
 }
 
-fn api_token(settings: &Settings, context: &Context) -> Result<Arc<ApiToken>, Failure> {
+/// The token that ingest asks for: the one that is set, one that is fetched, or the generated one.
+async fn api_token(settings: &Settings, context: &Context) -> Result<Arc<ApiToken>, Failure> {
     let clock = Arc::clone(&context.clock);
     let Some(token) = &settings.ingest.api_token else {
         return Ok(ApiToken::fixed(generated_secret(&settings.data, API_TOKEN_FILE)?, clock));
     };
-    Ok(match secret_sources().reference(token) {
-        Some((source, reference)) => ApiToken::fetched(source, reference, clock),
-        None => ApiToken::fixed(token.clone(), clock),
-    })
+    let Some((source, reference)) = secret_sources().reference(token) else {
+        return Ok(ApiToken::fixed(token.clone(), clock));
+    };
+    if settings.chassis.production {
+        refuse_weak(&*source, &reference).await?;
+    }
+    Ok(ApiToken::fetched(source, reference, clock))
+}
+
+/// Production starts with no weak and no missing secret; a source that is down may come back.
+async fn refuse_weak(source: &dyn SecretSource, reference: &SecretRef) -> Result<(), Failure> {
+    match source.fetch(&reference.name).await {
+        Ok(secret) => match check_secret(&secret) {
+            Some(expected) => Err(Failure::usage(format!("API_TOKEN={reference}: expected {expected}"))),
+            None => Ok(()),
+        },
+        Err(error @ SecretError::Unavailable(_)) => {
+            warn!(cause = %error, "the API token cannot be checked yet");
+            Ok(())
+        }
+        Err(error) => Err(Failure::usage(format!("API_TOKEN={reference}: {error}"))),
+    }
 }
 
 /// Who a service is.
@@ -72,11 +90,16 @@ pub(crate) fn identity(name: ServiceName) -> Identity {
 }
 
 /// Builds a service on these stores.
-pub(crate) fn build(name: ServiceName, settings: &Settings, stores: &Stores, context: &Context) -> Service {
-    match name {
-        ServiceName::Ingest => ingest::service(&stores.queue, &stores.api_token, context),
+pub(crate) async fn build(
+    name: ServiceName,
+    settings: &Settings,
+    stores: &Stores,
+    context: &Context,
+) -> Result<Service, Failure> {
+    Ok(match name {
+        ServiceName::Ingest => ingest::service(&stores.queue, &api_token(settings, context).await?, context),
         ServiceName::Archiver => archiver::service(settings.archiver, &stores.queue, &stores.objects, context),
-    }
+    })
 }
 
 /// Builds a service on nothing, to ask it about itself.

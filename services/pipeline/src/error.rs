@@ -1,22 +1,15 @@
-//! From the pipeline's errors to the chassis': which kind each is.
+//! From the pipeline's errors to the chassis'.
 
-use chassis::error::{Error, FieldError, Kind};
+use chassis::error::{Error, FieldError};
 
-use crate::model::error::{ErrorKind, IngestError};
+use crate::model::error::IngestError;
 
 impl From<IngestError> for Error {
     fn from(error: IngestError) -> Self {
-        let kind = match error.kind() {
-            ErrorKind::BadRequest => Kind::BadRequest,
-            ErrorKind::Unauthorized => Kind::Unauthorized,
-            ErrorKind::Forbidden => Kind::Forbidden,
-            ErrorKind::Unprocessable => {
-                let fields = error.errors().iter().map(|field| FieldError::new(&field.loc, field.msg, field.kind));
-                return Self::invalid(fields.collect());
-            }
-            ErrorKind::TooLarge => Kind::PayloadTooLarge,
-            ErrorKind::Unavailable => Kind::Unavailable,
-        };
-        Self::new(kind, error.text())
+        if let IngestError::Invalid(wrong) = error {
+            let fields = wrong.iter().map(|field| FieldError::new(&field.loc, field.msg, field.kind));
+            return Self::invalid(fields.collect());
+        }
+        Self::new(error.kind(), error.text())
     }
 }

@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use tokio::sync::Mutex as AsyncMutex;
@@ -13,15 +12,16 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
+use crate::health::Need;
 use crate::ports::SecretSource;
 use crate::ports::secrets::{SecretError, SecretRef};
 
 /// How long a fetched value is right.
-const LIFETIME: SignedDuration = SignedDuration::from_mins(5);
+const LIFETIME: Duration = Duration::from_mins(5);
 /// The age at which it is fetched again, so that it rarely expires under a request.
-const REFRESH_AGE: SignedDuration = SignedDuration::from_mins(4);
+const REFRESH_AGE: Duration = Duration::from_mins(4);
 /// The shortest time between fetches that a wrong token, or a failed fetch, causes.
-const RETRY_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
+const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a request waits for the source.
 const FETCH_TIMEOUT: Duration = Duration::from_millis(1500);
 
@@ -55,13 +55,18 @@ enum Source {
 #[derive(Default)]
 struct Cache {
     values: Vec<Cached>,
-    last_try: Option<Timestamp>,
+    /// When the last fetch began: one that is given up half-way counts too.
+    tried_at: Option<Duration>,
+    /// When the last fetch ended.
+    done_at: Option<Duration>,
+    /// Whether the last fetch brought nothing.
+    failed: bool,
 }
 
 #[derive(Clone)]
 struct Cached {
     token: SecretString,
-    fetched_at: Timestamp,
+    fetched_at: Duration,
 }
 
 impl ApiToken {
@@ -88,7 +93,7 @@ impl ApiToken {
             Source::Fixed(token) => return if matches(token, offered) { Verdict::Right } else { Verdict::Wrong },
             Source::Fetched(source, reference) => (source, reference),
         };
-        let seen = self.clock.now();
+        let seen = self.clock.monotonic();
         match self.look(offered) {
             // Nobody but the one who refreshes waits, and nobody while the source is asked already.
             Verdict::Right => {
@@ -105,7 +110,7 @@ impl ApiToken {
         }
         let wait = async {
             let _one_at_a_time = self.fetching.lock().await;
-            if !self.was_tried_since(seen) {
+            if !self.was_fetched_since(seen) {
                 self.fetch(source, reference).await;
             }
         };
@@ -114,28 +119,32 @@ impl ApiToken {
         self.look(offered)
     }
 
-    /// Whether some value is known to be right, for readiness.
+    /// For readiness: the source is needed while no value that it gave is still right.
     ///
     /// # Errors
-    /// Why there is none.
-    pub async fn check(&self) -> Result<(), String> {
+    /// Whether it is needed, and why it is missing.
+    pub async fn check(&self) -> Result<(), (Need, String)> {
         let Source::Fetched(source, reference) = &self.source else { return Ok(()) };
-        if !self.is_due(REFRESH_AGE) {
-            return Ok(());
+        if (self.is_due(REFRESH_AGE) || self.lock().failed) && self.may_try_again() {
+            let _one_at_a_time = self.fetching.lock().await;
+            if self.may_try_again() {
+                self.fetch(source, reference).await;
+            }
         }
-        let _one_at_a_time = self.fetching.lock().await;
-        if self.is_due(REFRESH_AGE) && self.may_try_again() {
-            self.fetch(source, reference).await;
+        let missing = |need, state| Err((need, format!("{reference} cannot be fetched, {state}")));
+        match (self.is_due(LIFETIME), self.lock().failed) {
+            (true, _) => missing(Need::Required, "and no earlier value is still right"),
+            (false, true) => missing(Need::Optional, "an earlier value is still right"),
+            (false, false) => Ok(()),
         }
-        if self.is_due(LIFETIME) { Err(format!("no value from {reference}")) } else { Ok(()) }
     }
 
     fn look(&self, offered: &str) -> Verdict {
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         let cache = self.lock();
         let mut known = false;
         let mut right = false;
-        for cached in cache.values.iter().filter(|cached| now.duration_since(cached.fetched_at) < LIFETIME) {
+        for cached in cache.values.iter().filter(|cached| now.saturating_sub(cached.fetched_at) < LIFETIME) {
             known = true;
             right |= matches(&cached.token, offered);
         }
@@ -147,27 +156,29 @@ impl ApiToken {
     }
 
     /// Whether the newest value is older than `age`, or there is none.
-    fn is_due(&self, age: SignedDuration) -> bool {
-        let now = self.clock.now();
-        self.lock().values.last().is_none_or(|newest| now.duration_since(newest.fetched_at) >= age)
+    fn is_due(&self, age: Duration) -> bool {
+        let now = self.clock.monotonic();
+        self.lock().values.last().is_none_or(|newest| now.saturating_sub(newest.fetched_at) >= age)
     }
 
     fn may_try_again(&self) -> bool {
-        let now = self.clock.now();
-        self.lock().last_try.is_none_or(|tried| now.duration_since(tried) >= RETRY_INTERVAL)
+        let now = self.clock.monotonic();
+        self.lock().tried_at.is_none_or(|tried| now.saturating_sub(tried) >= RETRY_INTERVAL)
     }
 
-    fn was_tried_since(&self, then: Timestamp) -> bool {
-        self.lock().last_try.is_some_and(|tried| tried > then)
+    fn was_fetched_since(&self, then: Duration) -> bool {
+        self.lock().done_at.is_some_and(|done| done > then)
     }
 
     async fn fetch(&self, source: &Arc<dyn SecretSource>, reference: &SecretRef) {
+        self.lock().tried_at = Some(self.clock.monotonic());
         let fetched = timeout(FETCH_TIMEOUT, source.fetch(&reference.name))
             .await
             .unwrap_or_else(|_| Err(SecretError::Unavailable(format!("no answer within {FETCH_TIMEOUT:?}"))));
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         let mut cache = self.lock();
-        cache.last_try = Some(now);
+        cache.done_at = Some(now);
+        cache.failed = fetched.is_err();
         match fetched {
             Ok(token) => cache.learn(token, now),
             Err(error) => warn!(reference = %reference, cause = %error, "the API token could not be fetched"),
@@ -181,8 +192,8 @@ impl ApiToken {
 
 impl Cache {
     /// The newest value stands last. A value that was replaced keeps its own age.
-    fn learn(&mut self, token: SecretString, now: Timestamp) {
-        self.values.retain(|cached| now.duration_since(cached.fetched_at) < LIFETIME);
+    fn learn(&mut self, token: SecretString, now: Duration) {
+        self.values.retain(|cached| now.saturating_sub(cached.fetched_at) < LIFETIME);
         match self.values.last_mut() {
             Some(newest) if matches(&newest.token, token.expose_secret()) => newest.fetched_at = now,
             before => {
@@ -264,10 +275,10 @@ mod tests {
         secrets.set_unavailable(true);
         clock.advance(299 * SECOND);
         assert_eq!(token.judge("first").await, Verdict::Right);
-        assert!(token.check().await.is_ok());
+        assert_eq!(token.check().await.unwrap_err().0, Need::Optional);
         clock.advance(SECOND);
         assert_eq!(token.judge("first").await, Verdict::Unknown);
-        assert!(token.check().await.is_err());
+        assert_eq!(token.check().await.unwrap_err().0, Need::Required);
         clock.advance(10 * SECOND);
         secrets.set_unavailable(false);
         assert_eq!(token.judge("first").await, Verdict::Right);

@@ -54,6 +54,34 @@ pub fn explain(info: &SettingInfo, layers: &Layers) -> Explained {
         Some((text, origin)) => (Some(text), origin.clone()),
         None => (info.default, Origin::Default),
     };
-    let value = text.map(|text| if info.secret { "***".to_owned() } else { text.to_owned() });
+    let value = text.map(|text| if info.secret { "***".to_owned() } else { without_password(text) });
     Explained { name: info.name, value, origin, default: info.default, doc: info.doc }
+}
+
+/// `scheme://user:password@host` with `***` for the password.
+fn without_password(text: &str) -> String {
+    let masked = || {
+        let (scheme, rest) = text.split_once("://")?;
+        let (user_info, host) = rest.split('/').next()?.rsplit_once('@')?;
+        let (user, _) = user_info.split_once(':')?;
+        let path = &rest[user_info.len() + 1 + host.len()..];
+        Some(format!("{scheme}://{user}:***@{host}{path}"))
+    };
+    masked().unwrap_or_else(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_in_urls_are_masked() {
+        assert_eq!(
+            without_password("postgres://keelson:s3cret@db:5432/queue?a=b"),
+            "postgres://keelson:***@db:5432/queue?a=b"
+        );
+        for plain in ["sqlite:./queue.db", "http://localhost:4566", "a@b:c", "postgres://db/queue", "https://x/@:a"] {
+            assert_eq!(without_password(plain), plain);
+        }
+    }
 }

@@ -91,6 +91,9 @@ const LOG_DIR: OptionalSetting<PathBuf> = OptionalSetting::new(
     "A folder for log files beside the stream: `<service>.log` and `<service>_errors.log` as JSON lines, rotated at 10 MB, five kept.",
 );
 
+/// Less would answer every request 503.
+const SHORTEST_REQUEST_TIMEOUT: Duration = Duration::from_millis(100);
+
 /// For the printed reference.
 pub const SETTINGS: &[Section] = &[
     Section {
@@ -279,6 +282,10 @@ impl ChassisConfig {
             let expected = format!("true or false: {} is reachable by other machines", self.host);
             reader.refuse(&PRODUCTION.info, &expected);
         }
+        let services = u16::try_from(services).unwrap_or(u16::MAX);
+        if self.internal_port.is_some_and(|port| port.checked_add(services.saturating_sub(1)).is_none()) {
+            reader.refuse(&INTERNAL_PORT.info, "a port with one more above it for each further service");
+        }
         if self.lifetimes.drain_delay >= self.lifetimes.shutdown_grace {
             let expected = format!("less than SHUTDOWN_GRACE ({:?})", self.lifetimes.shutdown_grace);
             reader.refuse(&DRAIN_DELAY.info, &expected);
@@ -298,6 +305,12 @@ impl HttpConfig {
             docs: reader.get(&DOCS),
             metrics: reader.get(&ENABLE_METRICS),
         };
+        if config.request_timeout < SHORTEST_REQUEST_TIMEOUT {
+            reader.refuse(&REQUEST_TIMEOUT.info, "at least 100ms");
+        }
+        if config.max_body_bytes == 0 {
+            reader.refuse(&MAX_BODY_BYTES.info, "at least 1");
+        }
         let is_origin = |origin: &String| {
             origin.parse::<http::Uri>().is_ok_and(|uri| {
                 uri.scheme().is_some() && uri.host().is_some() && !origin.ends_with('/') && uri.path() == "/"

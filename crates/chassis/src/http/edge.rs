@@ -260,9 +260,6 @@ impl Drop for Exchange {
             status: status.as_u16(),
             duration,
             client: self.client,
-            request_bytes: None,
-            response_bytes: None,
-            user_agent: None,
         };
         self.state.logs.access(&record, &self.scope);
     }

@@ -4,6 +4,8 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::Segment;
 
 use super::body::RawBody;
 use crate::error::{Error, FieldError};
@@ -29,9 +31,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 }
 
 fn shape_error(error: serde_path_to_error::Error<serde_json::Error>) -> Error {
-    let mut loc = vec!["body".to_owned()];
-    // What the path does not know it writes as `?`.
-    loc.extend(error.path().iter().map(ToString::to_string).filter(|part| part != "?"));
+    let mut loc = vec![Value::from("body")];
+    if error.inner().is_data() {
+        loc.extend(error.path().iter().filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(Value::from(*index)),
+            Segment::Map { key } => Some(Value::from(key.as_str())),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        }));
+    }
     let inner = error.into_inner();
     let (msg, kind) = if inner.is_data() {
         (expectation(&inner.to_string()), "shape")
@@ -46,6 +53,9 @@ fn expectation(message: &str) -> String {
     let without_place = message.split(" at line ").next().unwrap_or(message);
     if without_place.starts_with("missing field") {
         return without_place.to_owned();
+    }
+    if without_place.contains("expected struct") {
+        return "expected an object".to_owned();
     }
     without_place.find("expected ").map_or("is not valid".to_owned(), |start| without_place[start..].to_owned())
 }

@@ -11,6 +11,8 @@ use subtle::ConstantTimeEq;
 
 use crate::error::{Error, Kind};
 
+const SCHEME: &[u8] = b"Bearer ";
+
 /// The operator's token, if there is one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Operator(pub(crate) Option<SecretString>);
@@ -18,7 +20,7 @@ pub(crate) struct Operator(pub(crate) Option<SecretString>);
 impl Operator {
     fn admits(&self, request: &Request) -> Result<(), Error> {
         let offered = request.headers().get(header::AUTHORIZATION);
-        let Some(token) = offered.and_then(|value| value.as_bytes().strip_prefix(b"Bearer ")) else {
+        let Some(token) = offered.and_then(|value| bearer(value.as_bytes())) else {
             return Err(Error::new(Kind::Unauthorized, "Access token is missing"));
         };
         let known = self.0.as_ref().map(|secret| secret.expose_secret().as_bytes());
@@ -27,6 +29,12 @@ impl Operator {
             _ => Err(Error::new(Kind::Unauthorized, "Invalid or expired token")),
         }
     }
+}
+
+/// The token of `Bearer token`; the scheme's case does not matter (RFC 9110, section 11.1).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(SCHEME.len())?;
+    scheme.eq_ignore_ascii_case(SCHEME).then_some(token)
 }
 
 /// Lets the operator through.

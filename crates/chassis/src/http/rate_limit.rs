@@ -1,5 +1,6 @@
-//! A rate limit for each client. Memory is bounded however many clients there are: the least used are forgotten.
+//! A rate limit for each client: a bucket that holds one minute's requests and refills evenly (GCRA). Memory is bounded however many clients there are: the least used are forgotten.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
@@ -22,30 +23,29 @@ const MAX_CLIENTS: usize = 65_536;
 pub(super) const WINDOW_SECONDS: u64 = 60;
 
 #[derive(Clone)]
-struct WallClock(Arc<dyn Clock>);
+struct Monotonic(Arc<dyn Clock>);
 
-impl GovernorClock for WallClock {
+impl GovernorClock for Monotonic {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {
-        let since_epoch = self.0.now().as_nanosecond();
-        Nanos::new(u64::try_from(since_epoch).unwrap_or(0))
+        self.0.monotonic().into()
     }
 }
 
-type Limiter = RateLimiter<NotKeyed, InMemoryState, WallClock, NoOpMiddleware<Nanos>>;
+type Limiter = RateLimiter<NotKeyed, InMemoryState, Monotonic, NoOpMiddleware<Nanos>>;
 
 /// Requests per minute for each client, with bursts of the same size (GCRA).
 pub(super) struct ClientLimits {
     pub(super) per_minute: NonZeroU32,
     spare_loopback: bool,
-    clock: WallClock,
+    clock: Monotonic,
     clients: Cache<IpAddr, Arc<Limiter>>,
 }
 
 impl ClientLimits {
     pub(super) fn new(per_minute: NonZeroU32, spare_loopback: bool, clock: Arc<dyn Clock>) -> Self {
-        Self { per_minute, spare_loopback, clock: WallClock(clock), clients: Cache::new(MAX_CLIENTS) }
+        Self { per_minute, spare_loopback, clock: Monotonic(clock), clients: Cache::new(MAX_CLIENTS) }
     }
 
     /// Counts one request; over the limit, how long to wait.
@@ -53,13 +53,13 @@ impl ClientLimits {
         if self.spare_loopback && client.is_loopback() {
             return Ok(());
         }
-        let key = network_of(client);
-        let limiter = self.clients.get(&key).unwrap_or_else(|| {
-            let fresh =
-                Arc::new(RateLimiter::direct_with_clock(Quota::per_minute(self.per_minute), self.clock.clone()));
-            self.clients.insert(key, Arc::clone(&fresh));
-            fresh
-        });
+        let fresh = || {
+            Ok::<_, Infallible>(Arc::new(RateLimiter::direct_with_clock(
+                Quota::per_minute(self.per_minute),
+                self.clock.clone(),
+            )))
+        };
+        let Ok(limiter) = self.clients.get_or_insert_with(&network_of(client), fresh);
         limiter.check().map_err(|early| early.earliest_possible().duration_since(self.clock.now()).into())
     }
 }

@@ -33,4 +33,9 @@ impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn monotonic(&self) -> Duration {
+        let since_start = self.now().duration_since(Timestamp::constant(START_SECOND, 0));
+        Duration::try_from(since_start).unwrap_or(Duration::ZERO)
+    }
 }

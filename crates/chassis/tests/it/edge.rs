@@ -140,6 +140,8 @@ async fn extractors_say_what_is_wrong_and_where() {
     put("/orders/1", r#"{"quantity": 2, "unknown": true}"#).await.expect(200);
     for (path, body, loc) in [
         ("/orders/1", "{", vec!["body"]),
+        ("/orders/1", r#"{"quantity":"#, vec!["body"]),
+        ("/orders/1", "null", vec!["body"]),
         ("/orders/1", r#"{"quantity": "secret-text"}"#, vec!["body", "quantity"]),
         ("/orders/1", r#"{"quantity": null}"#, vec!["body", "quantity"]),
         ("/orders/1", "{}", vec!["body"]),

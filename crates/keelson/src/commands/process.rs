@@ -48,12 +48,13 @@ impl Process {
         let context = context(&settings);
         let stores = wire::open(&settings, &context).await?;
         let operator_token = random_secret()?;
-        let built = services.iter().map(|&name| {
+        let mut built = Vec::new();
+        for &name in services {
             let (port, variable) = settings.port(name);
-            (wire::build(name, &settings, &stores, &context), port, variable)
-        });
+            built.push((wire::build(name, &settings, &stores, &context).await?, port, variable));
+        }
         let bound = bind(Launch {
-            services: built.collect(),
+            services: built,
             config: settings.chassis.clone(),
             logs: Arc::clone(logs),
             lifecycle: Lifecycle::new(),

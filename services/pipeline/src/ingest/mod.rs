@@ -45,7 +45,7 @@ pub fn service(queue: &Arc<dyn Queue>, token: &Arc<ApiToken>, context: &Context)
             let queue = Arc::clone(&queue);
             async move { queue.ping().await.map_err(|error| error.to_string()) }
         }))
-        .check(Check::new("api-token", Need::Optional, move || {
+        .check(Check::judged("api-token", move || {
             let token = Arc::clone(&token);
             async move { token.check().await }
         }))

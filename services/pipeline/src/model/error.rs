@@ -1,24 +1,8 @@
 //! Why ingest did not take a message: the quoted texts of the contract, and what kind of answer each is.
 
+use chassis::error::Kind;
 use serde::Serialize;
 use thiserror::Error;
-
-/// What kind of answer an error is; the chassis knows the status codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// The request is not what the route takes.
-    BadRequest,
-    /// The token of `/api/message` is wrong.
-    Unauthorized,
-    /// The token of `/submit` is wrong.
-    Forbidden,
-    /// The request is well formed, its values are not; see [`IngestError::errors`].
-    Unprocessable,
-    /// More than the queue takes.
-    TooLarge,
-    /// A dependency is down; trying again later may help.
-    Unavailable,
-}
 
 /// One wrong value. Says where and what, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -97,7 +81,7 @@ pub enum IngestError {
 impl IngestError {
     /// What kind of answer this is.
     #[must_use]
-    pub fn kind(&self) -> ErrorKind {
+    pub fn kind(&self) -> Kind {
         match self {
             Self::ContentType
             | Self::InvalidJson
@@ -105,12 +89,12 @@ impl IngestError {
             | Self::MissingData
             | Self::MissingFields(_)
             | Self::MissingTokenOrTimestream
-            | Self::InvalidTimestamp => ErrorKind::BadRequest,
-            Self::WrongMessageToken => ErrorKind::Unauthorized,
-            Self::WrongSubmitToken => ErrorKind::Forbidden,
-            Self::Invalid(_) => ErrorKind::Unprocessable,
-            Self::TooLarge => ErrorKind::TooLarge,
-            Self::TokenUnavailable | Self::SendFailed => ErrorKind::Unavailable,
+            | Self::InvalidTimestamp => Kind::BadRequest,
+            Self::WrongMessageToken => Kind::Unauthorized,
+            Self::WrongSubmitToken => Kind::Forbidden,
+            Self::Invalid(_) => Kind::Invalid,
+            Self::TooLarge => Kind::PayloadTooLarge,
+            Self::TokenUnavailable | Self::SendFailed => Kind::Unavailable,
         }
     }
 
@@ -120,7 +104,7 @@ impl IngestError {
         self.to_string()
     }
 
-    /// The wrong values of [`ErrorKind::Unprocessable`]; empty for every other kind.
+    /// The wrong values of [`Kind::Invalid`]; empty for every other kind.
     #[must_use]
     pub fn errors(&self) -> &[FieldError] {
         match self {
@@ -138,19 +122,19 @@ mod tests {
     fn every_error_has_the_text_and_the_kind_of_the_contract() {
         let missing = IngestError::MissingFields(vec!["email_subject", "email_content"]);
         for (error, kind, text) in [
-            (IngestError::ContentType, ErrorKind::BadRequest, "Content-Type must be application/json"),
-            (IngestError::InvalidJson, ErrorKind::BadRequest, "Invalid JSON payload"),
-            (IngestError::MissingToken, ErrorKind::BadRequest, "Missing 'token' field"),
-            (IngestError::WrongMessageToken, ErrorKind::Unauthorized, "Invalid token"),
-            (IngestError::WrongSubmitToken, ErrorKind::Forbidden, "Invalid token"),
-            (IngestError::TokenUnavailable, ErrorKind::Unavailable, "Token validation unavailable"),
-            (IngestError::MissingData, ErrorKind::BadRequest, "Missing 'data' field"),
-            (missing, ErrorKind::BadRequest, "Missing required fields in data: email_subject, email_content"),
-            (IngestError::MissingTokenOrTimestream, ErrorKind::BadRequest, "Missing token or email_timestream"),
-            (IngestError::InvalidTimestamp, ErrorKind::BadRequest, "Invalid timestamp format"),
-            (IngestError::Invalid(vec![]), ErrorKind::Unprocessable, "Validation failed"),
-            (IngestError::TooLarge, ErrorKind::TooLarge, "Payload too large"),
-            (IngestError::SendFailed, ErrorKind::Unavailable, "Failed to send message"),
+            (IngestError::ContentType, Kind::BadRequest, "Content-Type must be application/json"),
+            (IngestError::InvalidJson, Kind::BadRequest, "Invalid JSON payload"),
+            (IngestError::MissingToken, Kind::BadRequest, "Missing 'token' field"),
+            (IngestError::WrongMessageToken, Kind::Unauthorized, "Invalid token"),
+            (IngestError::WrongSubmitToken, Kind::Forbidden, "Invalid token"),
+            (IngestError::TokenUnavailable, Kind::Unavailable, "Token validation unavailable"),
+            (IngestError::MissingData, Kind::BadRequest, "Missing 'data' field"),
+            (missing, Kind::BadRequest, "Missing required fields in data: email_subject, email_content"),
+            (IngestError::MissingTokenOrTimestream, Kind::BadRequest, "Missing token or email_timestream"),
+            (IngestError::InvalidTimestamp, Kind::BadRequest, "Invalid timestamp format"),
+            (IngestError::Invalid(vec![]), Kind::Invalid, "Validation failed"),
+            (IngestError::TooLarge, Kind::PayloadTooLarge, "Payload too large"),
+            (IngestError::SendFailed, Kind::Unavailable, "Failed to send message"),
         ] {
             assert_eq!((error.kind(), error.text().as_str()), (kind, text));
             assert!(error.errors().is_empty());

@@ -86,13 +86,16 @@ async fn a_token_source_that_is_down_is_a_503_once_the_cache_has_ended() {
     let answer = post(&app, &message()).await;
     assert_eq!(answer.header("retry-after"), "5");
     answer.expect_problem(503, "Token validation unavailable");
-    assert_eq!(app.get("/ready").await.expect(200).json()["status"], "degraded");
+    let ready = app.get("/ready").await.expect(503).json();
+    assert_eq!(ready["dependencies"]["api-token"]["status"], "down");
     stores.secrets.set_unavailable(false);
     app.clock.advance(Duration::from_secs(10));
     post(&app, &message()).await.expect(200);
     stores.secrets.set_unavailable(true);
     app.clock.advance(Duration::from_secs(299));
     post(&app, &message()).await.expect(200);
+    tokio::time::sleep(Duration::from_millis(1100)).await; // an answer about readiness serves for a second
+    assert_eq!(app.get("/ready").await.expect(200).json()["status"], "degraded");
     app.clock.advance(Duration::from_secs(2));
     post(&app, &message()).await.expect_problem(503, "Token validation unavailable");
 }

@@ -13,7 +13,7 @@ use super::text::{CUT_MARK, Text};
 /// The target of access lines.
 pub const ACCESS: &str = "keelson::access";
 
-/// Bytes of a path or user agent that are shown. Both come from outside and are of no use when longer.
+/// Bytes of a path that are shown. It comes from outside and is of no use when longer.
 const MAX_SHOWN_BYTES: usize = 512;
 
 /// One answered request.
@@ -27,16 +27,10 @@ pub struct AccessRecord<'a> {
     pub path: &'a str,
     /// The answer's status.
     pub status: u16,
-    /// From the head of the request to the end of the answer.
+    /// From the head of the request to the head of the answer.
     pub duration: Duration,
     /// Who asked, as far as the proxies are trusted.
     pub client: Option<IpAddr>,
-    /// Bytes of the request's body, if known.
-    pub request_bytes: Option<u64>,
-    /// Bytes of the answer's body, if known.
-    pub response_bytes: Option<u64>,
-    /// What the client says it is.
-    pub user_agent: Option<&'a str>,
 }
 
 impl AccessRecord<'_> {
@@ -63,15 +57,6 @@ impl AccessRecord<'_> {
         fields.field(Key::own("duration_ms"), Value::Millis(Millis(self.duration)));
         if let Some(client) = self.client {
             fields.display(Key::own("client"), format_args!("{client}"));
-        }
-        if let Some(bytes) = self.request_bytes {
-            fields.field(Key::own("request_bytes"), Value::Unsigned(bytes.into()));
-        }
-        if let Some(bytes) = self.response_bytes {
-            fields.field(Key::own("response_bytes"), Value::Unsigned(bytes.into()));
-        }
-        if let Some(agent) = self.user_agent {
-            fields.field(Key::own("user_agent"), Value::Text(Text::bounded(agent, MAX_SHOWN_BYTES)));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
 use chassis::testing::require_tool;
@@ -218,4 +219,34 @@ async fn a_second_signal_ends_at_once_with_130() {
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     system.signal("INT");
     assert_eq!(system.ended().await.code(), Some(130));
+}
+
+#[tokio::test]
+async fn up_tells_where_everything_is_and_keeps_its_secrets_to_its_owner() {
+    let launch = Launch::up();
+    let system = launch.start().await;
+    let data = launch.data();
+    assert_eq!(system.ready["data"], data.to_str().unwrap());
+    assert_eq!(system.ready["api_token_file"], data.join("secrets/api_token").to_str().unwrap());
+    assert_eq!(system.ready["services"].as_object().unwrap().len(), 2);
+    for private in ["run.json", "secrets/api_token", "secrets", ""] {
+        let mode = fs::metadata(data.join(private)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{private:?} is open to others: {mode:o}");
+    }
+    let token = system.token();
+    assert_eq!(token.len(), 64, "{token}");
+    drop(system);
+    assert_eq!(launch.start().await.token(), token, "made once");
+}
+
+#[tokio::test]
+async fn a_flag_beats_the_environment_and_no_command_means_up() {
+    let launch = Launch::up();
+    let other = launch.path("other");
+    let system = launch.args(&["up", "--json", "--data", other.to_str().unwrap()]).start().await;
+    assert_eq!(system.ready["data"], other.to_str().unwrap());
+    assert!(!launch.data().exists());
+    drop(system);
+    let system = launch.args(&[]).start().await;
+    assert!(system.stdout().starts_with("ready in "), "{}", system.stdout());
 }

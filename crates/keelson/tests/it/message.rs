@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::launch::Launch;
-use crate::system::{Answer, System, email};
+use crate::system::{Answer, System, email, send_raw};
 
 /// Each case breaks everything that comes after its own check, so that the order shows.
 #[tokio::test]
@@ -44,6 +44,8 @@ async fn each_refusal_has_its_status_and_its_text_in_the_order_of_the_contract()
         let answer = Answer::of(request.body(body.clone())).await;
         assert_refused(&answer, status, text, "/api/message");
     }
+    let untyped = Answer::of(system.post("ingest", "/api/message").body(with_token(""))).await;
+    assert_refused(&untyped, 400, "Content-Type must be application/json", "/api/message");
     assert_eq!(system.drained().await["dead"], 0);
     assert!(system.objects().is_empty(), "something was stored");
 }
@@ -150,4 +152,37 @@ async fn a_body_over_two_mebibytes_is_413_before_anything_else_is_said() {
         let answer = Answer::of(system.post("ingest", path).body(vec![b'{'; (2 << 20) + 1])).await;
         assert_refused(&answer, 413, "Payload too large", path);
     }
+}
+
+#[tokio::test]
+async fn an_announced_or_an_endless_body_is_413_without_waiting_for_it() {
+    let system = System::up().await;
+    let head = "POST /submit HTTP/1.1\r\nhost: localhost\r\n";
+    let announced = format!("{head}content-length: 3000000\r\nexpect: 100-continue\r\n\r\n");
+    let answer = send_raw(&system, "ingest", announced.as_bytes());
+    assert!(answer.starts_with(b"HTTP/1.1 413 "), "{}", String::from_utf8_lossy(&answer));
+    let mut endless = format!("{head}transfer-encoding: chunked\r\n\r\n").into_bytes();
+    for _ in 0..33 {
+        endless.extend_from_slice(b"10000\r\n");
+        endless.extend_from_slice(&[b' '; 0x10000]);
+        endless.extend_from_slice(b"\r\n");
+    }
+    let answer = send_raw(&system, "ingest", &endless);
+    assert!(answer.starts_with(b"HTTP/1.1 413 "), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test]
+async fn a_body_nested_without_end_is_refused_and_nothing_breaks() {
+    let system = System::up().await;
+    let token = system.token();
+    let nested = "[".repeat(500_000);
+    for body in [nested.clone(), format!(r#"{{"token":"{token}","data":{nested}"#), r#"{"a":"#.repeat(100_000)] {
+        let request = system.post("ingest", "/api/message").header("content-type", "application/json");
+        assert_refused(&Answer::of(request.body(body)).await, 400, "Invalid JSON payload", "/api/message");
+    }
+    let closed = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let body = format!(r#"{{"token":"{token}","email_timestream":"2025-06-09","deep":{closed}}}"#);
+    let answer = Answer::of(system.post("ingest", "/submit").body(body)).await;
+    assert_refused(&answer, 400, "Invalid JSON payload", "/submit");
+    system.object(&system.send(&email("still alive")).await).await;
 }

@@ -1,13 +1,9 @@
 //! Production mode: JSON lines whatever a client sends, and what belongs to operators on a listener of its own.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::launch::{Launch, STRONG_TOKEN};
-use crate::system::{Answer, System, email, eventually};
+use crate::system::{Answer, email, eventually, send_raw};
 
 fn serve(services: &[&str]) -> Launch {
     let launch = Launch::new(&[&["serve"], services].concat());
@@ -62,17 +58,6 @@ async fn a_single_service_takes_its_port_and_name_from_the_seeds_variables() {
     let text = String::from_utf8(several.stderr).unwrap();
     assert_eq!(several.status.code(), Some(64), "{text}");
     assert!(text.contains("SERVICE_PORT") && text.contains("SERVICE_NAME"), "{text}");
-}
-
-/// Sends bytes that no client library would, and reads whatever comes.
-fn send_raw(system: &System, service: &str, request: &[u8]) -> Vec<u8> {
-    let mut stream = TcpStream::connect(system.address(service)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    stream.write_all(request).unwrap();
-    let _ = stream.shutdown(Shutdown::Write);
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    answer
 }
 
 /// Each tries to break out of its line, its string or its field.

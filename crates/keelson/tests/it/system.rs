@@ -1,6 +1,8 @@
 //! A running system, and what tests ask of it.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -246,6 +248,18 @@ impl Answer {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
+}
+
+/// Sends bytes that no client library would, and reads whatever comes.
+pub(crate) fn send_raw(system: &System, service: &str, request: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(system.address(service)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    // A server that refuses early may close before it has read all.
+    let _ = stream.write_all(request);
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    answer
 }
 
 /// Waits until `look` finds something.

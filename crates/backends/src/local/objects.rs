@@ -8,10 +8,10 @@ mod faults;
 mod put;
 
 use std::fmt;
-use std::fs::{File, TryLockError};
+use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -30,10 +30,8 @@ const CONCURRENCY: usize = 32;
 /// A folder of objects.
 pub struct FileObjects {
     path: PathBuf,
-    folder: Arc<Folder>,
+    folder: Arc<RwLock<Arc<Folder>>>,
     permits: Arc<Semaphore>,
-    /// Shared by everybody who has the folder open.
-    _in_use: File,
 }
 
 impl FileObjects {
@@ -44,10 +42,10 @@ impl FileObjects {
     /// When the folder cannot be created or written.
     pub fn open(path: impl Into<PathBuf>) -> Result<Arc<Self>, OpenError> {
         let path = path.into();
-        let (root, in_use) = open_root(&path)
+        let folder = open_folder(&path)
             .map_err(|error| OpenError::unusable(&path, error, "objects need a folder that can be written"))?;
-        let folder = Arc::new(Folder::new(root));
-        Ok(Arc::new(Self { path, folder, permits: Arc::new(Semaphore::new(CONCURRENCY)), _in_use: in_use }))
+        let folder = Arc::new(RwLock::new(Arc::new(folder)));
+        Ok(Arc::new(Self { path, folder, permits: Arc::new(Semaphore::new(CONCURRENCY)) }))
     }
 
     /// The folder.
@@ -63,17 +61,37 @@ impl FileObjects {
     ) -> Result<T, ObjectError> {
         let failed = |error: &dyn fmt::Display| ObjectError::Other(format!("the file operation did not end: {error}"));
         let permit = self.permits.clone().acquire_owned().await.map_err(|error| failed(&error))?;
-        let folder = self.folder.clone();
+        let (path, place) = (self.path.clone(), Arc::clone(&self.folder));
         let task = tokio::task::spawn_blocking(move || {
             let _until_done = permit;
-            work(&folder)
+            let folder = Arc::clone(&place.read().unwrap_or_else(PoisonError::into_inner));
+            let outcome = work(&folder);
+            if matches!(outcome, Err(ObjectError::Unavailable(_))) {
+                replace_if_gone(&place, &folder, &path);
+            }
+            outcome
         });
         task.await.map_err(|error| failed(&error))?
     }
 }
 
+/// A handle stays with the folder that it was opened on. When that is gone and there is another one in its place, the
+/// next call finds that; none is made here, as what is missing may be a disk that is not mounted.
+fn replace_if_gone(place: &RwLock<Arc<Folder>>, gone: &Arc<Folder>, path: &Path) {
+    if gone.check().is_ok() || !path.is_dir() {
+        return;
+    }
+    let mut folder = place.write().unwrap_or_else(PoisonError::into_inner);
+    if Arc::ptr_eq(&folder, gone)
+        && let Ok(fresh) = open_folder(path)
+    {
+        tracing::info!(objects.path = %path.display(), "the folder of the objects was opened anew");
+        *folder = Arc::new(fresh);
+    }
+}
+
 /// The folder with a `.tmp` in it, which no key can name.
-fn open_root(path: &Path) -> io::Result<(Dir, File)> {
+fn open_folder(path: &Path) -> io::Result<Folder> {
     durable::create_folder(path)?;
     let root = Dir::open_ambient_dir(path, ambient_authority())?;
     match root.create_dir(TEMPORARY) {
@@ -86,7 +104,7 @@ fn open_root(path: &Path) -> io::Result<(Dir, File)> {
         clear(&root.open_dir(TEMPORARY)?)?;
     }
     let _unsupported = in_use.lock_shared();
-    Ok((root, in_use))
+    Ok(Folder::new(root, in_use))
 }
 
 fn clear(temporary: &Dir) -> io::Result<()> {

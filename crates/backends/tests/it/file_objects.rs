@@ -61,6 +61,22 @@ async fn objects_outlive_the_process_and_leftovers_do_not() {
 }
 
 #[tokio::test]
+async fn a_folder_that_is_made_anew_is_found_and_none_is_made_in_its_place() {
+    let Harness { store, folder } = harness().await.unwrap();
+    let path = folder.path().join("objects");
+    std::fs::remove_dir_all(&path).unwrap();
+    for _ in 0..3 {
+        assert!(matches!(put(&store, "a", "x").await, Err(ObjectError::Unavailable(_))));
+    }
+    assert!(!path.exists(), "a missing folder may be a disk that is not mounted");
+    std::fs::create_dir(&path).unwrap();
+    assert!(store.ping().await.is_err(), "the call that finds out");
+    assert!(store.ping().await.is_ok());
+    assert_eq!(put(&store, "a", "x").await.unwrap(), Put::Created);
+    assert_eq!(std::fs::read_to_string(path.join("a")).unwrap(), "x");
+}
+
+#[tokio::test]
 async fn opening_takes_nothing_from_those_who_write() {
     let Harness { store, folder } = harness().await.unwrap();
     std::fs::write(store.path().join(".tmp/1-1"), "half").unwrap();

@@ -1,6 +1,7 @@
 //! The file operations behind the store. All of it blocks.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -24,11 +25,13 @@ pub(super) struct Folder {
     /// Folders whose own entry is known to be on disk: a day's folder is fsynced into the month's once, not for each
     /// object.
     durable: Mutex<HashSet<String>>,
+    /// Locked by everybody who has the folder open, together.
+    _in_use: File,
 }
 
 impl Folder {
-    pub(super) fn new(root: Dir) -> Self {
-        Self { root, next_temporary: AtomicU64::new(0), durable: Mutex::default() }
+    pub(super) fn new(root: Dir, in_use: File) -> Self {
+        Self { root, next_temporary: AtomicU64::new(0), durable: Mutex::default(), _in_use: in_use }
     }
 
     /// Creates the object and makes it durable. An object that is there already is made durable too: its writer may

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::archive::plant;
 use crate::launch::{BINARY, Launch};
 use crate::message::assert_refused;
-use crate::system::{Answer, System, email};
+use crate::system::{Answer, System, email, eventually};
 
 /// The process may write no file beyond 800 KiB, so a message that large fails like a full disk does.
 fn with_a_small_disk() -> Launch {
@@ -90,4 +90,19 @@ async fn a_message_that_comes_back_changes_nothing() {
     assert_eq!(system.object(&ids[0]).await, first);
     let metrics = Answer::of(system.get("archiver", "/metrics")).await.text;
     assert!(metrics.lines().any(|line| line.contains("duplicate") && line.ends_with(" 1")), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_folder_of_objects_that_is_made_anew_is_used_without_a_restart() {
+    let system = System::up().await;
+    let objects = system.data().join("objects");
+    fs::remove_dir_all(&objects).unwrap();
+    let id = system.send(&email("to the new folder")).await;
+    eventually("the archiver finds out", || system.stderr().contains("object store is unavailable").then_some(()))
+        .await;
+    assert!(!objects.exists(), "a folder was made where a disk may be missing");
+    fs::create_dir(&objects).unwrap();
+    let object: Value = serde_json::from_str(&system.object(&id).await).unwrap();
+    assert_eq!(object["_metadata"]["receive_count"], 1);
+    assert_eq!(system.drained().await["dead"], 0);
 }

@@ -180,8 +180,9 @@ async fn tools_say_when_nothing_runs_and_when_it_is_not_ready() {
         let text = refused(&nothing.args(&[command]), 69);
         assert!(text.contains("nothing runs on") && text.contains("keelson up"), "{text}");
     }
-    let text = refused(&nothing.args(&["healthcheck", "127.0.0.1:1"]), 69);
-    assert!(text.contains("nothing listens there"), "{text}");
+    let (stdout, stderr, code) = parts(&nothing.args(&["healthcheck", "127.0.0.1:1"]).run());
+    assert_eq!((stdout.as_str(), code), ("http://127.0.0.1:1/ no answer\n", Some(69)));
+    assert_eq!(stderr, "error: http://127.0.0.1:1/: nothing listens there\n");
 
     let system = System::up().await;
     let text = printed(&system.launch.args(&["healthcheck"]));

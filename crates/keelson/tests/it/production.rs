@@ -31,6 +31,9 @@ async fn operators_have_a_listener_of_their_own() {
     assert_eq!(Answer::of(system.get("ingest-internal", "/api/message")).await.status, 404);
     let shown = Answer::of(system.get("ingest-internal", "/status")).await.json();
     assert_eq!(shown["configuration"]["API_TOKEN"], "***");
+    let run: Value = serde_json::from_slice(&std::fs::read(system.data().join("run.json")).unwrap()).unwrap();
+    let queue = system.get("archiver-internal", "/ops/v1/queue").bearer_auth(run["operator_token"].as_str().unwrap());
+    assert_eq!(Answer::of(queue).await.status, 200, "the operator's token opens it");
     let foreign = system.get("ingest", "/health").header("host", "api.example.com");
     assert_eq!(Answer::of(foreign).await.status, 200, "hosts are the load balancer's affair");
 }

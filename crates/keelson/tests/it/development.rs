@@ -163,7 +163,7 @@ async fn log_files_hold_json_lines_for_each_service() {
     let launch = Launch::up();
     let (folder, missing) = (launch.path("logs"), launch.path("missing"));
     let launch = launch.env("LOG_DIR", folder.to_str().unwrap());
-    let mut system = launch.env("API_TOKEN", &format!("file:{}", missing.display())).start().await;
+    let mut system = launch.env("API_TOKEN", &format!("file:{}", missing.display())).spawn().listening().await;
     let body = json!({ "data": email("logged"), "token": "any" });
     assert_eq!(Answer::of(system.post("ingest", "/api/message").json(&body)).await.status, 503);
     assert_eq!(Answer::of(system.get("archiver", "/")).await.status, 200);

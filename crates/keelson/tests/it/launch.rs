@@ -89,9 +89,14 @@ impl Launch {
 
     /// Starts a system and waits until it says that it is ready.
     pub(crate) async fn start(&self) -> System {
+        self.spawn().ready().await
+    }
+
+    /// Starts a system and does not wait.
+    pub(crate) fn spawn(&self) -> System {
         let mut command = self.command();
         command.stdout(File::create(self.path("stdout")).unwrap()).stderr(File::create(self.path("stderr")).unwrap());
-        System::new(self.clone(), command.spawn().unwrap()).ready().await
+        System::new(self.clone(), command.spawn().unwrap())
     }
 }
 

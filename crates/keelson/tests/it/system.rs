@@ -82,6 +82,20 @@ impl System {
         self
     }
 
+    /// Waits until it can be found, ready or not: the run file is written when the ports are taken.
+    pub(crate) async fn listening(mut self) -> Self {
+        let begun = Instant::now();
+        loop {
+            let run = fs::read(self.data().join("run.json")).ok();
+            if let Some(run) = run.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+                self.ready = run;
+                return self;
+            }
+            assert!(begun.elapsed() < PATIENCE, "not listening within {PATIENCE:?}");
+            sleep(LOOK_INTERVAL).await;
+        }
+    }
+
     /// The address of a service by its short name.
     pub(crate) fn url(&self, service: &str) -> String {
         let url = self.ready["services"][service].as_str();

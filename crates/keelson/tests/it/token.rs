@@ -44,7 +44,7 @@ async fn a_rotated_token_is_taken_at_once_and_the_one_before_still_works() {
 async fn without_a_value_from_the_source_the_answer_is_503_within_two_seconds() {
     let launch = Launch::up();
     let file = launch.path("token");
-    let system = launch.env("API_TOKEN", &format!("file:{}", file.display())).start().await;
+    let system = launch.env("API_TOKEN", &format!("file:{}", file.display())).spawn().listening().await;
     let begun = Instant::now();
     let answer = post(&system, "anything").await;
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
@@ -55,11 +55,12 @@ async fn without_a_value_from_the_source_the_answer_is_503_within_two_seconds() 
     let answer = Answer::of(system.post("ingest", "/submit").json(&body)).await;
     assert_refused(&answer, 503, "Token validation unavailable", "/submit");
     let ready = Answer::of(system.get("ingest", "/health/ready")).await;
-    assert_eq!((ready.status, &ready.json()["status"]), (200, &json!("degraded")));
+    assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("not_ready")));
     assert_eq!(ready.json()["dependencies"]["api-token"]["status"], "down");
 
     fs::write(&file, "at-last").unwrap();
     assert_eq!(post(&system, "at-last").await.status, 200, "it heals at the next request");
+    system.ready().await;
 }
 
 #[tokio::test]

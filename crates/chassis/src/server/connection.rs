@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -13,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 use tracing::debug;
 
@@ -33,6 +35,9 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// Bytes of a body that hyper reads past when nobody else did.
 const MAX_SKIPPED_BYTES: u64 = 8 * 1024;
 
+/// How long a closing connection waits for what is no request yet (half a head), or for a client that does not read.
+const LEAVE_AFTER: Duration = Duration::from_secs(2);
+
 /// Serves requests until the client leaves, the connection idles, or the lifecycle closes.
 pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, lifecycle: Lifecycle) {
     send_at_once(&stream, peer);
@@ -43,14 +48,18 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, l
     let unread = Unread::default();
     let stream = Lingering::new(stream, unread.clone());
     let draining = lifecycle.clone();
+    let working = Arc::new(AtomicBool::new(false));
+    let in_work = Arc::clone(&working);
     let service = service_fn(move |request: http::Request<Incoming>| {
         let is_large = request.body().size_hint().upper().is_none_or(|bytes| bytes > MAX_SKIPPED_BYTES);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(PeerAddress(peer));
         let answer = router.clone().oneshot(request);
-        let (unread, draining) = (unread.clone(), draining.clone());
+        let (unread, draining, in_work) = (unread.clone(), draining.clone(), Arc::clone(&in_work));
+        in_work.store(true, Ordering::Relaxed);
         async move {
             let mut answer = answer.await?;
+            in_work.store(false, Ordering::Relaxed);
             // Who refuses a request may not have read it, and what is not read must not pass for the next request.
             let skips = is_large && !answer.status().is_success();
             unread.set(skips);
@@ -72,11 +81,21 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, l
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 result = connection => result,
+                () = abandoned(&working) => return,
                 () = lifecycle.stopped().cancelled() => return,
             }
         }
     };
     if let Err(error) = result {
         debug!(%peer, cause = %error, "connection ended early");
+    }
+}
+
+/// Over when no request was in work at the end of a while. hyper itself waits for the rest of a head for as long as the
+/// head may take, which is longer than a process has to end.
+async fn abandoned(working: &AtomicBool) {
+    sleep(LEAVE_AFTER).await;
+    while working.load(Ordering::Relaxed) {
+        sleep(LEAVE_AFTER).await;
     }
 }

@@ -1,9 +1,11 @@
 //! Ends of every kind: what was acknowledged is stored once, whatever happens.
 
 use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -171,4 +173,16 @@ async fn what_a_killed_system_left_behind_confuses_nobody() {
     let e2e = launch.args(&["e2e"]).run();
     assert_eq!(e2e.status.code(), Some(0), "{e2e:?}");
     assert_eq!(system.queue().await["dead"], 0);
+}
+
+#[tokio::test]
+async fn half_a_request_head_does_not_hold_the_end_back() {
+    let mut system = System::up().await;
+    let mut half = TcpStream::connect(system.address("ingest")).unwrap();
+    half.write_all(b"GET /health HTT").unwrap();
+    // The server has to have read it, or it would close the connection as one that never spoke.
+    sleep(Duration::from_millis(200)).await;
+    let begun = Instant::now();
+    assert!(system.stop().await.success());
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }

@@ -1,7 +1,7 @@
 //! The edge: what every request passes on its way in and every answer on its way out, fused into one layer with one
 //! future. A tower of separate layers does the same for three times the CPU.
 //!
-//! In order: ids, the rules for web pages, rate limit, body limit, the handler with its time limit and its panics
+//! In order: ids, the rules of RFC 9112, the rules for web pages, rate limit, body limit, the handler with its time limit and its panics
 //! caught; then the problem body, headers, metrics and the access log line.
 
 use std::convert::Infallible;
@@ -23,6 +23,7 @@ use tower::{Layer, Service};
 
 use super::body::{BodyLimit, too_large};
 use super::client::client_address;
+use super::framing;
 use super::origin::{OriginRules, PREFLIGHT_STATUS};
 use super::problem;
 use super::rate_limit::{ClientLimits, WINDOW_SECONDS};
@@ -187,6 +188,7 @@ impl Exchange {
 
     /// Refuses what must not reach the handler.
     fn admit(&self, parts: &http::request::Parts) -> Result<(), Error> {
+        framing::check(parts)?;
         self.state.origins.admit(parts)?;
         if let (Some(limits), Some(client)) = (&self.state.limits, self.client)
             && !UNLIMITED_ROUTES.contains(&self.route())
@@ -275,6 +277,7 @@ fn refusal(kind: Kind) -> &'static str {
     match kind {
         Kind::TooManyRequests => "rate_limit",
         Kind::PayloadTooLarge => "body_size",
+        Kind::BadRequest => "framing",
         _ => "origin",
     }
 }

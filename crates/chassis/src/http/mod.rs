@@ -6,6 +6,7 @@ mod client;
 mod docs;
 mod edge;
 mod extract;
+mod framing;
 mod operator;
 mod origin;
 mod problem;

@@ -101,8 +101,9 @@ impl OriginRules {
 pub(super) const PREFLIGHT_STATUS: StatusCode = StatusCode::NO_CONTENT;
 
 fn host_of(request: &Parts) -> Option<&str> {
-    let named = request.headers.get(header::HOST).map(|host| host.to_str().unwrap_or("?"));
-    named.or_else(|| request.uri.authority().map(http::uri::Authority::as_str))
+    // An absolute URI wins over the header (RFC 9112, section 3.2.2).
+    let named = || request.headers.get(header::HOST).map(|host| host.to_str().unwrap_or("?"));
+    request.uri.authority().map(http::uri::Authority::as_str).or_else(named)
 }
 
 impl DevelopmentHosts {

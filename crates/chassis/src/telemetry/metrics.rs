@@ -25,7 +25,7 @@ pub const DURATION_BUCKETS: &[f64] =
 pub const UNMATCHED: &str = "unmatched";
 
 /// Why the edge answers a request itself.
-const REJECTIONS: [&str; 3] = ["body_size", "origin", "rate_limit"];
+const REJECTIONS: [&str; 4] = ["body_size", "framing", "origin", "rate_limit"];
 
 /// The metrics of one service. Cheap to clone.
 #[derive(Debug, Clone)]

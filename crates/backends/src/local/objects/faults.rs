@@ -4,27 +4,35 @@ use std::io::{self, ErrorKind};
 
 use chassis::ports::objects::{ObjectError, ObjectKey};
 
-/// "Input/output error", which has no kind of its own; the same number on Linux, macOS and the BSDs.
-const EIO: i32 = 5;
+/// "Too many levels of symbolic links", which has no kind in stable Rust.
+const ELOOP: i32 = if cfg!(target_os = "linux") { 40 } else { 62 };
 
-/// An error of the disk or the folder as a whole is `Unavailable`, any other concerns the one object.
+/// An error that is known to be of this one object is `Other`. Whatever else the system says is `Unavailable`: a
+/// disk, a mount or a process at its limits fails every object alike, and must cost no message an attempt.
 pub(super) fn sort(error: &io::Error) -> ObjectError {
-    if is_of_the_store(error) {
-        ObjectError::Unavailable(error.to_string())
-    } else {
+    if is_of_the_object(error) {
         ObjectError::Other(error.to_string())
+    } else {
+        ObjectError::Unavailable(error.to_string())
     }
 }
 
-/// Whether other objects would fail the same way. A path that leads out of the folder is denied by `cap-std`, not
-/// by the system, and so has no system error.
-fn is_of_the_store(error: &io::Error) -> bool {
-    let is_of_the_system = error.raw_os_error().is_some();
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem => true,
-        ErrorKind::PermissionDenied => is_of_the_system,
-        _ => error.raw_os_error() == Some(EIO),
-    }
+/// Whether other objects may do well. A path that leads out of the folder is denied by `cap-std`, not by the system,
+/// and so has no system error.
+fn is_of_the_object(error: &io::Error) -> bool {
+    let Some(number) = error.raw_os_error() else { return true };
+    let of_its_path = matches!(
+        error.kind(),
+        ErrorKind::AlreadyExists
+            | ErrorKind::CrossesDevices
+            | ErrorKind::FileTooLarge
+            | ErrorKind::InvalidFilename
+            | ErrorKind::IsADirectory
+            | ErrorKind::NotADirectory
+            | ErrorKind::NotFound
+            | ErrorKind::TooManyLinks
+    );
+    of_its_path || number == ELOOP
 }
 
 pub(super) fn gone() -> ObjectError {
@@ -42,20 +50,49 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_full_broken_read_only_or_closed_disk_is_unavailable() {
-        const SYSTEM_ERRORS: [(&str, i32); 5] =
-            [("ENOSPC", 28), ("EDQUOT", 122), ("EIO", EIO), ("EROFS", 30), ("EACCES", 13)];
+    fn an_error_of_the_disk_the_mount_or_the_process_is_unavailable() {
+        const SYSTEM_ERRORS: [(&str, i32); 13] = [
+            ("EPERM", 1),
+            ("EIO", 5),
+            ("ENXIO", 6),
+            ("ENOMEM", 12),
+            ("EACCES", 13),
+            ("ENODEV", 19),
+            ("ENFILE", 23),
+            ("EMFILE", 24),
+            ("ENOSPC", 28),
+            ("EROFS", 30),
+            ("ENOTCONN", 107),
+            ("ESTALE", 116),
+            ("EDQUOT", 122),
+        ];
         for (name, number) in SYSTEM_ERRORS {
             let sorted = sort(&io::Error::from_raw_os_error(number));
             assert!(matches!(sorted, ObjectError::Unavailable(_)), "{name}: {sorted:?}");
         }
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn an_error_of_one_object_leaves_the_store_available() {
-        let escape = io::Error::new(ErrorKind::PermissionDenied, "a path led outside of the filesystem");
-        for error in [escape, io::Error::from(ErrorKind::InvalidFilename), io::Error::from(ErrorKind::FileTooLarge)] {
-            assert!(matches!(sort(&error), ObjectError::Other(_)), "{error}");
+        const SYSTEM_ERRORS: [(&str, i32); 7] = [
+            ("ENOENT", 2),
+            ("EXDEV", 18),
+            ("ENOTDIR", 20),
+            ("EISDIR", 21),
+            ("EFBIG", 27),
+            ("ENAMETOOLONG", 36),
+            ("ELOOP", ELOOP),
+        ];
+        for (name, number) in SYSTEM_ERRORS {
+            let sorted = sort(&io::Error::from_raw_os_error(number));
+            assert!(matches!(sorted, ObjectError::Other(_)), "{name}: {sorted:?}");
         }
+    }
+
+    #[test]
+    fn a_way_out_of_the_folder_leaves_the_store_available() {
+        let escape = io::Error::new(ErrorKind::PermissionDenied, "a path led outside of the filesystem");
+        assert!(matches!(sort(&escape), ObjectError::Other(_)));
     }
 }

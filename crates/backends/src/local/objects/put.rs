@@ -41,7 +41,7 @@ impl Folder {
             true => Put::AlreadyExists,
             false => self.create(key, body)?,
         };
-        self.sync_folders(key).map_err(|error| sort(&error))?;
+        self.sync_folders(key).map_err(|error| self.fault(&error))?;
         Ok(outcome)
     }
 
@@ -90,6 +90,12 @@ impl Folder {
         }
     }
 
+    /// What a put failed of. It creates what is missing, so that something missing may mean that all of it is.
+    fn fault(&self, error: &io::Error) -> ObjectError {
+        let missing = if error.kind() == ErrorKind::NotFound { self.check() } else { Ok(()) };
+        missing.err().unwrap_or_else(|| sort(error))
+    }
+
     fn exists(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
         match self.root.symlink_metadata(key.as_str()) {
             Ok(found) if found.is_file() => Ok(true),
@@ -131,7 +137,7 @@ impl Folder {
                 false => Err(ObjectError::Other(format!("{key} came and went while it was written"))),
             },
             Err(error) if error.kind() == ErrorKind::NotADirectory => Err(taken(key)),
-            Err(error) => Err(sort(&error)),
+            Err(error) => Err(self.fault(&error)),
         }
     }
 

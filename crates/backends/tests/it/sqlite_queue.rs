@@ -127,6 +127,25 @@ async fn leases_of_a_dead_process_come_back_at_once_and_uncounted() {
     assert!(matches!(stale, Err(QueueError::StaleReceipt)));
 }
 
+#[tokio::test]
+async fn a_restart_leaves_what_waits_for_another_attempt_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, clock) = (folder.path().join("queue.db"), ManualClock::new());
+    let mut queue = open(&path, &clock);
+    let id = queue.send(message("poison")).await.unwrap();
+    for attempt in 1..=MAX_RECEIVE_COUNT {
+        let message = receive(&queue).await.remove(0);
+        assert_eq!(message.receive_count, attempt);
+        queue.retry(&[message.receipt], MINUTE).await.unwrap().remove(0).unwrap();
+        drop(queue);
+        queue = open(&path, &clock);
+        assert!(receive(&queue).await.is_empty(), "the restart cut the pause short");
+        clock.advance(MINUTE);
+    }
+    assert!(receive(&queue).await.is_empty());
+    assert_eq!(queue.find_dead_letter(&id).await.unwrap().unwrap().receive_count, MAX_RECEIVE_COUNT);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_is_in_the_files_at_that_moment() {
     let folder = tempfile::tempdir().unwrap();

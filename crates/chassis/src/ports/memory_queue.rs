@@ -196,6 +196,13 @@ impl State {
         Ok(())
     }
 
+    /// Ends the receipt: between two attempts nobody holds the message.
+    fn retry(&mut self, lease: Lease, now: Timestamp, pause: Duration) -> Result<(), QueueError> {
+        self.hide(lease, now, pause)?;
+        self.held(lease)?.0.delivery = None;
+        Ok(())
+    }
+
     /// The message returns to the place it had, and the receipt ends: a second release must not uncount twice.
     fn release(&mut self, lease: Lease, now: Timestamp) -> Result<(), QueueError> {
         let (entry, _) = self.held(lease)?;
@@ -303,6 +310,14 @@ impl Queue for MemoryQueue {
     async fn release(&self, receipts: &[Receipt]) -> Result<Vec<Result<(), QueueError>>, QueueError> {
         let now = self.clock.now();
         let answers = self.for_each(receipts, |state, lease| state.release(lease, now))?;
+        self.changes.send_replace(());
+        Ok(answers)
+    }
+
+    async fn retry(&self, receipts: &[Receipt], pause: Duration) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        validate_visibility(pause)?;
+        let now = self.clock.now();
+        let answers = self.for_each(receipts, |state, lease| state.retry(lease, now, pause))?;
         self.changes.send_replace(());
         Ok(answers)
     }

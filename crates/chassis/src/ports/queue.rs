@@ -8,7 +8,8 @@
 //! * **Order** is best effort, oldest first.
 //! * **Counting**: `receive_count` is the number of deliveries, this one included. A message that would be delivered
 //!   more often than the queue's maximum goes to the dead-letter queue instead. A delivery that was handed back by
-//!   [`Queue::release`], or whose process died, does not count where the backend can tell (SQS cannot).
+//!   [`Queue::release`], or whose process died, does not count where the backend can tell (SQS cannot). One that was
+//!   given up by [`Queue::retry`] counts for good: a restart neither forgets it nor shortens its pause.
 //! * **Limits** are those of SQS wherever it runs: batches of [`MAX_BATCH`], [`MAX_MESSAGE_BYTES`] for body and
 //!   attributes together (for a whole batch too), [`MAX_ATTRIBUTES`], [`MAX_WAIT`], [`MAX_VISIBILITY`], [`MAX_DELAY`].
 //!
@@ -220,7 +221,7 @@ pub struct QueueStats {
     pub visible: u64,
     /// Received and hidden.
     pub in_flight: u64,
-    /// Not yet due for their first delivery.
+    /// Not yet due: for their first delivery, or for the next one after a [`Queue::retry`] (on SQS those are in flight).
     pub delayed: u64,
     /// In the dead-letter queue.
     pub dead: u64,
@@ -275,7 +276,7 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
     /// was delivered again gives [`QueueError::StaleReceipt`] and stays.
     async fn delete(&self, receipts: &[Receipt]) -> Result<Vec<Result<(), QueueError>>, QueueError>;
 
-    /// Hides deliveries for `visibility` from now; zero makes them visible at once. Their delivery stays counted.
+    /// Goes on holding deliveries, hidden for `visibility` from now; zero makes them visible at once. They stay counted.
     /// [`QueueError::Invalid`] when that would hide one for longer than [`MAX_VISIBILITY`] since it was received.
     async fn change_visibility(
         &self,
@@ -285,6 +286,10 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
 
     /// Hands deliveries back unworked: visible at once, and not counted where the backend can. Ends the receipts.
     async fn release(&self, receipts: &[Receipt]) -> Result<Vec<Result<(), QueueError>>, QueueError>;
+
+    /// Gives up deliveries that failed: counted, and visible again after `pause`. Ends the receipts where the backend
+    /// can. The limits are those of [`Queue::change_visibility`].
+    async fn retry(&self, receipts: &[Receipt], pause: Duration) -> Result<Vec<Result<(), QueueError>>, QueueError>;
 
     /// Moves one delivery to the dead-letter queue, with the reason.
     async fn dead_letter(&self, receipt: &Receipt, reason: &str) -> Result<(), QueueError>;

@@ -92,7 +92,7 @@ impl Archiver {
         let attempts = usize::try_from(message.receive_count.saturating_sub(1)).unwrap_or(usize::MAX);
         let pause = pauses.into_iter().nth(attempts).unwrap_or(LAST_RETRY);
         warn!(message.id = %message.id, cause = %error, "message {} could not be stored, next attempt in {pause:?}", message.id);
-        let answers = self.queue.change_visibility(std::slice::from_ref(&message.receipt), pause).await;
+        let answers = self.queue.retry(std::slice::from_ref(&message.receipt), pause).await;
         log_unanswered(answers);
         Outcome::Failed
     }

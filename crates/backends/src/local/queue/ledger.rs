@@ -226,6 +226,13 @@ impl Ledger<'_> {
         Ok(())
     }
 
+    /// Ends the receipt too: what waits for another attempt must not be taken for the lease of a process that died.
+    pub(super) fn retry(&mut self, lease: Lease, pause: Duration) -> Result<(), Fault> {
+        self.hide(lease, pause)?;
+        self.execute(sql::END_LEASE, [lease.seq])?;
+        Ok(())
+    }
+
     /// Ends the receipt too: a second release must not uncount twice.
     pub(super) fn release(&mut self, lease: Lease) -> Result<(), Fault> {
         self.held(lease)?;

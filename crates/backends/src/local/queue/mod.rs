@@ -1,7 +1,9 @@
 //! The embedded queue: one SQLite file with the semantics of SQS, a dead-letter queue included.
 //!
 //! One process owns the file and one thread its connection (`writer`); callers hand their work over a bounded
-//! channel and are answered after the commit. A process that died held its leases: opening the file gives them back.
+//! channel and are answered after the commit. A process that died held its leases: opening the file gives them back,
+//! those too that ran out meanwhile, as nobody can tell any more who let them run out. What waits for another attempt
+//! is no lease and keeps its count and its time.
 
 mod faults;
 mod file;
@@ -198,6 +200,11 @@ impl Queue for SqliteQueue {
 
     async fn release(&self, receipts: &[Receipt]) -> Result<Vec<Result<(), QueueError>>, QueueError> {
         self.for_each(receipts, |ledger, lease| ledger.release(lease)).await
+    }
+
+    async fn retry(&self, receipts: &[Receipt], pause: Duration) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        validate_visibility(pause)?;
+        self.for_each(receipts, move |ledger, lease| ledger.retry(lease, pause)).await
     }
 
     async fn dead_letter(&self, receipt: &Receipt, reason: &str) -> Result<(), QueueError> {

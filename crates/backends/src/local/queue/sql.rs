@@ -69,6 +69,7 @@ pub(super) const NEXT_DUE: &str = "SELECT min(due_at) FROM deliveries";
 
 pub(super) const READ_DELIVERY: &str = "SELECT nonce, received_at, receive_count FROM deliveries WHERE seq = ?1";
 pub(super) const HIDE: &str = "UPDATE deliveries SET due_at = ?2 WHERE seq = ?1";
+pub(super) const END_LEASE: &str = "UPDATE deliveries SET nonce = NULL, received_at = NULL WHERE seq = ?1";
 /// Back to the place it had.
 pub(super) const RELEASE: &str = "
 UPDATE deliveries SET

@@ -22,6 +22,10 @@ async fn release(harness: &impl QueueHarness, receipt: &Receipt) -> Outcome {
     harness.queue().release(std::slice::from_ref(receipt)).await.unwrap().remove(0)
 }
 
+async fn retry(harness: &impl QueueHarness, receipt: &Receipt, pause: Duration) -> Outcome {
+    harness.queue().retry(std::slice::from_ref(receipt), pause).await.unwrap().remove(0)
+}
+
 /// The message is still hidden, and its present receipt still good.
 async fn assert_still_held(harness: &impl QueueHarness, message: &Message) {
     assert_nothing_visible(harness).await;
@@ -137,11 +141,54 @@ pub async fn a_release_ends_the_receipt(harness: &impl QueueHarness) {
     assert_eq!(take_one(harness, LONG).await.body, "handed back");
 }
 
+pub async fn a_retried_message_comes_back_after_its_pause_and_counted(harness: &impl QueueHarness) {
+    let id = send(harness, "once more").await;
+    let message = take_one(harness, LONG).await;
+    retry(harness, &message.receipt, SHORT).await.unwrap();
+    assert_nothing_visible(harness).await;
+    if harness.is_exact() {
+        let stats = harness.queue().stats().await.unwrap();
+        assert_eq!((stats.in_flight, stats.delayed), (0, 1));
+    }
+    harness.advance(SHORT).await;
+    let message = take_one(harness, LONG).await;
+    assert_eq!((message.id, message.receive_count), (id, 2));
+}
+
+pub async fn a_message_dies_after_its_last_retry(harness: &impl QueueHarness) {
+    let id = send(harness, "poison").await;
+    for _ in 0..harness.max_receive_count() {
+        let message = take_one(harness, LONG).await;
+        retry(harness, &message.receipt, Duration::ZERO).await.unwrap();
+    }
+    assert_nothing_visible(harness).await;
+    assert!(harness.queue().find_dead_letter(&id).await.unwrap().is_some());
+}
+
+pub async fn a_retry_ends_the_receipt(harness: &impl QueueHarness) {
+    send(harness, "once more").await;
+    let receipt = take_one(harness, LONG).await.receipt;
+    retry(harness, &receipt, Duration::ZERO).await.unwrap();
+    if harness.is_exact() {
+        assert!(is_stale(&retry(harness, &receipt, LONG).await));
+        assert!(is_stale(&hide(harness, &receipt, LONG).await));
+        assert!(is_stale(&delete(harness, &receipt).await));
+    }
+    assert_eq!(take_one(harness, LONG).await.receive_count, 2);
+}
+
+pub async fn a_stale_receipt_retries_nothing(harness: &impl QueueHarness) {
+    let (stale, message) = redelivered(harness).await;
+    assert!(is_stale(&retry(harness, &stale, Duration::ZERO).await));
+    assert_still_held(harness, &message).await;
+}
+
 pub async fn a_visibility_over_the_limit_is_invalid(harness: &impl QueueHarness) {
     send(harness, "x").await;
     let receipts = [take_one(harness, LONG).await.receipt];
     let visibility = MAX_VISIBILITY + Duration::from_secs(1);
     assert!(is_invalid(&harness.queue().change_visibility(&receipts, visibility).await));
+    assert!(is_invalid(&harness.queue().retry(&receipts, visibility).await));
 }
 
 pub async fn a_message_is_hidden_for_twelve_hours_at_most(harness: &impl QueueHarness) {
@@ -149,6 +196,7 @@ pub async fn a_message_is_hidden_for_twelve_hours_at_most(harness: &impl QueueHa
     let receipt = take_one(harness, LONG).await.receipt;
     harness.advance(SHORT).await;
     assert!(is_invalid(&hide(harness, &receipt, MAX_VISIBILITY).await));
+    assert!(is_invalid(&retry(harness, &receipt, MAX_VISIBILITY).await));
     hide(harness, &receipt, MAX_VISIBILITY - LONG).await.unwrap();
     assert_nothing_visible(harness).await;
 }
@@ -174,6 +222,7 @@ pub async fn a_batch_of_none_or_eleven_receipts_is_invalid(harness: &impl QueueH
         assert!(is_invalid(&harness.queue().delete(&receipts).await));
         assert!(is_invalid(&harness.queue().change_visibility(&receipts, LONG).await));
         assert!(is_invalid(&harness.queue().release(&receipts).await));
+        assert!(is_invalid(&harness.queue().retry(&receipts, LONG).await));
     }
     delete(harness, &message.receipt).await.unwrap();
 }
@@ -183,5 +232,6 @@ pub async fn a_foreign_receipt_is_invalid(harness: &impl QueueHarness) {
     assert!(is_invalid(&delete(harness, &foreign).await));
     assert!(is_invalid(&hide(harness, &foreign, LONG).await));
     assert!(is_invalid(&release(harness, &foreign).await));
+    assert!(is_invalid(&retry(harness, &foreign, LONG).await));
     assert!(is_invalid(&harness.queue().dead_letter(&foreign, "foreign").await));
 }

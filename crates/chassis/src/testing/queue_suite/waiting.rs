@@ -51,6 +51,15 @@ pub async fn a_long_poll_ends_when_a_message_is_shown(harness: &impl QueueHarnes
     poll_ends_with(harness, "shown", harness.wakes_within(), change).await;
 }
 
+pub async fn a_long_poll_ends_when_a_message_is_retried(harness: &impl QueueHarness) {
+    send(harness, "once more").await;
+    let receipts = [take_one(harness, LONG).await.receipt];
+    let change = async {
+        harness.queue().retry(&receipts, Duration::ZERO).await.unwrap();
+    };
+    poll_ends_with(harness, "once more", harness.wakes_within(), change).await;
+}
+
 pub async fn a_long_poll_ends_when_a_message_is_redriven(harness: &impl QueueHarness) {
     send(harness, "revived").await;
     let receipt = take_one(harness, LONG).await.receipt;

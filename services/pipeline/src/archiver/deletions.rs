@@ -9,57 +9,54 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::leases::Leases;
+use super::leases::Held;
 
 /// Stored messages that wait to be deleted; beyond it the work waits.
 const WAITING: usize = 1024;
 
-/// Where the work puts the receipts of what is stored.
-pub(super) type Deletions = mpsc::Sender<Receipt>;
+/// Where the work puts what is stored. Leases are held until the deletion, so that no other worker gets a stored message.
+pub(super) type Deletions = mpsc::Sender<Held>;
 
-pub(super) fn channel() -> (Deletions, mpsc::Receiver<Receipt>) {
+pub(super) fn channel() -> (Deletions, mpsc::Receiver<Held>) {
     mpsc::channel(WAITING)
 }
 
-/// Deletes until every sender is gone. Leases are held until then, so that no other worker gets a stored message.
-pub(super) async fn run(mut stored: mpsc::Receiver<Receipt>, queue: Arc<dyn Queue>, leases: Arc<Leases>) {
+/// Deletes until every sender is gone.
+pub(super) async fn run(mut stored: mpsc::Receiver<Held>, queue: Arc<dyn Queue>) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
     while stored.recv_many(&mut batch, MAX_BATCH).await > 0 {
-        delete(std::mem::take(&mut batch), &*queue, &leases).await;
+        delete(std::mem::take(&mut batch), &*queue).await;
     }
 }
 
 /// A message that cannot be deleted in all these tries comes back and is found stored.
-async fn delete(mut receipts: Vec<Receipt>, queue: &dyn Queue, leases: &Leases) {
+async fn delete(mut stored: Vec<Held>, queue: &dyn Queue) {
     for pause in ExponentialBuilder::default().with_jitter().with_max_times(5).build() {
-        receipts = delete_once(receipts, queue, leases).await;
-        if receipts.is_empty() {
+        stored = delete_once(stored, queue).await;
+        if stored.is_empty() {
             return;
         }
         sleep(pause).await;
     }
-    warn!(messages = receipts.len(), "stored messages could not be deleted: they will come back and be found stored");
-    receipts.iter().for_each(|receipt| leases.let_go(receipt));
+    warn!(messages = stored.len(), "stored messages could not be deleted: they will come back and be found stored");
 }
 
-/// Answers which receipts are worth another try.
-async fn delete_once(receipts: Vec<Receipt>, queue: &dyn Queue, leases: &Leases) -> Vec<Receipt> {
+/// Answers which are worth another try.
+async fn delete_once(stored: Vec<Held>, queue: &dyn Queue) -> Vec<Held> {
+    let receipts: Vec<Receipt> = stored.iter().map(|held| held.receipt().clone()).collect();
     let answers = match queue.delete(&receipts).await {
         Ok(answers) => answers,
         Err(error) => {
             warn!(cause = %error, "a batch could not be deleted");
-            return receipts;
+            return stored;
         }
     };
     let mut failed = Vec::new();
-    for (receipt, answer) in receipts.into_iter().zip(answers) {
+    for (held, answer) in stored.into_iter().zip(answers) {
         match answer {
-            Ok(()) => leases.let_go(&receipt),
-            Err(QueueError::StaleReceipt) => {
-                info!("a stored message was delivered again in the meantime");
-                leases.let_go(&receipt);
-            }
-            Err(_) => failed.push(receipt),
+            Ok(()) => {}
+            Err(QueueError::StaleReceipt) => info!("a stored message was delivered again in the meantime"),
+            Err(_) => failed.push(held),
         }
     }
     failed

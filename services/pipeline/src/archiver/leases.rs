@@ -15,12 +15,20 @@ pub(super) struct Leases {
     held: Mutex<HashSet<Receipt>>,
 }
 
+/// One held delivery. Dropping it lets the lease go, so that no panic can leave a message hidden.
+#[derive(Debug)]
+pub(super) struct Held {
+    leases: Arc<Leases>,
+    receipt: Receipt,
+}
+
 impl Leases {
-    pub(super) fn hold(&self, receipt: &Receipt) {
+    pub(super) fn hold(self: &Arc<Self>, receipt: Receipt) -> Held {
         self.lock().insert(receipt.clone());
+        Held { leases: Arc::clone(self), receipt }
     }
 
-    pub(super) fn let_go(&self, receipt: &Receipt) {
+    fn let_go(&self, receipt: &Receipt) {
         self.lock().remove(receipt);
     }
 
@@ -30,6 +38,18 @@ impl Leases {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<Receipt>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    pub(super) fn receipt(&self) -> &Receipt {
+        &self.receipt
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.leases.let_go(&self.receipt);
     }
 }
 

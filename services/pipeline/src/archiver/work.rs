@@ -8,7 +8,7 @@ use chassis::telemetry::correlation::{CorrelationId, Scope, TraceContext};
 use tracing::{info, warn};
 
 use super::deletions::Deletions;
-use super::leases::Leases;
+use super::leases::Held;
 use super::metrics::Outcome;
 use super::worker::Archiver;
 use crate::model::names::{CORRELATION_ID, TRACEPARENT};
@@ -31,18 +31,18 @@ impl Archiver {
     }
 
     /// Works on one delivery until nothing is left to do for it but its deletion.
-    pub(super) async fn work_on(&self, message: Message, leases: &Leases, deletions: &Deletions) {
+    pub(super) async fn work_on(&self, message: Message, held: Held, deletions: &Deletions) {
         let timer = self.metrics.process_seconds.start_timer();
-        let outcome = self.store(&message, deletions).await;
+        let outcome = self.store(&message).await;
         timer.observe_duration();
         self.metrics.count(outcome);
-        // A stored message keeps its lease until it is deleted.
-        if !matches!(outcome, Outcome::Stored | Outcome::Duplicate) {
-            leases.let_go(&message.receipt);
+        if matches!(outcome, Outcome::Stored | Outcome::Duplicate) {
+            // Fails only when the deleter is gone, and then the message comes back and is found stored.
+            let _ = deletions.send(held).await;
         }
     }
 
-    async fn store(&self, message: &Message, deletions: &Deletions) -> Outcome {
+    async fn store(&self, message: &Message) -> Outcome {
         let body = match record(message, self.context.clock.now()) {
             Ok(body) => body,
             Err(rejection) => return self.give_up(message, &rejection.to_string()).await,
@@ -60,8 +60,6 @@ impl Archiver {
             Err(error) => return self.retry_later(message, &error).await,
         };
         info!(message.id = %message.id, object.key = %key, outcome = outcome.as_str(), "archived message {}", message.id);
-        // Fails only when the deleter is gone, and then the message comes back and is found stored.
-        let _ = deletions.send(message.receipt.clone()).await;
         outcome
     }
 

@@ -39,7 +39,7 @@ impl Archiver {
         let (stored, receipts) = deletions::channel();
         let mut helpers = JoinSet::new();
         let scope = || Scope::service(&self.service);
-        helpers.spawn(in_scope(scope(), deletions::run(receipts, Arc::clone(&self.queue), Arc::clone(&leases))));
+        helpers.spawn(in_scope(scope(), deletions::run(receipts, Arc::clone(&self.queue))));
         let mut heartbeat = JoinSet::new();
         let extend = leases::extend(Arc::clone(&leases), Arc::clone(&self.queue), self.config.visibility);
         heartbeat.spawn(in_scope(scope(), extend));
@@ -108,10 +108,10 @@ impl Archiver {
         stored: &Deletions,
     ) {
         for message in messages {
-            leases.hold(&message.receipt);
-            let (archiver, leases, stored) = (Arc::clone(self), Arc::clone(leases), stored.clone());
+            let held = leases.hold(message.receipt.clone());
+            let (archiver, stored) = (Arc::clone(self), stored.clone());
             let scope = self.scope_of(&message);
-            work.spawn(in_scope(scope, async move { archiver.work_on(message, &leases, &stored).await }));
+            work.spawn(in_scope(scope, async move { archiver.work_on(message, held, &stored).await }));
         }
     }
 }

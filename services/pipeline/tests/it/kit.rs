@@ -42,11 +42,7 @@ impl Stores {
     }
 
     pub(crate) fn archiver(&self, context: &Context, settings: &[(&'static str, &str)]) -> Service {
-        let layers = Layers::of(settings);
-        let config = ArchiverConfig::read(&mut Reader::new(&layers));
-        let queue: Arc<dyn Queue> = Arc::clone(&self.queue) as _;
-        let objects: Arc<dyn ObjectStore> = Arc::clone(&self.objects) as _;
-        archiver::service(config, &queue, &objects, context)
+        archiver_on(&(Arc::clone(&self.queue) as _), &(Arc::clone(&self.objects) as _), context, settings)
     }
 
     /// The messages that are visible, which are then hidden for 30 s.
@@ -71,6 +67,17 @@ impl Stores {
     pub(crate) fn key(&self, id: &MessageId) -> ObjectKey {
         object_key(id, "2025-06-09T10:30:45Z".parse().unwrap()).unwrap()
     }
+}
+
+pub(crate) fn archiver_on(
+    queue: &Arc<dyn Queue>,
+    objects: &Arc<dyn ObjectStore>,
+    context: &Context,
+    settings: &[(&'static str, &str)],
+) -> Service {
+    let layers = Layers::of(settings);
+    let config = ArchiverConfig::read(&mut Reader::new(&layers));
+    archiver::service(config, queue, objects, context)
 }
 
 pub(crate) fn message() -> Value {

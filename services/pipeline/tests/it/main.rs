@@ -3,6 +3,7 @@
 
 mod archiver;
 mod dead_letters;
+mod faults;
 mod ingest;
 mod kit;
 mod openapi;

@@ -1,0 +1,76 @@
+//! The archiver beside a queue or an object store that misbehaves.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chassis::clock::SystemClock;
+use chassis::ids::Ids;
+use chassis::ports::queue::Attributes;
+use chassis::ports::{MemoryObjects, MemoryQueue, NewMessage, ObjectError, ObjectKey, ObjectStore, Put, Queue};
+use chassis::testing::{TestApp, eventually};
+
+use crate::kit::archiver_on;
+
+/// An object store on which something happens before each put.
+struct FaultyObjects<F> {
+    inner: Arc<MemoryObjects>,
+    before_put: F,
+}
+
+impl<F> fmt::Debug for FaultyObjects<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+#[async_trait]
+impl<F: Fn(&ObjectKey) -> Result<(), ObjectError> + Send + Sync + 'static> ObjectStore for FaultyObjects<F> {
+    async fn put_if_absent(&self, key: &ObjectKey, body: Bytes, content_type: &str) -> Result<Put, ObjectError> {
+        (self.before_put)(key)?;
+        self.inner.put_if_absent(key, body, content_type).await
+    }
+
+    async fn get(&self, key: &ObjectKey) -> Result<Option<Bytes>, ObjectError> {
+        self.inner.get(key).await
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
+        self.inner.delete(key).await
+    }
+
+    async fn ping(&self) -> Result<(), ObjectError> {
+        self.inner.ping().await
+    }
+}
+
+/// In real time, which the heartbeat lives in too.
+fn queue() -> Arc<MemoryQueue> {
+    let clock = SystemClock::shared();
+    MemoryQueue::new(Arc::clone(&clock), Ids::new(clock), 3)
+}
+
+fn start(queue: Arc<dyn Queue>, objects: Arc<dyn ObjectStore>) -> TestApp {
+    TestApp::start(|context| archiver_on(&queue, &objects, context, &[("VISIBILITY_TIMEOUT", "1s")]))
+}
+
+async fn send(queue: &MemoryQueue) {
+    queue.send(NewMessage::new("{}", Attributes::new())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_in_the_work_on_a_message_does_not_keep_it_hidden() {
+    let (queue, stored) = (queue(), MemoryObjects::new());
+    let panicked = AtomicBool::new(false);
+    let before_put = move |_: &ObjectKey| {
+        assert!(panicked.swap(true, Ordering::Relaxed), "the first put panics");
+        Ok(())
+    };
+    let objects = FaultyObjects { inner: Arc::clone(&stored), before_put };
+    let app = start(Arc::clone(&queue) as _, Arc::new(objects));
+    send(&queue).await;
+    eventually("the object", || async { (stored.keys().len() == 1).then_some(()) }).await;
+    app.shut_down().await;
+}

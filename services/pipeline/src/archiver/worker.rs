@@ -33,25 +33,30 @@ pub(super) struct Archiver {
 
 impl Archiver {
     /// Works until the drain begins, then finishes what is in work. Messages that were not received stay where they
-    /// are; a receive that is under way hands nothing out.
+    /// are; a receive that is under way hands nothing out. Ends before the drain when a helper does, as without the
+    /// deleter or the heartbeat every message would be delivered twice; the lifecycle then stops the process.
     pub(super) async fn run(self: Arc<Self>, lifecycle: Lifecycle) {
         let leases = Arc::new(Leases::default());
         let (stored, receipts) = deletions::channel();
-        let mut helpers = JoinSet::new();
+        let mut deleter = JoinSet::new();
         let scope = || Scope::service(&self.service);
-        helpers.spawn(in_scope(scope(), deletions::run(receipts, Arc::clone(&self.queue))));
+        deleter.spawn(in_scope(scope(), deletions::run(receipts, Arc::clone(&self.queue))));
         let mut heartbeat = JoinSet::new();
         let extend = leases::extend(Arc::clone(&leases), Arc::clone(&self.queue), self.config.visibility);
         heartbeat.spawn(in_scope(scope(), extend));
 
         let mut work = JoinSet::new();
-        self.receive(&mut work, &leases, &stored, &lifecycle).await;
+        tokio::select! {
+            () = self.receive(&mut work, &leases, &stored, &lifecycle) => {}
+            ended = deleter.join_next() => return report_end("deleter", ended),
+            ended = heartbeat.join_next() => return report_end("heartbeat", ended),
+        }
         info!("no more messages are received; those in work are finished");
         while let Some(done) = work.join_next().await {
             report(done);
         }
         drop(stored);
-        helpers.join_all().await;
+        deleter.join_all().await;
         heartbeat.shutdown().await;
     }
 
@@ -121,6 +126,11 @@ fn report(done: Result<(), JoinError>) {
     if let Err(cause) = done {
         error!(cause = %cause, "the work on a message failed");
     }
+}
+
+fn report_end(helper: &str, ended: Option<Result<(), JoinError>>) {
+    let cause = ended.and_then(Result::err).map_or_else(|| "it returned".to_owned(), |cause| cause.to_string());
+    error!(cause, "the archiver's {helper} ended, and without it nothing can be archived");
 }
 
 fn pauses() -> ExponentialBackoff {

@@ -3,15 +3,21 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use chassis::clock::SystemClock;
+use chassis::config::Lifetimes;
 use chassis::ids::Ids;
+use chassis::lifecycle::Ending;
 use chassis::ports::queue::Attributes;
-use chassis::ports::{MemoryObjects, MemoryQueue, NewMessage, ObjectError, ObjectKey, ObjectStore, Put, Queue};
+use chassis::ports::{
+    MemoryObjects, MemoryQueue, NewMessage, ObjectError, ObjectKey, ObjectStore, Put, Queue, QueueError,
+};
 use chassis::testing::{TestApp, eventually};
 
+use crate::faulty_queue::FaultyQueue;
 use crate::kit::archiver_on;
 
 /// An object store on which something happens before each put.
@@ -73,4 +79,33 @@ async fn a_panic_in_the_work_on_a_message_does_not_keep_it_hidden() {
     send(&queue).await;
     eventually("the object", || async { (stored.keys().len() == 1).then_some(()) }).await;
     app.shut_down().await;
+}
+
+/// The process ends by itself, with a failure.
+async fn fails(app: &TestApp) {
+    let lifetimes = Lifetimes { drain_delay: Duration::ZERO, shutdown_grace: Duration::from_secs(5) };
+    let ending = tokio::time::timeout(Duration::from_secs(10), app.lifecycle.run_to_end(lifetimes));
+    let ending = ending.await.expect("the process goes on as if nothing had happened").unwrap();
+    assert_eq!(ending, Ending::Failed("task `archiver` ended unexpectedly".into()));
+}
+
+#[tokio::test]
+async fn the_process_ends_when_the_deleter_does() {
+    let inner = queue();
+    let before_delete = Box::new(|_: &_| panic!("the deleter panics"));
+    let queue = FaultyQueue { before_delete, ..FaultyQueue::new(&inner) };
+    let app = start(Arc::new(queue), MemoryObjects::new());
+    send(&inner).await;
+    fails(&app).await;
+}
+
+#[tokio::test]
+async fn the_process_ends_when_the_heartbeat_does() {
+    let inner = queue();
+    let deny = Box::new(|_: &_| Err(QueueError::Other("not now".into())));
+    let before_extend = Box::new(|_: &_| panic!("the heartbeat panics"));
+    let queue = FaultyQueue { inner: Arc::clone(&inner), before_delete: deny, before_extend };
+    let app = start(Arc::new(queue), MemoryObjects::new());
+    send(&inner).await;
+    fails(&app).await;
 }

@@ -4,6 +4,7 @@
 mod archiver;
 mod dead_letters;
 mod faults;
+mod faulty_queue;
 mod ingest;
 mod kit;
 mod openapi;

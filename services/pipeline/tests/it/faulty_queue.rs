@@ -1,0 +1,100 @@
+//! A queue on which something happens before each delete and each change of a visibility.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chassis::ports::{
+    DeadLetter, MemoryQueue, Message, MessageId, NewMessage, Queue, QueueError, QueueStats, Receipt, Receive, Redrive,
+};
+
+type Answers<T> = Result<Vec<Result<T, QueueError>>, QueueError>;
+type Hook = Box<dyn Fn(&Receipt) -> Result<(), QueueError> + Send + Sync>;
+
+pub(crate) struct FaultyQueue {
+    pub(crate) inner: Arc<MemoryQueue>,
+    pub(crate) before_delete: Hook,
+    pub(crate) before_extend: Hook,
+}
+
+impl FaultyQueue {
+    pub(crate) fn new(inner: &Arc<MemoryQueue>) -> Self {
+        Self { inner: Arc::clone(inner), before_delete: Box::new(|_| Ok(())), before_extend: Box::new(|_| Ok(())) }
+    }
+}
+
+impl fmt::Debug for FaultyQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+#[async_trait]
+impl Queue for FaultyQueue {
+    async fn delete(&self, receipts: &[Receipt]) -> Answers<()> {
+        let mut answers = Vec::new();
+        for receipt in receipts {
+            answers.push(match (self.before_delete)(receipt) {
+                Ok(()) => self.inner.delete(std::slice::from_ref(receipt)).await?.remove(0),
+                Err(error) => Err(error),
+            });
+        }
+        Ok(answers)
+    }
+
+    async fn change_visibility(&self, receipts: &[Receipt], visibility: Duration) -> Answers<()> {
+        for receipt in receipts {
+            (self.before_extend)(receipt)?;
+        }
+        self.inner.change_visibility(receipts, visibility).await
+    }
+
+    async fn send_batch(&self, messages: Vec<NewMessage>) -> Answers<MessageId> {
+        self.inner.send_batch(messages).await
+    }
+
+    async fn receive(&self, request: Receive) -> Result<Vec<Message>, QueueError> {
+        self.inner.receive(request).await
+    }
+
+    async fn release(&self, receipts: &[Receipt]) -> Answers<()> {
+        self.inner.release(receipts).await
+    }
+
+    async fn retry(&self, receipts: &[Receipt], pause: Duration) -> Answers<()> {
+        self.inner.retry(receipts, pause).await
+    }
+
+    async fn dead_letter(&self, receipt: &Receipt, reason: &str) -> Result<(), QueueError> {
+        self.inner.dead_letter(receipt, reason).await
+    }
+
+    async fn ping(&self) -> Result<(), QueueError> {
+        self.inner.ping().await
+    }
+
+    async fn stats(&self) -> Result<QueueStats, QueueError> {
+        self.inner.stats().await
+    }
+
+    async fn purge(&self) -> Result<u64, QueueError> {
+        self.inner.purge().await
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
+        self.inner.dead_letters(limit).await
+    }
+
+    async fn find_dead_letter(&self, id: &MessageId) -> Result<Option<DeadLetter>, QueueError> {
+        self.inner.find_dead_letter(id).await
+    }
+
+    async fn redrive(&self, which: Redrive) -> Result<u64, QueueError> {
+        self.inner.redrive(which).await
+    }
+
+    async fn purge_dead_letters(&self) -> Result<u64, QueueError> {
+        self.inner.purge_dead_letters().await
+    }
+}

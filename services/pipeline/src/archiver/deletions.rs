@@ -1,20 +1,27 @@
 //! Removes stored messages from the queue in batches, and tries again with the entries that failed, and only those.
+//!
+//! What failed waits aside for its next try, so that it holds up neither the others nor the end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use chassis::ports::queue::MAX_BATCH;
 use chassis::ports::{Queue, QueueError, Receipt};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use super::leases::Held;
 
-/// Stored messages that wait to be deleted; beyond it the work waits.
+/// Stored messages that wait to be deleted for the first time, and again as many that wait aside; beyond it the work
+/// waits.
 const WAITING: usize = 1024;
+/// Further tries after the first, with growing pauses of 1 s and more.
+const MORE_TRIES: usize = 4;
 
-/// Where the work puts what is stored. Leases are held until the deletion, so that no other worker gets a stored message.
+/// Where the work puts what is stored. Leases are held until the deletion, so that no other worker gets a stored
+/// message.
 pub(super) type Deletions = mpsc::Sender<Held>;
 
 pub(super) fn channel() -> (Deletions, mpsc::Receiver<Held>) {
@@ -22,41 +29,116 @@ pub(super) fn channel() -> (Deletions, mpsc::Receiver<Held>) {
 }
 
 /// Deletes until every sender is gone.
-pub(super) async fn run(mut stored: mpsc::Receiver<Held>, queue: Arc<dyn Queue>) {
-    let mut batch = Vec::with_capacity(MAX_BATCH);
-    while stored.recv_many(&mut batch, MAX_BATCH).await > 0 {
-        delete(std::mem::take(&mut batch), &*queue).await;
+pub(super) async fn run(stored: mpsc::Receiver<Held>, queue: Arc<dyn Queue>) {
+    Deleter { queue, aside: BTreeMap::new(), last_number: 0 }.run(stored).await;
+}
+
+/// A stored message, and the pauses that are left to it.
+struct Entry {
+    held: Held,
+    pauses: ExponentialBackoff,
+}
+
+struct Deleter {
+    queue: Arc<dyn Queue>,
+    /// What failed, by the time of its next try; the number keeps those of one moment apart.
+    aside: BTreeMap<(Instant, u64), Entry>,
+    last_number: u64,
+}
+
+impl Deleter {
+    async fn run(&mut self, mut stored: mpsc::Receiver<Held>) {
+        let mut fresh = Vec::with_capacity(MAX_BATCH);
+        loop {
+            let next_due = self.aside.first_key_value().map_or_else(Instant::now, |((due, _), _)| *due);
+            tokio::select! {
+                taken = stored.recv_many(&mut fresh, MAX_BATCH), if self.aside.len() < WAITING => {
+                    if taken == 0 {
+                        return self.try_a_last_time().await;
+                    }
+                    self.delete(fresh.drain(..).map(Entry::new).collect()).await;
+                }
+                () = sleep_until(next_due), if !self.aside.is_empty() => {
+                    let due = self.take_due();
+                    self.delete(due).await;
+                }
+            }
+        }
+    }
+
+    async fn delete(&mut self, batch: Vec<Entry>) {
+        for mut entry in delete_once(batch, &*self.queue).await {
+            match entry.pauses.next() {
+                Some(pause) => {
+                    self.last_number += 1;
+                    self.aside.insert((Instant::now() + pause, self.last_number), entry);
+                }
+                None => report_left(1),
+            }
+        }
+    }
+
+    fn take_due(&mut self) -> Vec<Entry> {
+        let now = Instant::now();
+        let mut due = Vec::new();
+        while due.len() < MAX_BATCH
+            && let Some(first) = self.aside.first_entry()
+            && first.key().0 <= now
+        {
+            due.push(first.remove());
+        }
+        due
+    }
+
+    /// The end waits for no pauses, and not for a queue that deletes nothing at all.
+    async fn try_a_last_time(&mut self) {
+        let mut entries = std::mem::take(&mut self.aside).into_values();
+        let mut left = 0;
+        loop {
+            let batch: Vec<_> = entries.by_ref().take(MAX_BATCH).collect();
+            let size = batch.len();
+            let failed = delete_once(batch, &*self.queue).await.len();
+            left += failed;
+            if failed == size {
+                break;
+            }
+        }
+        left += entries.count();
+        if left > 0 {
+            report_left(left);
+        }
     }
 }
 
-/// A message that cannot be deleted in all these tries comes back and is found stored.
-async fn delete(mut stored: Vec<Held>, queue: &dyn Queue) {
-    for pause in ExponentialBuilder::default().with_jitter().with_max_times(5).build() {
-        stored = delete_once(stored, queue).await;
-        if stored.is_empty() {
-            return;
-        }
-        sleep(pause).await;
+impl Entry {
+    fn new(held: Held) -> Self {
+        Self { held, pauses: ExponentialBuilder::default().with_jitter().with_max_times(MORE_TRIES).build() }
     }
-    warn!(messages = stored.len(), "stored messages could not be deleted: they will come back and be found stored");
+}
+
+fn report_left(messages: usize) {
+    warn!(messages, "stored messages could not be deleted: they will come back and be found stored");
 }
 
 /// Answers which are worth another try.
-async fn delete_once(stored: Vec<Held>, queue: &dyn Queue) -> Vec<Held> {
-    let receipts: Vec<Receipt> = stored.iter().map(|held| held.receipt().clone()).collect();
+async fn delete_once(batch: Vec<Entry>, queue: &dyn Queue) -> Vec<Entry> {
+    if batch.is_empty() {
+        return batch;
+    }
+    let receipts: Vec<Receipt> = batch.iter().map(|entry| entry.held.receipt().clone()).collect();
     let answers = match queue.delete(&receipts).await {
         Ok(answers) => answers,
         Err(error) => {
             warn!(cause = %error, "a batch could not be deleted");
-            return stored;
+            return batch;
         }
     };
     let mut failed = Vec::new();
-    for (held, answer) in stored.into_iter().zip(answers) {
+    for (entry, answer) in batch.into_iter().zip(answers) {
         match answer {
             Ok(()) => {}
             Err(QueueError::StaleReceipt) => info!("a stored message was delivered again in the meantime"),
-            Err(_) => failed.push(held),
+            Err(_) => failed.push(entry),
         }
     }
     failed

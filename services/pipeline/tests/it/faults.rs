@@ -1,9 +1,9 @@
 //! The archiver beside a queue or an object store that misbehaves.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use chassis::ids::Ids;
 use chassis::lifecycle::Ending;
 use chassis::ports::queue::Attributes;
 use chassis::ports::{
-    MemoryObjects, MemoryQueue, NewMessage, ObjectError, ObjectKey, ObjectStore, Put, Queue, QueueError,
+    MemoryObjects, MemoryQueue, NewMessage, ObjectError, ObjectKey, ObjectStore, Put, Queue, QueueError, Receipt,
 };
 use chassis::testing::{TestApp, eventually};
 
@@ -108,4 +108,44 @@ async fn the_process_ends_when_the_heartbeat_does() {
     let app = start(Arc::new(queue), MemoryObjects::new());
     send(&inner).await;
     fails(&app).await;
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_deleted_holds_up_neither_the_others_nor_the_end() {
+    let inner = queue();
+    let first = OnceLock::new();
+    let before_delete = Box::new(move |receipt: &Receipt| match first.get_or_init(|| receipt.clone()) == receipt {
+        true => Err(QueueError::Other("not this one".into())),
+        false => Ok(()),
+    });
+    let app = start(Arc::new(FaultyQueue { before_delete, ..FaultyQueue::new(&inner) }), MemoryObjects::new());
+    let begun = Instant::now();
+    for _ in 0..50 {
+        send(&inner).await;
+    }
+    eventually("the deletion of the others", || async {
+        let stats = inner.stats().await.unwrap();
+        (stats.visible + stats.in_flight == 1).then_some(())
+    })
+    .await;
+    app.shut_down().await;
+    assert!(begun.elapsed() < Duration::from_secs(3), "it took {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_message_that_could_not_be_deleted_at_first_is_deleted_later() {
+    let inner = queue();
+    let failures = AtomicUsize::new(0);
+    let before_delete = Box::new(move |_: &Receipt| match failures.fetch_add(1, Ordering::Relaxed) {
+        0 => Err(QueueError::Other("not yet".into())),
+        _ => Ok(()),
+    });
+    let app = start(Arc::new(FaultyQueue { before_delete, ..FaultyQueue::new(&inner) }), MemoryObjects::new());
+    send(&inner).await;
+    eventually("an empty queue", || async {
+        let stats = inner.stats().await.unwrap();
+        (stats.visible + stats.in_flight == 0).then_some(())
+    })
+    .await;
+    app.shut_down().await;
 }

@@ -259,7 +259,8 @@ pub enum QueueError {
 #[async_trait]
 pub trait Queue: fmt::Debug + Send + Sync + 'static {
     /// Sends up to [`MAX_BATCH`] messages. The outer error concerns the whole batch, an inner one its entry; answers
-    /// come in the order of the messages, each after its message is durable.
+    /// come in the order of the messages, each after its message is durable. Dropping the future sends nothing that was
+    /// not yet on its way.
     async fn send_batch(&self, messages: Vec<NewMessage>) -> Result<Vec<Result<MessageId, QueueError>>, QueueError>;
 
     /// Sends one message.

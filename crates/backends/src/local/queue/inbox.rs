@@ -42,6 +42,10 @@ where
     }
 
     fn run(&mut self, ledger: &mut Ledger<'_>) -> rusqlite::Result<()> {
+        // Who does not wait any more was told, or took it, that the work failed: a send would come twice.
+        if self.reply.is_closed() {
+            return Ok(());
+        }
         let Some(work) = self.work.take() else { return Ok(()) };
         match work(ledger) {
             Ok(value) => {
@@ -109,7 +113,8 @@ impl Inbox {
         (Self { commands, shared: Arc::default() }, inbox)
     }
 
-    /// Has `work` done in the next transaction and waits until that is on disk.
+    /// Has `work` done in the next transaction and waits until that is on disk. Dropping the future before the
+    /// transaction comes to it leaves it undone.
     pub(super) async fn call<T, W>(&self, bytes: usize, work: W) -> Result<T, QueueError>
     where
         T: Send + 'static,

@@ -85,3 +85,29 @@ async fn a_delivery_that_nobody_takes_is_handed_back() {
     let again = receive(&queue).await;
     assert_eq!((again.len(), again[0].receive_count), (1, 1));
 }
+
+/// Keeps the writer busy until the sender is used or dropped.
+async fn block(queue: &Arc<SqliteQueue>) -> std::sync::mpsc::Sender<()> {
+    let (unblock, blocked) = std::sync::mpsc::channel();
+    let (begun, begins) = tokio::sync::oneshot::channel();
+    let mut work = Box::pin(queue.call(move |_| {
+        let _ = begun.send(());
+        let _ = blocked.recv();
+        Ok(())
+    }));
+    assert!(futures_util::poll!(work.as_mut()).is_pending());
+    begins.await.unwrap();
+    unblock
+}
+
+#[tokio::test]
+async fn a_send_that_nobody_waits_for_any_more_is_not_done() {
+    let (queue, _folder) = open();
+    let unblock = block(&queue).await;
+    let moment = Duration::from_millis(20);
+    assert!(tokio::time::timeout(moment, queue.send(message(10))).await.is_err(), "the writer is not blocked");
+    unblock.send(()).unwrap();
+    let sent = queue.send(message(10)).await.unwrap();
+    let ids: Vec<_> = receive(&queue).await.into_iter().map(|message| message.id).collect();
+    assert_eq!(ids, [sent]);
+}

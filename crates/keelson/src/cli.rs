@@ -35,7 +35,7 @@ Examples:
   keelson                          everything on this machine, nothing to install
   keelson up --data /tmp/try       the same with another folder
   keelson e2e                      send a message through what runs and find it stored
-  keelson serve ingest             one service, for production
+  keelson serve ingest archiver    these services, for production
   keelson config explain RATE_LIMIT
 
 Exit codes: 0 done, 1 failed, 64 wrong usage or configuration, 69 something needed is unavailable, 130 interrupted.";

@@ -20,7 +20,7 @@ use cap_std::fs::Dir;
 use chassis::ports::objects::{ObjectError, ObjectKey, ObjectStore, Put};
 use tokio::sync::Semaphore;
 
-use self::put::{Folder, TEMPORARY};
+use self::put::{Folder, TEMPORARY, create_folder};
 use super::durable;
 use crate::OpenError;
 
@@ -94,7 +94,7 @@ fn replace_if_gone(place: &RwLock<Arc<Folder>>, gone: &Arc<Folder>, path: &Path)
 fn open_folder(path: &Path) -> io::Result<Folder> {
     durable::create_folder(path)?;
     let root = Dir::open_ambient_dir(path, ambient_authority())?;
-    match root.create_dir(TEMPORARY) {
+    match create_folder(&root, TEMPORARY) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
@@ -104,7 +104,7 @@ fn open_folder(path: &Path) -> io::Result<Folder> {
         clear(&root.open_dir(TEMPORARY)?)?;
     }
     let _unsupported = in_use.lock_shared();
-    Ok(Folder::new(root, in_use))
+    Folder::new(root, in_use)
 }
 
 fn clear(temporary: &Dir) -> io::Result<()> {

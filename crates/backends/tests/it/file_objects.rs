@@ -141,3 +141,15 @@ fn a_file_in_the_place_of_the_folder_is_refused() {
     let error = FileObjects::open(&path).unwrap_err().to_string();
     assert!(error.contains(path.to_str().unwrap()) && error.contains("need a folder"), "{error}");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn files_and_folders_are_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let Harness { store, folder } = harness().await.unwrap();
+    put(&store, "day/1.json", "{}").await.unwrap();
+    for (name, expected) in [("", 0o700), (".tmp", 0o700), ("day", 0o700), ("day/1.json", 0o600)] {
+        let path = folder.path().join("objects").join(name);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, expected, "{}", path.display());
+    }
+}

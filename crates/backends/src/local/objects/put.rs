@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::{Dir, DirBuilder, OpenOptions};
+#[cfg(unix)]
+use cap_std::fs::{DirBuilderExt, OpenOptionsExt};
 use chassis::ports::objects::{ObjectError, ObjectKey, Put};
 
 use super::faults::{gone, sort, taken};
@@ -21,6 +23,8 @@ const REMEMBERED_FOLDERS: usize = 10_000;
 /// The open folder.
 pub(super) struct Folder {
     root: Dir,
+    /// Begins the names of temporary files. Not the process id: two containers on one volume may have the same.
+    writer: u128,
     next_temporary: AtomicU64,
     /// Folders whose own entry is known to be on disk: a day's folder is fsynced into the month's once, not for each
     /// object.
@@ -30,8 +34,11 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    pub(super) fn new(root: Dir, in_use: File) -> Self {
-        Self { root, next_temporary: AtomicU64::new(0), durable: Mutex::default(), _in_use: in_use }
+    pub(super) fn new(root: Dir, in_use: File) -> io::Result<Self> {
+        let mut writer = [0; 16];
+        getrandom::fill(&mut writer).map_err(|error| io::Error::other(error.to_string()))?;
+        let writer = u128::from_ne_bytes(writer);
+        Ok(Self { root, writer, next_temporary: AtomicU64::new(0), durable: Mutex::default(), _in_use: in_use })
     }
 
     /// Creates the object and makes it durable. An object that is there already is made durable too: its writer may
@@ -108,18 +115,24 @@ impl Folder {
     }
 
     fn create(&self, key: &ObjectKey, body: &[u8]) -> Result<Put, ObjectError> {
-        let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
-        let temporary = format!("{TEMPORARY}/{}-{number}", std::process::id());
+        let temporary = self.temporary();
         let outcome = self.write(&temporary, body).and_then(|()| self.give_name(&temporary, key));
         // Without its name it is nothing; the next opening removes it where this cannot.
         let _left_over = self.root.remove_file(&temporary);
         outcome
     }
 
+    fn temporary(&self) -> String {
+        let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
+        format!("{TEMPORARY}/{:032x}-{number}", self.writer)
+    }
+
     fn write(&self, temporary: &str, body: &[u8]) -> Result<(), ObjectError> {
         let write = || {
             let mut options = OpenOptions::new();
-            let mut file = self.root.open_with(temporary, options.write(true).create(true).truncate(true))?;
+            #[cfg(unix)]
+            options.mode(0o600);
+            let mut file = self.root.open_with(temporary, options.write(true).create_new(true))?;
             file.write_all(body)?;
             file.sync_all()
         };
@@ -153,7 +166,7 @@ impl Folder {
 
     fn create_folders(&self, key: &ObjectKey) -> io::Result<()> {
         for folder in folders(key.as_str()) {
-            match self.root.create_dir(folder) {
+            match create_folder(&self.root, folder) {
                 // It may be a file; then the next step says so.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -185,6 +198,15 @@ impl Folder {
     }
 }
 
+/// Messages are nobody else's business.
+pub(super) fn create_folder(root: &Dir, folder: &str) -> io::Result<()> {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    builder.mode(0o700);
+    root.create_dir_with(folder, &builder)
+}
+
 /// `a/b/c` lies in the folders `a` and `a/b`, outermost first.
 fn folders(key: &str) -> impl Iterator<Item = &str> {
     key.match_indices('/').map(|(at, _)| &key[..at])
@@ -197,4 +219,28 @@ fn parent(key: &str) -> &str {
 /// Opened as a file to be read: `open_dir` gives a handle that Linux does not fsync (`O_PATH`).
 fn sync(root: &Dir, folder: &str) -> io::Result<()> {
     root.open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use cap_std::ambient_authority;
+
+    use super::*;
+
+    fn open(path: &std::path::Path) -> Folder {
+        let root = Dir::open_ambient_dir(path, ambient_authority()).unwrap();
+        Folder::new(root, File::open(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn no_two_writers_share_a_temporary_file() {
+        let path = tempfile::tempdir().unwrap();
+        let (one, other) = (open(path.path()), open(path.path()));
+        create_folder(&one.root, TEMPORARY).unwrap();
+        assert_ne!(one.temporary(), other.temporary());
+        let name = one.temporary();
+        one.write(&name, b"one").unwrap();
+        assert!(other.write(&name, b"other").is_err(), "it took the file of another writer");
+        assert_eq!(one.root.read_to_string(&name).unwrap(), "one");
+    }
 }

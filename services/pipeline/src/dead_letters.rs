@@ -71,16 +71,8 @@ async fn list_dead_letters(
         let field = FieldError::new(&["query", "limit"], "expected a number between 1 and 1000", "range");
         return Err(Error::invalid(vec![field]));
     }
-    let letters: Vec<Value> = queue.dead_letters(limit).await?.iter().map(summary).collect();
+    let letters = queue.dead_letters(limit).await?;
     Ok(Json(json!({ "count": letters.len(), "dead_letters": letters })))
-}
-
-fn summary(letter: &DeadLetter) -> Value {
-    let DeadLetter { id, body, attributes, sent_at, receive_count, reason, dead_at } = letter;
-    json!({
-        "id": id, "reason": reason, "sent_at": sent_at, "dead_at": dead_at, "receive_count": receive_count,
-        "attributes": attributes, "size_bytes": body.len(),
-    })
 }
 
 /// One dead letter, with its body.

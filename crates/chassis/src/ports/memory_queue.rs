@@ -15,8 +15,8 @@ use crate::ids::Ids;
 use crate::ports::lease::Lease;
 use crate::ports::long_poll::LongPoll;
 use crate::ports::queue::{
-    DeadLetter, MAX_VISIBILITY, Message, MessageId, NewMessage, Queue, QueueError, QueueStats, Receipt, Receive,
-    Redrive, validate_batch, validate_batch_len, validate_visibility,
+    DeadLetter, DeadLetterSummary, MAX_VISIBILITY, Message, MessageId, NewMessage, Queue, QueueError, QueueStats,
+    Receipt, Receive, Redrive, validate_batch, validate_batch_len, validate_visibility,
 };
 
 /// A queue that lives and dies with the process.
@@ -344,8 +344,8 @@ impl Queue for MemoryQueue {
         Ok(count(std::mem::take(&mut state.entries).len()))
     }
 
-    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
-        Ok(self.open()?.dead.iter().take(limit).map(|(_, letter)| letter.clone()).collect())
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, QueueError> {
+        Ok(self.open()?.dead.iter().take(limit).map(|(_, letter)| summary(letter)).collect())
     }
 
     async fn find_dead_letter(&self, id: &MessageId) -> Result<Option<DeadLetter>, QueueError> {
@@ -369,10 +369,23 @@ impl fmt::Debug for MemoryQueue {
     }
 }
 
+/// Copies no body.
+fn summary(letter: &DeadLetter) -> DeadLetterSummary {
+    DeadLetterSummary {
+        id: letter.id.clone(),
+        size_bytes: count(letter.body.len()),
+        attributes: letter.attributes.clone(),
+        sent_at: letter.sent_at,
+        receive_count: letter.receive_count,
+        reason: letter.reason.clone(),
+        dead_at: letter.dead_at,
+    }
+}
+
 fn later(from: Timestamp, by: Duration) -> Timestamp {
     SignedDuration::try_from(by).ok().and_then(|by| from.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
 }
 
-fn count(entries: usize) -> u64 {
-    u64::try_from(entries).unwrap_or(u64::MAX)
+fn count(things: usize) -> u64 {
+    u64::try_from(things).unwrap_or(u64::MAX)
 }

@@ -13,5 +13,8 @@ pub mod secrets;
 pub use memory_objects::MemoryObjects;
 pub use memory_queue::MemoryQueue;
 pub use objects::{ObjectError, ObjectKey, ObjectStore, Put};
-pub use queue::{DeadLetter, Message, MessageId, NewMessage, Queue, QueueError, QueueStats, Receipt, Receive, Redrive};
+pub use queue::{
+    DeadLetter, DeadLetterSummary, Message, MessageId, NewMessage, Queue, QueueError, QueueStats, Receipt, Receive,
+    Redrive,
+};
 pub use secrets::{MemorySecrets, SecretError, SecretRef, SecretSource};

@@ -205,6 +205,25 @@ pub struct DeadLetter {
     pub dead_at: Timestamp,
 }
 
+/// A dead letter in a list: everything but the body, which may be long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetterSummary {
+    /// As it was on the main queue.
+    pub id: MessageId,
+    /// Of the body.
+    pub size_bytes: u64,
+    /// As sent.
+    pub attributes: Attributes,
+    /// When the main queue took it.
+    pub sent_at: Timestamp,
+    /// Deliveries until it was given up.
+    pub receive_count: u32,
+    /// Why, in words for an operator.
+    pub reason: String,
+    /// When it was given up.
+    pub dead_at: Timestamp,
+}
+
 /// Which dead letters go back to the main queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Redrive {
@@ -304,10 +323,10 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
     /// Deletes every message of the main queue, hidden ones too; answers how many.
     async fn purge(&self) -> Result<u64, QueueError>;
 
-    /// Up to `limit` dead letters, the oldest death first.
-    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError>;
+    /// Up to `limit` dead letters without their bodies, the oldest death first.
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, QueueError>;
 
-    /// One dead letter.
+    /// One dead letter, with its body.
     async fn find_dead_letter(&self, id: &MessageId) -> Result<Option<DeadLetter>, QueueError>;
 
     /// Sends dead letters back to the main queue with their id, attributes and time of sending, their count at zero;

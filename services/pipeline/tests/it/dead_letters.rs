@@ -29,6 +29,7 @@ async fn the_operator_lists_shows_redrives_and_purges() {
     let list = operate(&app, Method::GET, "/ops/v1/dead-letters", "").await;
     assert_eq!(list["count"], 1);
     assert_eq!(list["dead_letters"][0]["id"], json!(id));
+    assert_eq!(list["dead_letters"][0]["size_bytes"], 3);
     assert!(list["dead_letters"][0]["body"].is_null(), "a list shows no bodies");
     let letter = operate(&app, Method::GET, &format!("/ops/v1/dead-letters/{id}"), "").await;
     assert_eq!(letter["body"], "[1]");

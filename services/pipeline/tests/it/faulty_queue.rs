@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chassis::ports::{
-    DeadLetter, MemoryQueue, Message, MessageId, NewMessage, Queue, QueueError, QueueStats, Receipt, Receive, Redrive,
+    DeadLetter, DeadLetterSummary, MemoryQueue, Message, MessageId, NewMessage, Queue, QueueError, QueueStats, Receipt,
+    Receive, Redrive,
 };
 
 type Answers<T> = Result<Vec<Result<T, QueueError>>, QueueError>;
@@ -82,7 +83,7 @@ impl Queue for FaultyQueue {
         self.inner.purge().await
     }
 
-    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, QueueError> {
         self.inner.dead_letters(limit).await
     }
 

@@ -3,7 +3,7 @@
 //! Whatever may touch a million rows goes in slices: each is one short command of the writer, so that sends and
 //! receives pass between two of them.
 
-use chassis::ports::queue::{DeadLetter, MessageId};
+use chassis::ports::queue::{DeadLetter, DeadLetterSummary, MessageId};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::ledger::{Ledger, read_attributes, read_time};
@@ -20,10 +20,10 @@ pub(super) struct Slice {
 }
 
 impl Ledger<'_> {
-    pub(super) fn dead_letters(&self, limit: usize) -> rusqlite::Result<Vec<DeadLetter>> {
+    pub(super) fn dead_letters(&self, limit: usize) -> rusqlite::Result<Vec<DeadLetterSummary>> {
         let mut statement = self.connection.prepare_cached(sql::LIST_DEAD)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        statement.query_map([limit], read_dead_letter)?.collect()
+        statement.query_map([limit], read_summary)?.collect()
     }
 
     pub(super) fn find_dead_letter(&self, id: &MessageId) -> rusqlite::Result<Option<DeadLetter>> {
@@ -97,6 +97,18 @@ impl Ledger<'_> {
         let mut statement = self.connection.prepare_cached(sql::SOME_DEAD)?;
         statement.query_map(params![ceiling, SLICE], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
     }
+}
+
+fn read_summary(row: &Row<'_>) -> rusqlite::Result<DeadLetterSummary> {
+    Ok(DeadLetterSummary {
+        id: MessageId(row.get(0)?),
+        size_bytes: row.get::<_, i64>(1)?.unsigned_abs(),
+        attributes: read_attributes(row, 2)?,
+        sent_at: read_time(row, 3)?,
+        receive_count: row.get(4)?,
+        reason: row.get(5)?,
+        dead_at: read_time(row, 6)?,
+    })
 }
 
 fn read_dead_letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {

@@ -25,8 +25,8 @@ use chassis::ids::Ids;
 use chassis::ports::lease::Lease;
 use chassis::ports::long_poll::LongPoll;
 use chassis::ports::queue::{
-    DeadLetter, Message, MessageId, NewMessage, Queue, QueueError, QueueStats, Receipt, Receive, Redrive,
-    validate_batch, validate_batch_len, validate_visibility,
+    DeadLetter, DeadLetterSummary, Message, MessageId, NewMessage, Queue, QueueError, QueueStats, Receipt, Receive,
+    Redrive, validate_batch, validate_batch_len, validate_visibility,
 };
 use rusqlite::Connection;
 use tokio::sync::watch;
@@ -226,7 +226,7 @@ impl Queue for SqliteQueue {
         self.slices(|ledger, ceiling| ledger.purge_some(ceiling)).await
     }
 
-    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, QueueError> {
         self.call(move |ledger| ledger.dead_letters(limit)).await
     }
 

@@ -82,8 +82,9 @@ pub(super) const DELETE_MESSAGE: &str = "DELETE FROM messages WHERE seq = ?1";
 pub(super) const INSERT_DEAD: &str = "
 INSERT INTO dead_letters (seq, id, receive_count, reason, dead_at)
 SELECT seq, id, ?2, ?3, ?4 FROM messages WHERE seq = ?1";
+/// `octet_length` reads no body: the length stands in the row's header.
 pub(super) const LIST_DEAD: &str = "
-SELECT d.id, m.body, m.attributes, m.sent_at, d.receive_count, d.reason, d.dead_at
+SELECT d.id, octet_length(m.body), m.attributes, m.sent_at, d.receive_count, d.reason, d.dead_at
 FROM dead_letters d JOIN messages m USING (seq) ORDER BY d.number LIMIT ?1";
 pub(super) const FIND_DEAD: &str = "
 SELECT d.id, m.body, m.attributes, m.sent_at, d.receive_count, d.reason, d.dead_at

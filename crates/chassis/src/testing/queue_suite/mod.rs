@@ -170,6 +170,7 @@ macro_rules! queue_conformance {
                 a_message_dies_after_its_last_delivery,
                 a_dead_letter_does_not_hold_up_others,
                 a_message_is_dead_lettered_with_a_reason,
+                a_list_of_dead_letters_tells_sizes_and_shows_no_bodies,
                 dead_letters_come_oldest_death_first,
                 a_dead_letter_is_found_by_its_id,
                 redrive_of_all_brings_every_message_back,

@@ -203,13 +203,15 @@ impl State {
         Ok(())
     }
 
-    /// The message returns to the place it had, and the receipt ends: a second release must not uncount twice.
-    fn release(&mut self, lease: Lease, now: Timestamp) -> Result<(), QueueError> {
-        let (entry, _) = self.held(lease)?;
-        entry.delivery = None;
+    /// Ends the receipt: a second release must not uncount twice.
+    fn release(&mut self, lease: Lease, now: Timestamp, pause: Duration) -> Result<(), QueueError> {
+        self.retry(lease, now, pause)?;
+        let Some(entry) = self.entries.get_mut(&lease.seq) else { return Ok(()) };
         entry.receive_count -= 1;
-        let due_at = entry.sent.at.min(now);
-        self.set_due(lease.seq, due_at);
+        if pause.is_zero() {
+            let own_place = entry.sent.at.min(now);
+            self.set_due(lease.seq, own_place);
+        }
         Ok(())
     }
 
@@ -307,9 +309,10 @@ impl Queue for MemoryQueue {
         Ok(answers)
     }
 
-    async fn release(&self, receipts: &[Receipt]) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+    async fn release(&self, receipts: &[Receipt], pause: Duration) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        validate_visibility(pause)?;
         let now = self.clock.now();
-        let answers = self.for_each(receipts, |state, lease| state.release(lease, now))?;
+        let answers = self.for_each(receipts, |state, lease| state.release(lease, now, pause))?;
         self.changes.send_replace(());
         Ok(answers)
     }

@@ -240,7 +240,8 @@ pub struct QueueStats {
     pub visible: u64,
     /// Received and hidden.
     pub in_flight: u64,
-    /// Not yet due: for their first delivery, or for the next one after a [`Queue::retry`] (on SQS those are in flight).
+    /// Not yet due: for their first delivery, or for the next one after the pause of a [`Queue::release`] or a
+    /// [`Queue::retry`] (on SQS those are in flight).
     pub delayed: u64,
     /// In the dead-letter queue.
     pub dead: u64,
@@ -304,8 +305,10 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
         visibility: Duration,
     ) -> Result<Vec<Result<(), QueueError>>, QueueError>;
 
-    /// Hands deliveries back unworked: visible at once, and not counted where the backend can. Ends the receipts.
-    async fn release(&self, receipts: &[Receipt]) -> Result<Vec<Result<(), QueueError>>, QueueError>;
+    /// Hands deliveries back unworked, not counted where the backend can. Ends the receipts. Without a pause they are
+    /// visible at once and have their place again; with one they are visible after it, behind what was due before.
+    /// The limits are those of [`Queue::change_visibility`].
+    async fn release(&self, receipts: &[Receipt], pause: Duration) -> Result<Vec<Result<(), QueueError>>, QueueError>;
 
     /// Gives up deliveries that failed: counted, and visible again after `pause`. Ends the receipts where the backend
     /// can. The limits are those of [`Queue::change_visibility`].

@@ -16,6 +16,9 @@ use crate::model::record::{object_key, record};
 
 /// The pause before the second attempt at a message; it doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// How long a message that found the store down stays behind the others, so that the next look at the store is made
+/// with another one.
+const ASIDE: Duration = Duration::from_secs(2);
 /// The longest pause between attempts.
 const LAST_RETRY: Duration = Duration::from_secs(15 * 60);
 
@@ -95,10 +98,12 @@ impl Archiver {
         Outcome::Failed
     }
 
-    /// The store as a whole is down: that is no attempt at this message.
+    /// The store as a whole is down: that is no attempt at this message. It may also be this message's folder or disk
+    /// block alone that fails, and only another message can tell: this one goes behind the others, and does so again
+    /// each time it comes back, without an end.
     async fn hand_back(&self, receipt: &Receipt, error: &ObjectError) -> Outcome {
         warn!(cause = %error, "the object store is unavailable: the message goes back to the queue");
-        log_unanswered(self.queue.release(std::slice::from_ref(receipt)).await);
+        log_unanswered(self.queue.release(std::slice::from_ref(receipt), ASIDE).await);
         Outcome::Released
     }
 }

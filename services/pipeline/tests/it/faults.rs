@@ -59,7 +59,15 @@ fn queue() -> Arc<MemoryQueue> {
 }
 
 fn start(queue: Arc<dyn Queue>, objects: Arc<dyn ObjectStore>) -> TestApp {
-    TestApp::start(|context| archiver_on(&queue, &objects, context, &[("VISIBILITY_TIMEOUT", "1s")]))
+    start_with(queue, objects, &[("VISIBILITY_TIMEOUT", "1s")])
+}
+
+fn start_with(
+    queue: Arc<dyn Queue>,
+    objects: Arc<dyn ObjectStore>,
+    settings: &[(&'static str, &'static str)],
+) -> TestApp {
+    TestApp::start(|context| archiver_on(&queue, &objects, context, settings))
 }
 
 async fn send(queue: &MemoryQueue) {
@@ -148,4 +156,23 @@ async fn a_message_that_could_not_be_deleted_at_first_is_deleted_later() {
     })
     .await;
     app.shut_down().await;
+}
+
+#[tokio::test]
+async fn one_path_that_fails_like_a_whole_store_stops_no_others() {
+    let (queue, stored) = (queue(), MemoryObjects::new());
+    let first = OnceLock::new();
+    let before_put = move |key: &ObjectKey| match first.get_or_init(|| key.clone()) == key {
+        true => Err(ObjectError::Unavailable("permission denied".into())),
+        false => Ok(()),
+    };
+    let objects = FaultyObjects { inner: Arc::clone(&stored), before_put };
+    // One at a time, so that no other can tell the archiver that the store works.
+    let app = start_with(Arc::clone(&queue) as _, Arc::new(objects), &[("ARCHIVE_CONCURRENCY", "1")]);
+    for _ in 0..20 {
+        send(&queue).await;
+    }
+    eventually("the objects of the others", || async { (stored.keys().len() == 19).then_some(()) }).await;
+    app.shut_down().await;
+    assert_eq!(queue.stats().await.unwrap().dead, 0);
 }

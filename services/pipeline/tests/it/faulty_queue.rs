@@ -59,8 +59,8 @@ impl Queue for FaultyQueue {
         self.inner.receive(request).await
     }
 
-    async fn release(&self, receipts: &[Receipt]) -> Answers<()> {
-        self.inner.release(receipts).await
+    async fn release(&self, receipts: &[Receipt], pause: Duration) -> Answers<()> {
+        self.inner.release(receipts, pause).await
     }
 
     async fn retry(&self, receipts: &[Receipt], pause: Duration) -> Answers<()> {

@@ -234,10 +234,12 @@ impl Ledger<'_> {
     }
 
     /// Ends the receipt too: a second release must not uncount twice.
-    pub(super) fn release(&mut self, lease: Lease) -> Result<(), Fault> {
-        self.held(lease)?;
-        self.execute(sql::RELEASE, [lease.seq, self.now()])?;
-        self.tally.stirred = true;
+    pub(super) fn release(&mut self, lease: Lease, pause: Duration) -> Result<(), Fault> {
+        self.retry(lease, pause)?;
+        self.execute(sql::UNCOUNT, [lease.seq])?;
+        if pause.is_zero() {
+            self.execute(sql::OWN_PLACE, [lease.seq])?;
+        }
         Ok(())
     }
 

@@ -198,8 +198,9 @@ impl Queue for SqliteQueue {
         self.for_each(receipts, move |ledger, lease| ledger.hide(lease, visibility)).await
     }
 
-    async fn release(&self, receipts: &[Receipt]) -> Result<Vec<Result<(), QueueError>>, QueueError> {
-        self.for_each(receipts, |ledger, lease| ledger.release(lease)).await
+    async fn release(&self, receipts: &[Receipt], pause: Duration) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        validate_visibility(pause)?;
+        self.for_each(receipts, move |ledger, lease| ledger.release(lease, pause)).await
     }
 
     async fn retry(&self, receipts: &[Receipt], pause: Duration) -> Result<Vec<Result<(), QueueError>>, QueueError> {

@@ -70,12 +70,10 @@ pub(super) const NEXT_DUE: &str = "SELECT min(due_at) FROM deliveries";
 pub(super) const READ_DELIVERY: &str = "SELECT nonce, received_at, receive_count FROM deliveries WHERE seq = ?1";
 pub(super) const HIDE: &str = "UPDATE deliveries SET due_at = ?2 WHERE seq = ?1";
 pub(super) const END_LEASE: &str = "UPDATE deliveries SET nonce = NULL, received_at = NULL WHERE seq = ?1";
-/// Back to the place it had.
-pub(super) const RELEASE: &str = "
-UPDATE deliveries SET
-    due_at = min(?2, (SELECT sent_at FROM messages WHERE messages.seq = ?1)),
-    receive_count = receive_count - 1, nonce = NULL, received_at = NULL
-WHERE seq = ?1";
+pub(super) const UNCOUNT: &str = "UPDATE deliveries SET receive_count = receive_count - 1 WHERE seq = ?1";
+/// Back to the place it had before it was received.
+pub(super) const OWN_PLACE: &str = "
+UPDATE deliveries SET due_at = min(due_at, (SELECT sent_at FROM messages WHERE messages.seq = ?1)) WHERE seq = ?1";
 pub(super) const DELETE_DELIVERY: &str = "DELETE FROM deliveries WHERE seq = ?1";
 pub(super) const DELETE_MESSAGE: &str = "DELETE FROM messages WHERE seq = ?1";
 

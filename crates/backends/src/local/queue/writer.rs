@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use chassis::ports::queue::Receipt;
 use rusqlite::Connection;
@@ -112,7 +113,7 @@ fn reopen(path: &Path) -> Result<(Connection, Tally), String> {
 fn transact(ledger: &mut Ledger<'_>, group: &mut [Box<dyn Job>], returned: &[Receipt]) -> rusqlite::Result<()> {
     ledger.execute(sql::BEGIN, [])?;
     // One that was delivered again meanwhile is stale and stays where it is.
-    ledger.for_each(returned, |ledger, lease| ledger.release(lease))?;
+    ledger.for_each(returned, |ledger, lease| ledger.release(lease, Duration::ZERO))?;
     for job in group {
         attempt(ledger, job.as_mut())?;
     }

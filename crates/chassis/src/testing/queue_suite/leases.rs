@@ -19,7 +19,7 @@ async fn hide(harness: &impl QueueHarness, receipt: &Receipt, visibility: Durati
 }
 
 async fn release(harness: &impl QueueHarness, receipt: &Receipt) -> Outcome {
-    harness.queue().release(std::slice::from_ref(receipt)).await.unwrap().remove(0)
+    harness.queue().release(std::slice::from_ref(receipt), Duration::ZERO).await.unwrap().remove(0)
 }
 
 async fn retry(harness: &impl QueueHarness, receipt: &Receipt, pause: Duration) -> Outcome {
@@ -129,6 +129,20 @@ pub async fn a_released_message_is_visible_at_once_and_uncounted(harness: &impl 
     assert_eq!(harness.queue().dead_letters(10).await.unwrap(), []);
 }
 
+pub async fn a_message_released_with_a_pause_comes_back_after_it_behind_the_others(harness: &impl QueueHarness) {
+    send(harness, "first").await;
+    let receipts = [take_one(harness, LONG).await.receipt];
+    harness.advance(Duration::from_secs(1)).await;
+    send(harness, "second").await;
+    harness.queue().release(&receipts, SHORT).await.unwrap().remove(0).unwrap();
+    harness.advance(SHORT).await;
+    let messages = take_all(harness, 2).await;
+    if harness.is_exact() {
+        let received: Vec<_> = messages.iter().map(|message| (message.body.as_str(), message.receive_count)).collect();
+        assert_eq!(received, [("second", 1), ("first", 1)]);
+    }
+}
+
 pub async fn a_release_ends_the_receipt(harness: &impl QueueHarness) {
     send(harness, "handed back").await;
     let receipt = take_one(harness, LONG).await.receipt;
@@ -189,6 +203,7 @@ pub async fn a_visibility_over_the_limit_is_invalid(harness: &impl QueueHarness)
     let visibility = MAX_VISIBILITY + Duration::from_secs(1);
     assert!(is_invalid(&harness.queue().change_visibility(&receipts, visibility).await));
     assert!(is_invalid(&harness.queue().retry(&receipts, visibility).await));
+    assert!(is_invalid(&harness.queue().release(&receipts, visibility).await));
 }
 
 pub async fn a_message_is_hidden_for_twelve_hours_at_most(harness: &impl QueueHarness) {
@@ -221,7 +236,7 @@ pub async fn a_batch_of_none_or_eleven_receipts_is_invalid(harness: &impl QueueH
     for receipts in [Vec::new(), vec![message.receipt.clone(); 11]] {
         assert!(is_invalid(&harness.queue().delete(&receipts).await));
         assert!(is_invalid(&harness.queue().change_visibility(&receipts, LONG).await));
-        assert!(is_invalid(&harness.queue().release(&receipts).await));
+        assert!(is_invalid(&harness.queue().release(&receipts, LONG).await));
         assert!(is_invalid(&harness.queue().retry(&receipts, LONG).await));
     }
     delete(harness, &message.receipt).await.unwrap();

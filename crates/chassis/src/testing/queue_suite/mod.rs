@@ -156,6 +156,7 @@ macro_rules! queue_conformance {
                 a_heartbeat_keeps_a_message_hidden,
                 a_visibility_of_zero_shows_a_message_at_once,
                 a_released_message_is_visible_at_once_and_uncounted,
+                a_message_released_with_a_pause_comes_back_after_it_behind_the_others,
                 a_release_ends_the_receipt,
                 a_retried_message_comes_back_after_its_pause_and_counted,
                 a_message_dies_after_its_last_retry,

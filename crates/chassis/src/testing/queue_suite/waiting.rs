@@ -37,7 +37,7 @@ pub async fn a_long_poll_ends_when_a_message_is_released(harness: &impl QueueHar
     send(harness, "handed back").await;
     let receipts = [take_one(harness, LONG).await.receipt];
     let change = async {
-        harness.queue().release(&receipts).await.unwrap();
+        harness.queue().release(&receipts, Duration::ZERO).await.unwrap();
     };
     poll_ends_with(harness, "handed back", harness.wakes_within(), change).await;
 }

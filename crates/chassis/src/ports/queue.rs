@@ -59,7 +59,7 @@ impl fmt::Display for MessageId {
 pub struct Receipt(pub String);
 
 /// A message to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct NewMessage {
     /// The text of the message.
     pub body: String,
@@ -106,6 +106,18 @@ impl NewMessage {
             return Err(QueueError::Invalid(format!("a delay of {:?}, the limit is {MAX_DELAY:?}", self.delay)));
         }
         Ok(())
+    }
+}
+
+/// Like all of these, shows how much there is and nothing of it: what people wrote must not get into logs.
+impl fmt::Debug for NewMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { body, attributes, delay } = self;
+        f.debug_struct("NewMessage")
+            .field("body_bytes", &body.len())
+            .field("attributes", &attributes.len())
+            .field("delay", delay)
+            .finish()
     }
 }
 
@@ -170,7 +182,7 @@ pub fn validate_visibility(visibility: Duration) -> Result<(), QueueError> {
 }
 
 /// A delivery.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     /// The same on every delivery.
     pub id: MessageId,
@@ -186,8 +198,22 @@ pub struct Message {
     pub receive_count: u32,
 }
 
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, receipt, body, attributes, sent_at, receive_count } = self;
+        f.debug_struct("Message")
+            .field("id", id)
+            .field("receipt", receipt)
+            .field("body_bytes", &body.len())
+            .field("attributes", &attributes.len())
+            .field("sent_at", sent_at)
+            .field("receive_count", receive_count)
+            .finish()
+    }
+}
+
 /// A message that was given up on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// As it was on the main queue.
     pub id: MessageId,
@@ -203,6 +229,21 @@ pub struct DeadLetter {
     pub reason: String,
     /// When it was given up.
     pub dead_at: Timestamp,
+}
+
+impl fmt::Debug for DeadLetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, body, attributes, sent_at, receive_count, reason, dead_at } = self;
+        f.debug_struct("DeadLetter")
+            .field("id", id)
+            .field("body_bytes", &body.len())
+            .field("attributes", &attributes.len())
+            .field("sent_at", sent_at)
+            .field("receive_count", receive_count)
+            .field("reason", reason)
+            .field("dead_at", dead_at)
+            .finish()
+    }
 }
 
 /// A dead letter in a list: everything but the body, which may be long.

@@ -58,3 +58,19 @@ async fn an_unavailable_queue_fails_every_call_and_loses_nothing() {
     queue.set_unavailable(false);
     assert_eq!(queue.receive(request).await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn printing_a_message_shows_nothing_of_it() {
+    let Harness { queue, .. } = harness().await.unwrap();
+    let attributes = BTreeMap::from([("source".to_owned(), "canary-attribute".to_owned())]);
+    let sent = NewMessage::new("canary-body", attributes);
+    let mut printed = format!("{sent:?}");
+    let id = queue.send(sent).await.unwrap();
+    let request = Receive { max: 1, wait: Duration::ZERO, visibility: Duration::from_secs(1) };
+    let message = queue.receive(request).await.unwrap().remove(0);
+    printed += &format!("{message:?}");
+    queue.dead_letter(&message.receipt, "bad").await.unwrap();
+    printed += &format!("{:?}", queue.find_dead_letter(&id).await.unwrap());
+    assert!(!printed.contains("canary"), "{printed}");
+    assert_eq!(printed.matches("body_bytes: 11").count(), 3, "{printed}");
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chassis::clock::SystemClock;
+use chassis::telemetry::logs::{LogSettings, Logs};
 use futures_util::future::join;
 use rusqlite::params;
 use tempfile::TempDir;
@@ -110,4 +111,20 @@ async fn a_send_that_nobody_waits_for_any_more_is_not_done() {
     let sent = queue.send(message(10)).await.unwrap();
     let ids: Vec<_> = receive(&queue).await.into_iter().map(|message| message.id).collect();
     assert_eq!(ids, [sent]);
+}
+
+#[tokio::test]
+async fn a_panic_of_the_writer_is_reported_once_and_ends_the_queue() {
+    let (logs, captured) = Logs::captured(LogSettings::new("test"), SystemClock::shared()).unwrap();
+    // The writer is another thread; no other test of this binary looks at logs.
+    tracing::dispatcher::set_global_default(logs.dispatch()).unwrap();
+    let (queue, _folder) = open();
+    let outcome = queue.call(|_| -> rusqlite::Result<()> { panic!("the work panics") }).await;
+    assert!(matches!(outcome, Err(QueueError::Unavailable(_))), "{outcome:?}");
+    assert!(matches!(queue.ping().await, Err(QueueError::Unavailable(_))));
+    assert!(matches!(queue.send(message(1)).await, Err(QueueError::Unavailable(_))));
+    drop(queue);
+    logs.flush();
+    let text = captured.text();
+    assert_eq!((text.matches("CRITICAL").count(), text.matches("writer panicked").count()), (1, 1), "{text}");
 }

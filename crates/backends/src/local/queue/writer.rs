@@ -10,6 +10,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use chassis::ports::queue::Receipt;
+use chassis::telemetry::logs::CRITICAL;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
@@ -32,10 +33,26 @@ pub(super) struct Writer {
     pub(super) connection: Option<(Connection, Tally)>,
 }
 
+/// Calls for help when it is dropped by a panic.
+struct Alarm(PathBuf);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            const HELP: &str = "the queue's writer panicked: no message is taken or given out until a restart";
+            tracing::error!(target: CRITICAL, { queue.path = %self.0.display() }, "{HELP}");
+        }
+    }
+}
+
 impl Writer {
     /// Works until the last inbox is gone and everything in it is done. Closing the connection then moves the log
     /// into the file.
+    ///
+    /// After a panic every call is answered as unavailable and the readiness check says so. The writer does not begin
+    /// anew: nobody knows what it left behind, and a new process finds out by opening the file.
     pub(super) fn run(mut self) {
+        let _alarm = Alarm(self.path.clone());
         while let Ok(first) = self.inbox.recv() {
             let mut group = self.gather(first);
             let returned = self.shared.take_returned();

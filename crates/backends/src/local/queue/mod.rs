@@ -82,7 +82,8 @@ impl SqliteQueue {
         &self.path
     }
 
-    /// How many transactions wrote to the disk since the queue was opened: fewer than calls, when there are many.
+    /// How many transactions wrote to the disk since the queue was opened. Measures how well concurrent callers share
+    /// them: the tests hold the queue to it, and the example `queue_numbers` shows it beside the rates.
     #[must_use]
     pub fn commits(&self) -> u64 {
         self.inbox.as_ref().map_or(0, Inbox::commits)

@@ -5,6 +5,7 @@ mod archiver;
 mod dead_letters;
 mod faults;
 mod faulty_queue;
+mod heartbeat;
 mod ingest;
 mod kit;
 mod openapi;

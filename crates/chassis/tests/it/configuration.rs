@@ -34,11 +34,6 @@ fn the_defaults_are_those_of_the_contract() {
 }
 
 #[test]
-fn every_default_has_the_type_of_its_setting() {
-    read(&Layers::default(), 1).unwrap();
-}
-
-#[test]
 fn one_message_lists_every_mistake_with_what_was_found_and_expected() {
     let lines = mistakes(&[
         ("LOG_LEVEL", "LOUD"),

@@ -66,12 +66,6 @@ impl Check {
     {
         Self { name, need: Need::Required, probe: Arc::new(move || Box::pin(probe())) }
     }
-
-    /// The dependency's name.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
 }
 
 impl fmt::Debug for Check {

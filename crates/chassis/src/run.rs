@@ -175,11 +175,10 @@ fn start(service: BoundService, lifecycle: &Lifecycle) {
     if let Some(address) = listening.internal {
         info!(service.internal_address = %address, "{} listens for operators on http://{address}", state.name);
     }
-    for (name, (listener, router)) in [("server", Some(public)), ("internal-server", internal)]
-        .into_iter()
-        .filter_map(|(name, socket)| socket.map(|socket| (name, socket)))
-    {
-        lifecycle.spawn(name, scope.clone(), server::serve(listener, router, lifecycle.clone()));
+    let serve = |(listener, router)| server::serve(listener, router, lifecycle.clone());
+    lifecycle.spawn("server", scope.clone(), serve(public));
+    if let Some(internal) = internal {
+        lifecycle.spawn("internal-server", scope.clone(), serve(internal));
     }
     for worker in workers {
         lifecycle.spawn(worker.name, scope.clone(), (worker.start)(lifecycle.clone()));

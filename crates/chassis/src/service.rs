@@ -21,10 +21,6 @@ pub struct Identity {
     pub name: &'static str,
     /// The command line's name, such as `users`.
     pub short_name: &'static str,
-    /// Where it listens unless told otherwise.
-    pub default_port: u16,
-    /// The variable that sets its port when several run, such as `USERS_PORT`.
-    pub port_variable: &'static str,
     /// One sentence for `--help` and the API document.
     pub about: &'static str,
 }

@@ -188,16 +188,6 @@ fn shown(layers: &Layers) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::identity;
-
-    #[test]
-    fn ports_are_those_of_the_services_unless_told_otherwise() {
-        let settings = Settings::read(&Layers::default(), Mode::Up, ServiceName::ALL).unwrap();
-        for &service in ServiceName::ALL {
-            let identity = identity(service);
-            assert_eq!(settings.port(service), (identity.default_port, identity.port_variable));
-        }
-    }
 
     #[test]
     fn every_default_has_the_type_of_its_setting_and_every_name_is_there_once() {

@@ -24,7 +24,7 @@ use tower::{Layer, Service};
 use super::body::{BodyLimit, too_large};
 use super::client::client_address;
 use super::framing;
-use super::origin::{OriginRules, PREFLIGHT_STATUS};
+use super::origin::OriginRules;
 use super::problem;
 use super::rate_limit::{ClientLimits, WINDOW_SECONDS};
 use crate::error::{Error, Kind};
@@ -165,12 +165,12 @@ impl Exchange {
         S: Service<Request, Response = Response, Error = Infallible>,
     {
         let (parts, body) = request.into_parts();
-        if self.state.origins.is_preflight(&parts) {
-            return PREFLIGHT_STATUS.into_response();
-        }
         if let Err(error) = self.admit(&parts) {
             self.state.metrics.rejected(refusal(error.kind()));
             return error.into_response();
+        }
+        if let Some(preflight) = self.state.origins.answer_preflight(&parts) {
+            return preflight;
         }
         let mut request = Request::from_parts(parts, body);
         request.extensions_mut().insert(BodyLimit(self.state.max_body_bytes));
@@ -210,8 +210,7 @@ impl Exchange {
         };
         let mut response = problem::render(response, &request);
         let duration = self.begun.elapsed();
-        let preflight = response.status() == PREFLIGHT_STATUS && self.method == Method::OPTIONS;
-        self.state.origins.write(self.cors_origin.clone(), preflight, response.headers_mut());
+        self.state.origins.write(self.cors_origin.clone(), response.headers_mut());
         self.write_headers(response.headers_mut(), duration);
         self.answered = Some(response.status());
         response

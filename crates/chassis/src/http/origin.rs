@@ -3,7 +3,8 @@
 
 use std::net::IpAddr;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode};
 
@@ -64,11 +65,17 @@ impl OriginRules {
         Err(Error::new(Kind::Forbidden, "Origin not allowed: name it in CORS_ORIGINS"))
     }
 
-    /// Whether this is a preflight of an allowed origin.
-    pub(super) fn is_preflight(&self, request: &Parts) -> bool {
-        request.method == Method::OPTIONS
+    /// The answer to a preflight of an allowed origin; `None` for any other request.
+    pub(super) fn answer_preflight(&self, request: &Parts) -> Option<Response> {
+        let asks = request.method == Method::OPTIONS
             && request.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
-            && self.allowed_origin(&request.headers).is_some()
+            && self.allowed_origin(&request.headers).is_some();
+        let answers = [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS),
+            (header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE),
+        ];
+        asks.then(|| (StatusCode::NO_CONTENT, answers).into_response())
     }
 
     /// The origin of the request, when it is allowed.
@@ -77,28 +84,18 @@ impl OriginRules {
         self.allowed.contains(origin).then(|| origin.clone())
     }
 
-    /// Writes the CORS headers of an answer. `origin` is the allowed one, if any.
-    pub(super) fn write(&self, origin: Option<HeaderValue>, preflight: bool, headers: &mut HeaderMap) {
+    /// Writes the CORS headers of any answer. `origin` is the allowed one, if any.
+    pub(super) fn write(&self, origin: Option<HeaderValue>, headers: &mut HeaderMap) {
         if self.allowed.is_empty() {
             return;
         }
         headers.append(header::VARY, HeaderValue::from_static("origin"));
-        let Some(origin) = origin else { return };
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
-        if preflight {
-            let answers: [(HeaderName, HeaderValue); 3] = [
-                (header::ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS),
-                (header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS),
-                (header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE),
-            ];
-            headers.extend(answers);
+        if let Some(origin) = origin {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
         }
     }
 }
-
-/// The status of a preflight's answer.
-pub(super) const PREFLIGHT_STATUS: StatusCode = StatusCode::NO_CONTENT;
 
 fn host_of(request: &Parts) -> Option<&str> {
     // An absolute URI wins over the header (RFC 9112, section 3.2.2).

@@ -73,27 +73,33 @@ impl TraceContext {
         Self { trace_id, span_id, sampled: false }
     }
 
-    /// A new span in the trace of a `traceparent` header; `None` when the header is not valid.
+    /// What a `traceparent` header says: the trace, and the caller's span; `None` when the header is not valid.
     ///
     /// Source: <https://www.w3.org/TR/trace-context/#traceparent-header>
     #[must_use]
-    pub fn continue_from(traceparent: &str, ids: &Ids) -> Option<Self> {
+    pub fn parse(traceparent: &str) -> Option<Self> {
         let lower_hex = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
         let known = traceparent.get(..TRACEPARENT_CHARS)?;
         let rest_fits = traceparent.len() == TRACEPARENT_CHARS
             || (!known.starts_with("00") && traceparent.as_bytes().get(TRACEPARENT_CHARS) == Some(&b'-'));
         let mut parts = known.split('-');
-        let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let shaped = version.len() == 2 && trace.len() == 32 && parent.len() == 16 && flags.len() == 2;
-        let hex = [version, trace, parent, flags].iter().all(|part| part.bytes().all(lower_hex));
+        let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let shaped = version.len() == 2 && trace.len() == 32 && span.len() == 16 && flags.len() == 2;
+        let hex = [version, trace, span, flags].iter().all(|part| part.bytes().all(lower_hex));
         if !shaped || !hex || !rest_fits || version == "ff" {
             return None;
         }
         let trace_id = u128::from_str_radix(trace, 16).ok().filter(|id| *id != 0)?;
-        u64::from_str_radix(parent, 16).ok().filter(|id| *id != 0)?;
+        let span_id = u64::from_str_radix(span, 16).ok().filter(|id| *id != 0)?;
         let sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
-        let (_, span_id) = ids.trace();
         Some(Self { trace_id, span_id, sampled })
+    }
+
+    /// A new span in the trace of a `traceparent` header; `None` when the header is not valid.
+    #[must_use]
+    pub fn continue_from(traceparent: &str, ids: &Ids) -> Option<Self> {
+        let (_, span_id) = ids.trace();
+        Some(Self { span_id, ..Self::parse(traceparent)? })
     }
 
     /// The header that hands this trace on.

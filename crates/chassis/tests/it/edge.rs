@@ -11,13 +11,7 @@ use http::Method;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 
-const IDENTITY: Identity = Identity {
-    name: "test-service",
-    short_name: "test",
-    default_port: 0,
-    port_variable: "TEST_PORT",
-    about: "A service under test.",
-};
+const IDENTITY: Identity = Identity { name: "test-service", short_name: "test", about: "A service under test." };
 
 #[derive(Deserialize)]
 struct Order {

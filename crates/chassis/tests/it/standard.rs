@@ -7,13 +7,7 @@ use chassis::testing::{TestApp, check_exposition};
 use http::Method;
 use serde_json::json;
 
-const IDENTITY: Identity = Identity {
-    name: "test-service",
-    short_name: "test",
-    default_port: 0,
-    port_variable: "TEST_PORT",
-    about: "A service under test.",
-};
+const IDENTITY: Identity = Identity { name: "test-service", short_name: "test", about: "A service under test." };
 
 fn service(context: &Context) -> Service {
     Service::new(IDENTITY, context).check(Check::new("store", Need::Required, || async { Ok(()) }))

@@ -26,8 +26,6 @@ use worker::Archiver;
 pub const IDENTITY: Identity = Identity {
     name: "archiver",
     short_name: "archiver",
-    default_port: 8081,
-    port_variable: "ARCHIVER_PORT",
     about: "Takes messages off the queue and stores each as an object.",
 };
 

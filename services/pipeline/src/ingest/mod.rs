@@ -18,8 +18,6 @@ use metrics::IngestMetrics;
 pub const IDENTITY: Identity = Identity {
     name: "ingest",
     short_name: "ingest",
-    default_port: 8080,
-    port_variable: "INGEST_PORT",
     about: "Takes messages over HTTP and publishes them to the queue.",
 };
 

@@ -2,7 +2,7 @@
 
 use chassis::ports::objects::{ObjectError, ObjectKey};
 use chassis::ports::queue::{Attributes, Message, MessageId};
-use chassis::telemetry::correlation::CorrelationId;
+use chassis::telemetry::correlation::{CorrelationId, TraceContext};
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use serde_json::{Value, json};
@@ -85,16 +85,8 @@ fn email_instant(attributes: &Attributes) -> Option<String> {
     parse_text(attributes.get(EMAIL_INSTANT)?).ok().map(|instant| instant.to_string())
 }
 
-/// The trace id of a `traceparent`: 32 lowercase hexadecimal digits, not all zero.
-///
-/// Source: <https://www.w3.org/TR/trace-context/#traceparent-header>
-fn trace_id(traceparent: &str) -> Option<&str> {
-    let (version, rest) = traceparent.split_once('-')?;
-    let (trace_id, _) = rest.split_once('-')?;
-    let lower_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let is_version = version.len() == 2 && lower_hex(version) && version != "ff";
-    let is_id = trace_id.len() == 32 && lower_hex(trace_id) && trace_id.bytes().any(|byte| byte != b'0');
-    (is_version && is_id).then_some(trace_id)
+fn trace_id(traceparent: &str) -> Option<String> {
+    TraceContext::parse(traceparent).map(|trace| format!("{:032x}", trace.trace_id))
 }
 
 /// `messages/YYYY/MM/DD/<message-id>.json`, by the UTC date of sending: a redelivery after midnight finds the same

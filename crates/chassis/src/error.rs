@@ -27,16 +27,28 @@ pub enum Kind {
     NotFound,
     /// The path exists, the method does not.
     MethodNotAllowed,
+    /// The client stopped sending in the middle of its request.
+    RequestTimeout,
     /// The body is over a limit.
     PayloadTooLarge,
+    /// The request line is over a limit.
+    UriTooLong,
     /// The request is understood and breaks a rule.
     Invalid,
     /// The client asks too often.
     TooManyRequests,
+    /// The request's head is over a limit.
+    HeadersTooLarge,
     /// A fault of ours.
     Internal,
-    /// A dependency is down, or we are too busy; trying again later may help.
+    /// Something that no service here does.
+    NotImplemented,
+    /// A dependency is down; trying again later may help.
     Unavailable,
+    /// There is more to do than can be done; trying again later helps.
+    Overloaded,
+    /// A version of HTTP that is not spoken here.
+    VersionNotSupported,
 }
 
 impl Kind {
@@ -49,11 +61,16 @@ impl Kind {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
+            Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         }
     }
 }

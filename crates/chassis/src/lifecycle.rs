@@ -6,7 +6,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,6 +32,7 @@ struct Inner {
     stopped: CancellationToken,
     tasks: TaskTracker,
     latches: AtomicUsize,
+    clients_until: OnceLock<Instant>,
     failure: Mutex<Option<String>>,
 }
 
@@ -77,6 +78,13 @@ impl Lifecycle {
     #[must_use]
     pub fn stopped(&self) -> &CancellationToken {
         &self.inner.stopped
+    }
+
+    /// When the end gives up on clients that are slow to send or to read: half-way between the end of the drain delay
+    /// and the end of the grace, so that the rest can still finish. `None` before the end begins.
+    #[must_use]
+    pub fn clients_until(&self) -> Option<Instant> {
+        self.inner.clients_until.get().copied()
     }
 
     /// Begins the end, as the first signal does. Returns at once; [`Lifecycle::run_to_end`] does the rest.
@@ -136,10 +144,13 @@ impl Lifecycle {
             _ = interrupt.recv() => info!("SIGINT: shutting down"),
             () = self.inner.draining.cancelled() => {}
         }
-        let deadline = Instant::now() + lifetimes.shutdown_grace;
+        let Lifetimes { drain_delay, shutdown_grace } = lifetimes;
+        let now = Instant::now();
+        let deadline = now + shutdown_grace;
+        self.inner.clients_until.get_or_init(|| now + drain_delay + shutdown_grace.saturating_sub(drain_delay) / 2);
         self.shut_down();
         let ending = tokio::select! {
-            () = self.finish(lifetimes.drain_delay) => Ending::Clean,
+            () = self.finish(drain_delay) => Ending::Clean,
             _ = terminate.recv() => self.stop_now("second signal", Ending::Interrupted),
             _ = interrupt.recv() => self.stop_now("second signal", Ending::Interrupted),
             () = sleep_until(deadline) => self.stop_now("the shutdown grace is over", Ending::CutOff),

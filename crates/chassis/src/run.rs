@@ -12,11 +12,11 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::config::ChassisConfig;
+use crate::config::{ChassisConfig, HttpConfig};
 use crate::health::Status;
 use crate::http::{Operator, Routers, ServiceState, Shared, build_routers};
 use crate::lifecycle::{Ending, Latch, Lifecycle};
-use crate::server::{self, BindError};
+use crate::server::{self, BindError, Limits};
 use crate::service::{Identity, Service, Worker};
 use crate::telemetry::correlation::Scope;
 use crate::telemetry::logs::Logs;
@@ -141,6 +141,19 @@ impl Bound {
         self.services.iter().map(|service| service.listening).collect()
     }
 
+    /// What each listener may have, which is less than the setting where the system gives us too few files.
+    fn max_connections(&self) -> usize {
+        let wanted = self.config.http.connections.max;
+        let listeners = self.services.iter().map(|service| 1 + usize::from(service.internal.is_some())).sum();
+        let most = server::connections_for(wanted, listeners);
+        if most < wanted {
+            info!(
+                "each port takes {most} connections at once instead of {wanted} (MAX_CONNECTIONS): the system limits the files that this process may open, see `ulimit -Hn`"
+            );
+        }
+        most
+    }
+
     /// Serves until a signal, then drains. `when_ready` is called once, when all services are ready.
     ///
     /// # Errors
@@ -150,8 +163,9 @@ impl Bound {
         let lifecycle = self.lifecycle.clone();
         warn_of_what_is_open(&self.config);
         let states: Vec<_> = self.services.iter().map(|service| Arc::clone(&service.state)).collect();
+        let max_connections = self.max_connections();
         for service in self.services {
-            start(service, &lifecycle);
+            start(service, max_connections, &self.config.http, &lifecycle);
         }
         drop(self.starting);
         let ready = async {
@@ -168,14 +182,17 @@ impl Bound {
     }
 }
 
-fn start(service: BoundService, lifecycle: &Lifecycle) {
+fn start(service: BoundService, max_connections: usize, http: &HttpConfig, lifecycle: &Lifecycle) {
     let BoundService { listening, public, internal, workers, state } = service;
     let scope = Scope::service(&state.name);
     info!(service.address = %listening.address, "{} listens on http://{}", state.name, listening.address);
     if let Some(address) = listening.internal {
         info!(service.internal_address = %address, "{} listens for operators on http://{address}", state.name);
     }
-    let serve = |(listener, router)| server::serve(listener, router, lifecycle.clone());
+    let serve = |(listener, router)| {
+        let limits = Limits::new(max_connections, http, state.metrics.clone());
+        server::serve(listener, router, limits, lifecycle.clone())
+    };
     lifecycle.spawn("server", scope.clone(), serve(public));
     if let Some(internal) = internal {
         lifecycle.spawn("internal-server", scope.clone(), serve(internal));

@@ -16,7 +16,9 @@ pub use layers::{Layers, Origin};
 pub use reader::{Mistakes, Reader};
 pub use reference::{Explained, explain, reference};
 pub use secrets::{EnvSecrets, SecretSources, check_secret};
-pub use service::{ChassisConfig, ConsumerService, HttpConfig, Lifetimes, LogConfig, SERVICE_PORT, SETTINGS};
+pub use service::{
+    ChassisConfig, ConnectionConfig, ConsumerService, HttpConfig, Lifetimes, LogConfig, SERVICE_PORT, SETTINGS,
+};
 pub use setting::{OptionalSetting, Section, Setting, SettingInfo};
 pub use values::{CommaList, FromText, Port};
 

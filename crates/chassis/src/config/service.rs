@@ -67,12 +67,27 @@ const TRUSTED_PROXIES: Setting<CommaList<IpNet>> = Setting::new(
 const MAX_BODY_BYTES: Setting<usize> = Setting::new(
     "MAX_BODY_BYTES",
     "2097152",
-    "The largest request body in bytes; a larger one is answered 413. The queue takes at most 1 MiB for a message, whatever stands here.",
+    "The largest request body in bytes; a larger one is answered 413. All bodies together take the memory of 64 such. The queue takes at most 1 MiB for a message, whatever stands here.",
+);
+const MAX_REQUESTS: Setting<usize> = Setting::new(
+    "MAX_REQUESTS",
+    "512",
+    "Requests that each service works on at once; a request whose body is still arriving is not one of them. As many again wait, for a second at most; more are answered 503 at once. Health and metrics are never refused.",
+);
+const MAX_CONNECTIONS: Setting<usize> = Setting::new(
+    "MAX_CONNECTIONS",
+    "8192",
+    "Connections that are open at once on each port; the next ones wait to be accepted. Less where the system lets the process open fewer files, which a log line at start says.",
+);
+const MAX_CONNECTIONS_PER_CLIENT: Setting<usize> = Setting::new(
+    "MAX_CONNECTIONS_PER_CLIENT",
+    "1024",
+    "The same for each client address; more are closed at once. `TRUSTED_PROXIES` are free of it, and so are clients on the same machine unless this is set.",
 );
 const REQUEST_TIMEOUT: Setting<Duration> = Setting::new(
     "REQUEST_TIMEOUT",
     "30s",
-    "How long one request may take, reading its body included, before it is answered 503.",
+    "How long one request may take, before it is answered 503, or 408 when its body is not there by then. A body of which nothing arrives for 10 s is given up before that.",
 );
 const DOCS: Setting<bool> = Setting::new("DOCS", "true", "Serves `/docs` and `/openapi.json`; false answers 404.");
 const ENABLE_METRICS: Setting<bool> = Setting::new("ENABLE_METRICS", "true", "Serves `/metrics`; false answers 404.");
@@ -93,6 +108,9 @@ const LOG_DIR: OptionalSetting<PathBuf> = OptionalSetting::new(
 
 /// Less would answer every request 503.
 const SHORTEST_REQUEST_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// More of anything than one process can have.
+const LARGEST_COUNT: usize = 1 << 30;
 
 /// For the printed reference.
 pub const SETTINGS: &[Section] = &[
@@ -119,6 +137,9 @@ pub const SETTINGS: &[Section] = &[
             TRUSTED_PROXIES.info,
             MAX_BODY_BYTES.info,
             REQUEST_TIMEOUT.info,
+            MAX_REQUESTS.info,
+            MAX_CONNECTIONS.info,
+            MAX_CONNECTIONS_PER_CLIENT.info,
             DOCS.info,
             ENABLE_METRICS.info,
         ],
@@ -175,10 +196,25 @@ pub struct HttpConfig {
     pub max_body_bytes: usize,
     /// `REQUEST_TIMEOUT`.
     pub request_timeout: Duration,
+    /// `MAX_REQUESTS`.
+    pub max_requests: usize,
+    /// What the listeners let in.
+    pub connections: ConnectionConfig,
     /// `DOCS`.
     pub docs: bool,
     /// `ENABLE_METRICS`.
     pub metrics: bool,
+}
+
+/// What the listeners let in.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionConfig {
+    /// `MAX_CONNECTIONS`.
+    pub max: usize,
+    /// `MAX_CONNECTIONS_PER_CLIENT`.
+    pub max_per_client: usize,
+    /// Nobody set `MAX_CONNECTIONS_PER_CLIENT`, so loopback clients are free of it.
+    pub spare_loopback: bool,
 }
 
 /// Where logs go and which.
@@ -302,14 +338,26 @@ impl HttpConfig {
             trusted_proxies: reader.get(&TRUSTED_PROXIES).0,
             max_body_bytes: reader.get(&MAX_BODY_BYTES),
             request_timeout: reader.get(&REQUEST_TIMEOUT),
+            max_requests: reader.get(&MAX_REQUESTS),
+            connections: ConnectionConfig {
+                max: reader.get(&MAX_CONNECTIONS),
+                max_per_client: reader.get(&MAX_CONNECTIONS_PER_CLIENT),
+                spare_loopback: !reader.is_set(&MAX_CONNECTIONS_PER_CLIENT.info),
+            },
             docs: reader.get(&DOCS),
             metrics: reader.get(&ENABLE_METRICS),
         };
         if config.request_timeout < SHORTEST_REQUEST_TIMEOUT {
             reader.refuse(&REQUEST_TIMEOUT.info, "at least 100ms");
         }
-        if config.max_body_bytes == 0 {
-            reader.refuse(&MAX_BODY_BYTES.info, "at least 1");
+        let counts = [
+            (&MAX_BODY_BYTES, config.max_body_bytes),
+            (&MAX_REQUESTS, config.max_requests),
+            (&MAX_CONNECTIONS, config.connections.max),
+            (&MAX_CONNECTIONS_PER_CLIENT, config.connections.max_per_client),
+        ];
+        for (setting, _) in counts.iter().filter(|(_, count)| !(1..=LARGEST_COUNT).contains(count)) {
+            reader.refuse(&setting.info, "a number from 1 to 1073741824");
         }
         let is_origin = |origin: &String| {
             origin.parse::<http::Uri>().is_ok_and(|uri| {

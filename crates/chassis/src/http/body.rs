@@ -1,24 +1,31 @@
-//! The bytes of a request, read whole and within the limit.
+//! The bytes of a request: read whole, within the limit and while there is memory, before anybody works on them.
+
+use std::error::Error as _;
+use std::io;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 
+use super::overload::BodyMemory;
 use crate::error::{Error, Kind};
 
-/// The largest body that a request may have; the edge puts it beside each request.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct BodyLimit(pub(super) usize);
+/// Frames without data that one body may have. HTTP/2 lets a client send them without end.
+const MAX_EMPTY_FRAMES: usize = 100;
 
 pub(super) fn too_large() -> Error {
     Error::new(Kind::PayloadTooLarge, "Payload too large")
 }
 
-/// The whole body.
+pub(super) fn too_slow() -> Error {
+    Error::new(Kind::RequestTimeout, "The request body took too long")
+}
+
+/// The whole body. The edge has read it within the limits.
 ///
 /// # Errors
-/// 413 over the limit; 400 when the client stops sending.
+/// None behind the edge; 400 when the body cannot be read.
 #[derive(Debug, Clone)]
 pub struct RawBody(pub Bytes);
 
@@ -26,15 +33,46 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = Error;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Error> {
-        let limit = request.extensions().get::<BodyLimit>().map_or(usize::MAX, |limit| limit.0);
-        read_whole(request.into_body(), limit).await.map(Self)
+        let whole = request.into_body().collect().await.map_err(unreadable)?;
+        Ok(Self(whole.to_bytes()))
     }
 }
 
-async fn read_whole(body: Body, limit: usize) -> Result<Bytes, Error> {
-    match Limited::new(body, limit).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(Error::new(Kind::BadRequest, "The request body could not be read").caused_by(error)),
+/// Reads a body of at most `limit` bytes.
+pub(super) async fn read_whole(mut body: Body, limit: usize, memory: &mut BodyMemory<'_>) -> Result<Bytes, Error> {
+    let (mut whole, mut empty_frames) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(unreadable)?.into_data() else { continue };
+        if data.is_empty() {
+            empty_frames += 1;
+            if empty_frames > MAX_EMPTY_FRAMES {
+                return Err(Error::new(Kind::BadRequest, "The request body has too many empty frames"));
+            }
+        }
+        if whole.len() + data.len() > limit {
+            return Err(too_large());
+        }
+        memory.take(data.len())?;
+        whole.extend_from_slice(&data);
     }
+    Ok(whole.freeze())
+}
+
+fn unreadable(error: axum::Error) -> Error {
+    if is_timeout(&error) {
+        return too_slow();
+    }
+    Error::new(Kind::BadRequest, "The request body could not be read").caused_by(error)
+}
+
+/// Whether the server's stream gave the client up, somewhere below the HTTP library.
+fn is_timeout(error: &axum::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

@@ -13,20 +13,23 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use prometheus::Histogram;
+use tokio::time::timeout_at;
 use tower::{Layer, Service};
 
-use super::body::{BodyLimit, too_large};
+use super::body::{read_whole, too_large, too_slow};
 use super::client::client_address;
-use super::framing;
 use super::origin::OriginRules;
+use super::overload::Overload;
 use super::problem;
 use super::rate_limit::{ClientLimits, WINDOW_SECONDS};
+use super::refusal::Refusal;
 use crate::error::{Error, Kind};
 use crate::ids::Ids;
 use crate::telemetry::correlation::{CorrelationId, Scope, TraceContext, in_scope};
@@ -54,6 +57,7 @@ pub(super) struct EdgeState {
     pub(super) origins: OriginRules,
     pub(super) limits: Option<ClientLimits>,
     pub(super) trusted_proxies: Vec<ipnet::IpNet>,
+    pub(super) overload: Overload,
     pub(super) max_body_bytes: usize,
     pub(super) request_timeout: Duration,
 }
@@ -156,11 +160,15 @@ impl Exchange {
         }
     }
 
+    fn is_unlimited(&self) -> bool {
+        UNLIMITED_ROUTES.contains(&self.route())
+    }
+
     fn route(&self) -> &str {
         self.route.as_ref().map_or(UNMATCHED, MatchedPath::as_str)
     }
 
-    async fn answer<S>(&self, mut inner: S, request: Request) -> Response
+    async fn answer<S>(&self, inner: S, request: Request) -> Response
     where
         S: Service<Request, Response = Response, Error = Infallible>,
     {
@@ -172,26 +180,48 @@ impl Exchange {
         if let Some(preflight) = self.state.origins.answer_preflight(&parts) {
             return preflight;
         }
-        let mut request = Request::from_parts(parts, body);
-        request.extensions_mut().insert(BodyLimit(self.state.max_body_bytes));
-        let handled = AssertUnwindSafe(inner.call(request)).catch_unwind();
-        let timed_out =
-            || Error::new(Kind::Unavailable, "The request took too long").caused_by("the request's time limit is over");
-        match tokio::time::timeout(self.state.request_timeout, handled).await {
-            Ok(Ok(Ok(response))) => response,
+        self.work(inner, parts, body).await.unwrap_or_else(|error| {
+            if error.kind() != Kind::Internal {
+                self.state.metrics.rejected(refusal(error.kind()));
+            }
+            error.into_response()
+        })
+    }
+
+    /// Reads the body, waits for a turn, and calls the handler, all within the time limit.
+    async fn work<S>(&self, mut inner: S, parts: http::request::Parts, body: Body) -> Result<Response, Error>
+    where
+        S: Service<Request, Response = Response, Error = Infallible>,
+    {
+        let state = &*self.state;
+        let deadline = tokio::time::Instant::now() + state.request_timeout;
+        let mut memory = state.overload.body();
+        let body = if body.is_end_stream() || self.route.is_none() {
+            body
+        } else {
+            let whole = read_whole(body, state.max_body_bytes, &mut memory);
+            Body::from(timeout_at(deadline, whole).await.map_err(|_elapsed| too_slow())??)
+        };
+        let _turn = if self.is_unlimited() { None } else { Some(state.overload.admit().await?) };
+        let handled = AssertUnwindSafe(inner.call(Request::from_parts(parts, body))).catch_unwind();
+        match timeout_at(deadline, handled).await {
+            Ok(Ok(Ok(response))) => Ok(response),
             Ok(Ok(Err(never))) => match never {},
             // The panic hook has logged the message and the place.
-            Ok(Err(_panic)) => Error::internal("the handler panicked").into_response(),
-            Err(_elapsed) => timed_out().into_response(),
+            Ok(Err(_panic)) => Err(Error::internal("the handler panicked")),
+            Err(_elapsed) => Err(Error::new(Kind::Unavailable, "The request took too long")
+                .caused_by("the request's time limit is over")),
         }
     }
 
     /// Refuses what must not reach the handler.
     fn admit(&self, parts: &http::request::Parts) -> Result<(), Error> {
-        framing::check(parts)?;
+        if let Some(refusal) = parts.extensions.get::<Refusal>() {
+            return Err((*refusal).into());
+        }
         self.state.origins.admit(parts)?;
         if let (Some(limits), Some(client)) = (&self.state.limits, self.client)
-            && !UNLIMITED_ROUTES.contains(&self.route())
+            && !self.is_unlimited()
         {
             limits.count(client).map_err(|wait| over_the_limit(limits, wait))?;
         }
@@ -276,8 +306,11 @@ fn refusal(kind: Kind) -> &'static str {
     match kind {
         Kind::TooManyRequests => "rate_limit",
         Kind::PayloadTooLarge => "body_size",
-        Kind::BadRequest => "framing",
-        _ => "origin",
+        Kind::Forbidden => "origin",
+        Kind::UriTooLong | Kind::HeadersTooLarge => "head_size",
+        Kind::RequestTimeout | Kind::Unavailable => "timeout",
+        Kind::Overloaded => "overload",
+        _ => "framing",
     }
 }
 

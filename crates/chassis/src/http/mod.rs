@@ -6,11 +6,12 @@ mod client;
 mod docs;
 mod edge;
 mod extract;
-mod framing;
 mod operator;
 mod origin;
+mod overload;
 mod problem;
 mod rate_limit;
+mod refusal;
 mod router;
 mod standard;
 
@@ -18,6 +19,8 @@ pub use body::RawBody;
 pub use client::PeerAddress;
 pub use extract::{Json, Path, Query};
 pub(crate) use operator::Operator;
+pub(crate) use rate_limit::network_of;
+pub(crate) use refusal::Refusal;
 pub(crate) use router::{Routers, ServiceState, Shared, build_routers};
 
 /// The API document of a service, as `/openapi.json` serves it.

@@ -8,7 +8,7 @@ use http::header::{self, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use tracing::error;
 
-use crate::error::{Error, Problem};
+use crate::error::{Error, Kind, Problem};
 
 /// What the edge knows of the request that failed.
 pub(super) struct Request<'a> {
@@ -34,9 +34,10 @@ pub(super) fn render(mut response: Response, request: &Request<'_>) -> Response 
     write(response, title, None, request)
 }
 
-/// A failure is logged once, here; what the client did wrong is not our failure.
+/// A failure is logged once, here; what the client did wrong is not our failure, and a log line for each request that
+/// is one too many would add to the load (they are counted).
 fn log_cause(error: &Error) {
-    if !error.kind().status().is_server_error() {
+    if !matches!(error.kind(), Kind::Internal | Kind::Unavailable) {
         return;
     }
     match &error.cause {

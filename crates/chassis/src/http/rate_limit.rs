@@ -71,7 +71,7 @@ impl fmt::Debug for ClientLimits {
 }
 
 /// An IPv6 client commands a whole /64, so that is what counts.
-fn network_of(client: IpAddr) -> IpAddr {
+pub(crate) fn network_of(client: IpAddr) -> IpAddr {
     match client {
         IpAddr::V4(_) => client,
         IpAddr::V6(address) => {

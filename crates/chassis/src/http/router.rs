@@ -11,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::edge::{EdgeLayer, EdgeState};
 use super::operator::{Operator, require_operator};
 use super::origin::OriginRules;
+use super::overload::Overload;
 use super::rate_limit::ClientLimits;
 use super::{docs, standard};
 use crate::config::{ChassisConfig, ConsumerService};
@@ -119,6 +120,7 @@ fn edge_state(service: &Service, shared: &Shared) -> EdgeState {
             .rate_limit
             .map(|limit| ClientLimits::new(limit, http.spare_loopback, Arc::clone(&service.context.clock))),
         trusted_proxies: http.trusted_proxies.clone(),
+        overload: Overload::new(http.max_requests, http.max_body_bytes),
         max_body_bytes: http.max_body_bytes,
         request_timeout: http.request_timeout,
     }

@@ -1,14 +1,26 @@
-//! Sockets and connections: bind, accept, serve HTTP/1, drain.
+//! Sockets and connections: bind, accept, serve HTTP/1.1, drain.
 //!
-//! The accept loop is ours because stock serve loops keep silent connections open for ever and cannot drain while a
-//! half-sent request head is open.
+//! The accept loop is ours because stock serve loops keep silent and dripping connections open for ever, have no
+//! bounds, and cannot drain while a half-sent request head is open.
 
 mod bind;
+mod chunks;
+mod clients;
+mod complaint;
 mod connection;
+mod files;
+mod head;
 mod holder;
-mod lingering;
+mod limits;
+mod patience;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod timeouts;
+mod writing;
 
 pub(crate) use bind::{BindError, bind};
+pub(crate) use limits::{Limits, connections_for};
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,12 +35,11 @@ use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use self::complaint::Complaint;
+use self::connection::Serving;
 use crate::lifecycle::Lifecycle;
 
-/// Connections of one listener that are open at once; the next ones wait in the socket's queue.
-const MAX_CONNECTIONS: usize = 8192;
-
-/// The pause after an accept that failed for want of file descriptors, so that the loop does not spin.
+/// The pause after an accept that failed for want of file descriptors or memory, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a socket still listens when it is to close: what a client sent before it could know is answered, with
@@ -36,10 +47,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const LAST_CALL: Duration = Duration::from_millis(100);
 
 /// Serves a router on a bound socket until the lifecycle closes, then finishes the requests that are in work.
-pub(crate) async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) {
+pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, lifecycle: Lifecycle) {
     let connections = TaskTracker::new();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(limits.max_connections));
     let mut last_call = pin!(last_call(&lifecycle));
+    let of_connection = || Serving { router: router.clone(), timeouts: limits.timeouts, lifecycle: lifecycle.clone() };
+    let (mut crowded, mut failing) = (Complaint::default(), Complaint::default());
     loop {
         let next = async {
             let place = Arc::clone(&places).acquire_owned().await;
@@ -50,18 +63,25 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, lifecycle: Life
             () = &mut last_call => break,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let connection = connection::serve(stream, peer, router.clone(), lifecycle.clone());
+            Ok((socket, peer)) => {
+                let Some(client) = limits.admit(peer) else {
+                    if let Some(times) = crowded.due() {
+                        warn!(client = %peer.ip(), times, "a client has too many connections: MAX_CONNECTIONS_PER_CLIENT");
+                    }
+                    continue;
+                };
+                let open = limits.opened();
+                let connection = connection::serve(socket, peer, of_connection());
                 connections.spawn(async move {
                     connection.await;
-                    drop(place);
+                    drop((place, client, open));
                 });
             }
-            Err(error) => pause_after(&error).await,
+            Err(error) => pause_after(&error, &mut failing).await,
         }
     }
-    for (stream, peer) in leave(listener) {
-        connections.spawn(connection::serve(stream, peer, router.clone(), lifecycle.clone()));
+    for (socket, peer) in leave(listener) {
+        connections.spawn(connection::serve(socket, peer, of_connection()));
     }
     connections.close();
     tokio::select! {
@@ -81,27 +101,30 @@ async fn last_call(lifecycle: &Lifecycle) {
 fn leave(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     let mut waiting = Vec::new();
     if let Ok(listener) = listener.into_std() {
-        while let Ok((stream, peer)) = listener.accept() {
-            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-            waiting.extend(stream.map(|stream| (stream, peer)));
+        while let Ok((socket, peer)) = listener.accept() {
+            let socket = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket));
+            waiting.extend(socket.map(|socket| (socket, peer)));
         }
     }
     waiting
 }
 
 /// An error of one connection is over with it; any other is the process's (no more descriptors or memory) and lasts.
-async fn pause_after(error: &io::Error) {
+async fn pause_after(error: &io::Error, failing: &mut Complaint) {
     let of_one_connection =
         [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::Interrupted];
-    if !of_one_connection.contains(&error.kind()) {
-        warn!(cause = %error, "a connection could not be accepted");
-        sleep(ACCEPT_PAUSE).await;
+    if of_one_connection.contains(&error.kind()) {
+        return;
     }
+    if let Some(times) = failing.due() {
+        warn!(cause = %error, times, "connections cannot be accepted");
+    }
+    sleep(ACCEPT_PAUSE).await;
 }
 
 /// Small answers leave at once instead of waiting for more (Nagle's algorithm).
-fn send_at_once(stream: &TcpStream, peer: SocketAddr) {
-    if let Err(error) = stream.set_nodelay(true) {
+fn send_at_once(socket: &TcpStream, peer: SocketAddr) {
+    if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%peer, cause = %error, "TCP_NODELAY could not be set");
     }
 }

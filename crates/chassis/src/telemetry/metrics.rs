@@ -25,7 +25,7 @@ pub const DURATION_BUCKETS: &[f64] =
 pub const UNMATCHED: &str = "unmatched";
 
 /// Why the edge answers a request itself.
-const REJECTIONS: [&str; 4] = ["body_size", "framing", "origin", "rate_limit"];
+const REJECTIONS: [&str; 7] = ["body_size", "framing", "head_size", "origin", "overload", "rate_limit", "timeout"];
 
 /// The metrics of one service. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub struct Metrics {
     http_duration: HistogramVec,
     http_active: IntGauge,
     http_rejected: IntCounterVec,
+    connections: IntGauge,
+    connections_refused: IntCounter,
     dependency_up: IntGaugeVec,
     ready: IntGauge,
     uptime: Gauge,
@@ -73,6 +75,13 @@ impl Metrics {
                 "Requests that the edge answered itself, by reason.",
                 &["reason"],
             ),
+            connections: IntGauge::new("http_server_open_connections", "Connections that are open.")
+                .expect("the gauge is valid"),
+            connections_refused: IntCounter::new(
+                "http_server_refused_connections_total",
+                "Connections that were closed at once because their client had too many.",
+            )
+            .expect("the counter is valid"),
             dependency_up: IntGaugeVec::new(
                 Opts::new("dependency_up", "Whether a dependency answered its last check (1) or not (0)."),
                 &["dependency"],
@@ -98,11 +107,13 @@ impl Metrics {
         metrics
     }
 
-    fn own_collectors(&self) -> [Box<dyn Collector>; 8] {
+    fn own_collectors(&self) -> [Box<dyn Collector>; 10] {
         [
             Box::new(self.http_duration.clone()),
             Box::new(self.http_active.clone()),
             Box::new(self.http_rejected.clone()),
+            Box::new(self.connections.clone()),
+            Box::new(self.connections_refused.clone()),
             Box::new(self.dependency_up.clone()),
             Box::new(self.ready.clone()),
             Box::new(self.uptime.clone()),
@@ -163,6 +174,17 @@ impl Metrics {
     #[must_use]
     pub fn active_requests(&self) -> &IntGauge {
         &self.http_active
+    }
+
+    /// Connections that are open.
+    #[must_use]
+    pub fn open_connections(&self) -> &IntGauge {
+        &self.connections
+    }
+
+    /// Counts a connection that was closed at once.
+    pub fn connection_refused(&self) {
+        self.connections_refused.inc();
     }
 
     /// Counts a request that the edge answered itself.

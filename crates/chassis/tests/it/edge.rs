@@ -227,3 +227,51 @@ async fn one_line_for_each_request_with_its_route_and_never_the_query() {
     assert_eq!(lines[1]["route"], "unmatched");
     assert!(!log.contains("hidden"), "{log}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn under_overload_requests_are_refused_at_once_and_health_is_served() {
+    let app = TestApp::start_with(&[("MAX_REQUESTS", "1"), ("REQUEST_TIMEOUT", "10s")], service);
+    let begun = tokio::time::Instant::now();
+    let stuck = async { (app.get("/stuck").await, begun.elapsed()) };
+    let waiting = async { (app.get("/orders/1").await, begun.elapsed()) };
+    let others = async {
+        tokio::task::yield_now().await;
+        for _ in 0..100 {
+            let refused = app.get("/orders/1").await;
+            assert_eq!(refused.header("retry-after"), "1");
+            refused.expect_problem(503, "Too many requests at once, try again later");
+        }
+        for path in ["/health", "/health/live", "/health/ready", "/ready", "/metrics"] {
+            assert_eq!(app.get(path).await.status, 200, "{path}");
+        }
+        begun.elapsed()
+    };
+    let (stuck, waiting, others) = tokio::join!(stuck, waiting, others);
+    assert_eq!(others, Duration::ZERO, "a refusal waits for nothing");
+    waiting.0.expect_problem(503, "Too many requests at once, try again later");
+    assert!((1..2).contains(&waiting.1.as_secs()), "{:?}", waiting.1);
+    stuck.0.expect_problem(503, "The request took too long");
+    assert_eq!(app.get("/orders/1").await.status, 200, "the place is free again");
+    let metrics = app.get("/metrics").await;
+    let counted = "http_server_rejected_requests_total{reason=\"overload\",service=\"test-service\"} 101";
+    assert!(metrics.text().contains(counted), "{}", metrics.text());
+    assert!(!app.access_log().contains("request failed: Too many"), "each refusal would be a line more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_a_408_and_takes_no_place() {
+    let app = TestApp::start_with(&[("MAX_REQUESTS", "1"), ("REQUEST_TIMEOUT", "5s")], service);
+    let never = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let (slow, quick) = tokio::join!(app.post("/echo", never), app.get("/orders/1"));
+    assert_eq!(quick.status, 200);
+    slow.expect_problem(408, "The request body took too long");
+}
+
+#[tokio::test]
+async fn a_body_of_nothing_but_empty_frames_is_refused() {
+    let app = TestApp::start(service);
+    let frames = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Vec::new()));
+    app.post("/echo", Body::from_stream(frames))
+        .await
+        .expect_problem(400, "The request body has too many empty frames");
+}

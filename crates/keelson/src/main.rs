@@ -16,6 +16,9 @@ use cli::Cli;
 use failure::{Failure, USAGE};
 use output::print_error;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Threads for blocking work such as files; what waits beyond them waits in line.
 const MAX_BLOCKING_THREADS: usize = 64;
 

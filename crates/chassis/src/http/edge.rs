@@ -5,23 +5,23 @@
 //! caught; then the problem body, headers, metrics and the access log line.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
+use axum::routing::Route;
 use futures_util::FutureExt;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use prometheus::Histogram;
 use tokio::time::timeout_at;
-use tower::{Layer, Service};
+use tower::layer::layer_fn;
+use tower::{Service, service_fn};
 
 use super::body::{read_whole, too_large, too_slow};
 use super::client::client_address;
@@ -32,7 +32,7 @@ use super::rate_limit::{ClientLimits, WINDOW_SECONDS};
 use super::refusal::Refusal;
 use crate::error::{Error, Kind};
 use crate::ids::Ids;
-use crate::telemetry::correlation::{CorrelationId, Scope, TraceContext, in_scope};
+use crate::telemetry::correlation::{CorrelationId, Scope, TraceContext, in_scope, with_current};
 use crate::telemetry::logs::{AccessRecord, Logs};
 use crate::telemetry::metrics::{Metrics, UNMATCHED};
 
@@ -63,61 +63,40 @@ pub(super) struct EdgeState {
 }
 
 /// Puts the edge around every route of a router.
-#[derive(Debug, Clone)]
-pub(super) struct EdgeLayer(pub(super) Arc<EdgeState>);
-
-impl<S> Layer<S> for EdgeLayer {
-    type Service = Edge<S>;
-
-    /// Called once for each method of each route, so the handles that an edge keeps are those of its route.
-    fn layer(&self, inner: S) -> Edge<S> {
-        Edge { state: Arc::clone(&self.0), durations: Arc::default(), inner }
-    }
+pub(super) fn around(router: Router, state: Arc<EdgeState>) -> Router {
+    // Called once for each method of each route, so the handles that an edge keeps are those of its route.
+    router.layer(layer_fn(move |inner: Route| {
+        let edge = Arc::new(Edge { state: Arc::clone(&state), durations: Durations::default(), inner });
+        // A closure, since only an unnamed future needs no box of its own.
+        service_fn(move |request: Request| {
+            let (exchange, scope) = Exchange::begin(Arc::clone(&edge), &request);
+            in_scope(scope, async move {
+                let response = match exchange.admit(&request) {
+                    Ok(None) => exchange.work(request).await.unwrap_or_else(|error| exchange.refuse(error)),
+                    Ok(Some(preflight)) => preflight,
+                    Err(error) => exchange.refuse(error),
+                };
+                Ok::<_, Infallible>(exchange.finish(response))
+            })
+        })
+    }))
 }
 
 /// The edge around one route.
-#[derive(Debug, Clone)]
-pub(super) struct Edge<S> {
+#[derive(Debug)]
+struct Edge {
     state: Arc<EdgeState>,
-    durations: Arc<Durations>,
-    inner: S,
+    durations: Durations,
+    inner: Route,
 }
 
 /// The histograms of one route: few, so that a walk over them is faster than a hash.
 type Durations = RwLock<Vec<(Method, StatusCode, Histogram)>>;
 
-impl<S> Service<Request> for Edge<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        // The service that was polled ready must be the one that is called; the clone takes its place.
-        let fresh = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, fresh);
-        let exchange = Exchange::begin(Arc::clone(&self.state), Arc::clone(&self.durations), &request);
-        let scope = exchange.scope.clone();
-        Box::pin(in_scope(scope, async move {
-            let response = exchange.answer(inner, request).await;
-            Ok(exchange.finish(response))
-        }))
-    }
-}
-
-/// One request and its answer.
+/// One request and its answer. It lives inside the request's scope.
 struct Exchange {
-    state: Arc<EdgeState>,
-    durations: Arc<Durations>,
+    edge: Arc<Edge>,
     begun: Instant,
-    scope: Scope,
     correlation_id: CorrelationId,
     client: Option<IpAddr>,
     route: Option<MatchedPath>,
@@ -125,12 +104,12 @@ struct Exchange {
     uri: http::Uri,
     cors_origin: Option<HeaderValue>,
     /// `None` until the answer is ready, and for good when the client leaves before.
-    answered: Option<StatusCode>,
+    answered: Option<(StatusCode, Duration)>,
 }
 
 impl Exchange {
-    fn begin(state: Arc<EdgeState>, durations: Arc<Durations>, request: &Request) -> Self {
-        let headers = request.headers();
+    fn begin(edge: Arc<Edge>, request: &Request) -> (Self, Scope) {
+        let (state, headers) = (&edge.state, request.headers());
         let correlation_id = [CORRELATION_HEADER, REQUEST_ID_HEADER]
             .iter()
             .find_map(|name| headers.get(name).and_then(|value| CorrelationId::parse(value.as_bytes())))
@@ -145,9 +124,8 @@ impl Exchange {
             trace: Some(trace),
         };
         state.metrics.active_requests().inc();
-        Self {
+        let exchange = Self {
             begun: Instant::now(),
-            scope,
             correlation_id,
             client: client_address(request.extensions(), headers, &state.trusted_proxies),
             route: request.extensions().get::<MatchedPath>().cloned(),
@@ -155,9 +133,9 @@ impl Exchange {
             uri: request.uri().clone(),
             cors_origin: state.origins.allowed_origin(headers),
             answered: None,
-            state,
-            durations,
-        }
+            edge,
+        };
+        (exchange, scope)
     }
 
     fn is_unlimited(&self) -> bool {
@@ -168,42 +146,47 @@ impl Exchange {
         self.route.as_ref().map_or(UNMATCHED, MatchedPath::as_str)
     }
 
-    async fn answer<S>(&self, inner: S, request: Request) -> Response
-    where
-        S: Service<Request, Response = Response, Error = Infallible>,
-    {
-        let (parts, body) = request.into_parts();
-        if let Err(error) = self.admit(&parts) {
-            self.state.metrics.rejected(refusal(error.kind()));
-            return error.into_response();
+    /// Refuses what must not reach the handler, and answers what need not.
+    fn admit(&self, request: &Request) -> Result<Option<Response>, Error> {
+        let state = &self.edge.state;
+        if let Some(refusal) = request.extensions().get::<Refusal>() {
+            return Err((*refusal).into());
         }
-        if let Some(preflight) = self.state.origins.answer_preflight(&parts) {
-            return preflight;
+        state.origins.admit(request)?;
+        if let (Some(limits), Some(client)) = (&state.limits, self.client)
+            && !self.is_unlimited()
+        {
+            limits.count(client).map_err(|wait| over_the_limit(limits, wait))?;
         }
-        self.work(inner, parts, body).await.unwrap_or_else(|error| {
-            if error.kind() != Kind::Internal {
-                self.state.metrics.rejected(refusal(error.kind()));
-            }
-            error.into_response()
-        })
+        let announced = request.headers().get(header::CONTENT_LENGTH);
+        let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if announced.is_some_and(|bytes| bytes > state.max_body_bytes) {
+            return Err(too_large());
+        }
+        Ok(state.origins.answer_preflight(request))
     }
 
     /// Reads the body, waits for a turn, and calls the handler, all within the time limit.
-    async fn work<S>(&self, mut inner: S, parts: http::request::Parts, body: Body) -> Result<Response, Error>
-    where
-        S: Service<Request, Response = Response, Error = Infallible>,
-    {
-        let state = &*self.state;
+    async fn work(&self, mut request: Request) -> Result<Response, Error> {
+        let state = &*self.edge.state;
         let deadline = tokio::time::Instant::now() + state.request_timeout;
         let mut memory = state.overload.body();
-        let body = if body.is_end_stream() || self.route.is_none() {
-            body
-        } else {
-            let whole = read_whole(body, state.max_body_bytes, &mut memory);
-            Body::from(timeout_at(deadline, whole).await.map_err(|_elapsed| too_slow())??)
+        // What is rarely awaited is boxed, since every request would have to carry the room for it.
+        if !request.body().is_end_stream() && self.route.is_some() {
+            let body = std::mem::take(request.body_mut());
+            let whole = Box::pin(timeout_at(deadline, read_whole(body, state.max_body_bytes, &mut memory)));
+            *request.body_mut() = Body::from(whole.await.map_err(|_elapsed| too_slow())??);
+        }
+        let _turn = match state.overload.try_admit() {
+            _ if self.is_unlimited() => None,
+            None => Some(Box::pin(state.overload.admit()).await?),
+            turn => turn,
         };
-        let _turn = if self.is_unlimited() { None } else { Some(state.overload.admit().await?) };
-        let handled = AssertUnwindSafe(inner.call(Request::from_parts(parts, body))).catch_unwind();
+        if state.max_body_bytes > FRAMEWORK_BODY_LIMIT {
+            DefaultBodyLimit::disable().apply(&mut request);
+        }
+        // A route is always ready.
+        let handled = AssertUnwindSafe(self.edge.inner.clone().call(request)).catch_unwind();
         match timeout_at(deadline, handled).await {
             Ok(Ok(Ok(response))) => Ok(response),
             Ok(Ok(Err(never))) => match never {},
@@ -214,43 +197,34 @@ impl Exchange {
         }
     }
 
-    /// Refuses what must not reach the handler.
-    fn admit(&self, parts: &http::request::Parts) -> Result<(), Error> {
-        if let Some(refusal) = parts.extensions.get::<Refusal>() {
-            return Err((*refusal).into());
+    /// The answer of the edge itself.
+    fn refuse(&self, error: Error) -> Response {
+        if let Some(reason) = refusal(error.kind()) {
+            self.edge.state.metrics.rejected(reason);
         }
-        self.state.origins.admit(parts)?;
-        if let (Some(limits), Some(client)) = (&self.state.limits, self.client)
-            && !self.is_unlimited()
-        {
-            limits.count(client).map_err(|wait| over_the_limit(limits, wait))?;
-        }
-        let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        if announced.is_some_and(|bytes: usize| bytes > self.state.max_body_bytes) {
-            return Err(too_large());
-        }
-        Ok(())
+        error.into_response()
     }
 
     fn finish(mut self, response: Response) -> Response {
         let request = problem::Request {
             path: self.uri.path(),
             correlation_id: self.correlation_id.as_str(),
-            error_member: self.state.error_member,
+            error_member: self.edge.state.error_member,
         };
         let mut response = problem::render(response, &request);
         let duration = self.begun.elapsed();
-        self.state.origins.write(self.cors_origin.clone(), response.headers_mut());
+        self.edge.state.origins.write(self.cors_origin.take(), response.headers_mut());
         self.write_headers(response.headers_mut(), duration);
-        self.answered = Some(response.status());
+        self.answered = Some((response.status(), duration));
         response
     }
 
     fn write_headers(&self, headers: &mut HeaderMap, duration: Duration) {
+        headers.reserve(EDGE_HEADERS);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
         headers.insert(header::REFERRER_POLICY, REFERRER_POLICY);
-        if let Ok(value) = HeaderValue::try_from(format!("{:.6}", duration.as_secs_f64())) {
+        if let Ok(value) = HeaderValue::try_from(seconds(duration)) {
             headers.insert(PROCESS_TIME_HEADER, value);
         }
         if let Ok(value) = HeaderValue::from_str(self.correlation_id.as_str()) {
@@ -262,15 +236,15 @@ impl Exchange {
         let seconds = duration.as_secs_f64();
         let known = |entry: &&(Method, StatusCode, Histogram)| entry.1 == status && entry.0 == self.method;
         {
-            let durations = self.durations.read().unwrap_or_else(PoisonError::into_inner);
+            let durations = self.edge.durations.read().unwrap_or_else(PoisonError::into_inner);
             if let Some((_, _, histogram)) = durations.iter().find(known) {
                 histogram.observe(seconds);
                 return;
             }
         }
-        let histogram = self.state.metrics.request_duration(&self.method, self.route(), status);
+        let histogram = self.edge.state.metrics.request_duration(&self.method, self.route(), status);
         histogram.observe(seconds);
-        let mut durations = self.durations.write().unwrap_or_else(PoisonError::into_inner);
+        let mut durations = self.edge.durations.write().unwrap_or_else(PoisonError::into_inner);
         // Methods are the client's to invent: what is not known has one label and no place here.
         if durations.len() < MAX_DURATIONS && !durations.iter().any(|entry| known(&entry)) {
             durations.push((self.method.clone(), status, histogram));
@@ -281,8 +255,8 @@ impl Exchange {
 impl Drop for Exchange {
     /// Counted and logged at its end, whether it was answered or its client left.
     fn drop(&mut self) {
-        self.state.metrics.active_requests().dec();
-        let (status, duration) = (self.answered.unwrap_or(client_left()), self.begun.elapsed());
+        self.edge.state.metrics.active_requests().dec();
+        let (status, duration) = self.answered.unwrap_or_else(|| (client_left(), self.begun.elapsed()));
         self.observe(status, duration);
         let record = AccessRecord {
             method: &self.method,
@@ -292,8 +266,19 @@ impl Drop for Exchange {
             duration,
             client: self.client,
         };
-        self.state.logs.access(&record, &self.scope);
+        with_current(|scope| self.edge.state.logs.access(&record, scope));
     }
+}
+
+/// Seconds with six decimals, without the machinery of floating point.
+fn seconds(duration: Duration) -> String {
+    const PER_SECOND: u32 = 1_000_000;
+    let mut text = String::with_capacity(16);
+    text.push_str(itoa::Buffer::new().format(duration.as_secs()));
+    // A digit in front keeps the zeros, and the point takes its place.
+    text.push('.');
+    text.push_str(itoa::Buffer::new().format(PER_SECOND + duration.subsec_micros()).get(1..).unwrap_or_default());
+    text
 }
 
 /// What nginx writes into its log for a client that did not wait for the answer; never sent.
@@ -301,9 +286,10 @@ fn client_left() -> StatusCode {
     StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
-/// Why the edge answered by itself, for the metrics.
-fn refusal(kind: Kind) -> &'static str {
-    match kind {
+/// Why the edge answered by itself, for the metrics; `None` for what is no refusal.
+fn refusal(kind: Kind) -> Option<&'static str> {
+    Some(match kind {
+        Kind::Internal => return None,
         Kind::TooManyRequests => "rate_limit",
         Kind::PayloadTooLarge => "body_size",
         Kind::Forbidden => "origin",
@@ -311,7 +297,7 @@ fn refusal(kind: Kind) -> &'static str {
         Kind::RequestTimeout | Kind::Unavailable => "timeout",
         Kind::Overloaded => "overload",
         _ => "framing",
-    }
+    })
 }
 
 /// 429 with the headers of draft-ietf-httpapi-ratelimit-headers-10.
@@ -325,3 +311,19 @@ fn over_the_limit(limits: &ClientLimits, wait: Duration) -> Error {
 
 /// Histograms that one route keeps at hand.
 const MAX_DURATIONS: usize = 32;
+/// Headers that the edge adds to an answer, and those that are most often there.
+const EDGE_HEADERS: usize = 8;
+/// What the framework's own extractors take unless they are told otherwise; the edge bounds bodies itself.
+const FRAMEWORK_BODY_LIMIT: usize = 2 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_have_six_decimals() {
+        for (micros, text) in [(0, "0.000000"), (38, "0.000038"), (1_000_000, "1.000000"), (61_999_999, "61.999999")] {
+            assert_eq!(seconds(Duration::from_micros(micros)), text);
+        }
+    }
+}

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderMap, HeaderValue};
-use http::request::Parts;
 use http::{Method, StatusCode};
 
 use crate::error::{Error, Kind};
@@ -46,7 +45,7 @@ impl OriginRules {
     }
 
     /// Refuses what a foreign web page sends to a developer's machine.
-    pub(super) fn admit(&self, request: &Parts) -> Result<(), Error> {
+    pub(super) fn admit<B>(&self, request: &http::Request<B>) -> Result<(), Error> {
         let Some(hosts) = self.development else { return Ok(()) };
         let host = host_of(request);
         if let Some(host) = host
@@ -57,19 +56,19 @@ impl OriginRules {
                 "Host not allowed in development: use localhost, or set PRODUCTION=true",
             ));
         }
-        let Some(origin) = request.headers.get(header::ORIGIN) else { return Ok(()) };
+        let Some(origin) = request.headers().get(header::ORIGIN) else { return Ok(()) };
         let same = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host) == host;
-        if request.method.is_safe() || same || self.allowed.contains(origin) {
+        if request.method().is_safe() || same || self.allowed.contains(origin) {
             return Ok(());
         }
         Err(Error::new(Kind::Forbidden, "Origin not allowed: name it in CORS_ORIGINS"))
     }
 
     /// The answer to a preflight of an allowed origin; `None` for any other request.
-    pub(super) fn answer_preflight(&self, request: &Parts) -> Option<Response> {
-        let asks = request.method == Method::OPTIONS
-            && request.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
-            && self.allowed_origin(&request.headers).is_some();
+    pub(super) fn answer_preflight<B>(&self, request: &http::Request<B>) -> Option<Response> {
+        let asks = *request.method() == Method::OPTIONS
+            && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+            && self.allowed_origin(request.headers()).is_some();
         let answers = [
             (header::ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS),
             (header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS),
@@ -97,10 +96,10 @@ impl OriginRules {
     }
 }
 
-fn host_of(request: &Parts) -> Option<&str> {
+fn host_of<B>(request: &http::Request<B>) -> Option<&str> {
     // An absolute URI wins over the header (RFC 9112, section 3.2.2).
-    let named = || request.headers.get(header::HOST).map(|host| host.to_str().unwrap_or("?"));
-    request.uri.authority().map(http::uri::Authority::as_str).or_else(named)
+    let named = || request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or("?"));
+    request.uri().authority().map(http::uri::Authority::as_str).or_else(named)
 }
 
 impl DevelopmentHosts {
@@ -132,7 +131,7 @@ mod tests {
         if let Some(origin) = origin {
             request = request.header("origin", origin);
         }
-        rules.admit(&request.body(()).unwrap().into_parts().0).is_ok()
+        rules.admit(&request.body(()).unwrap()).is_ok()
     }
 
     #[test]

@@ -37,11 +37,13 @@ impl Overload {
         }
     }
 
-    /// The right to be worked on, until it is dropped.
+    /// The right to be worked on, until it is dropped; `None` when it has to be waited for.
+    pub(super) fn try_admit(&self) -> Option<SemaphorePermit<'_>> {
+        self.places.try_acquire().ok()
+    }
+
+    /// The same, in the order of asking.
     pub(super) async fn admit(&self) -> Result<SemaphorePermit<'_>, Error> {
-        if let Ok(place) = self.places.try_acquire() {
-            return Ok(place);
-        }
         let _queued = self.queue.try_acquire().map_err(|_full| overloaded("the queue of waiting requests is full"))?;
         match timeout(LONGEST_WAIT, self.places.acquire()).await {
             Ok(Ok(place)) => Ok(place),

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use serde_json::{Map, Value};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::edge::{EdgeLayer, EdgeState};
+use super::edge::{self, EdgeState};
 use super::operator::{Operator, require_operator};
 use super::origin::OriginRules;
 use super::overload::Overload;
@@ -59,7 +58,7 @@ pub(crate) struct Routers {
 /// Builds the routers of a service. Its workers stay with the caller.
 pub(crate) fn build_routers(service: Service, shared: &Shared) -> Routers {
     let config = &shared.config;
-    let edge = EdgeLayer(Arc::new(edge_state(&service, shared)));
+    let edge = Arc::new(edge_state(&service, shared));
     let identity = service.identity;
     let state = Arc::new(service_state(&service, shared));
     let standard_internal = standard::internal_routes(config.http.metrics);
@@ -69,7 +68,7 @@ pub(crate) fn build_routers(service: Service, shared: &Shared) -> Routers {
     let mut internal = None;
     if config.internal_port.is_some() {
         let routes = standard::health_routes().merge(standard_internal).with_state(Arc::clone(&state)).merge(operator);
-        internal = Some(with_edge(routes.into(), edge.clone()));
+        internal = Some(with_edge(routes.into(), Arc::clone(&edge)));
     } else {
         public = public.merge(standard_internal).merge(operator.with_state(()));
     }
@@ -81,9 +80,8 @@ pub(crate) fn build_routers(service: Service, shared: &Shared) -> Routers {
 }
 
 /// Handlers become services before the edge goes around them, so that each edge is made once and keeps its handles.
-/// The edge bounds bodies itself.
-fn with_edge(router: Router, edge: EdgeLayer) -> Router {
-    router.layer(DefaultBodyLimit::disable()).with_state(()).layer(edge)
+fn with_edge(router: Router, edge: Arc<EdgeState>) -> Router {
+    edge::around(router.with_state(()), edge)
 }
 
 fn operator_routes(own: OpenApiRouter, state: &Arc<ServiceState>, operator: &Arc<Operator>) -> OpenApiRouter {

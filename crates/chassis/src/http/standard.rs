@@ -69,20 +69,35 @@ pub(super) struct Ready {
 }
 
 /// Who this is and where to look next.
+#[derive(Serialize)]
+struct Welcome<'a> {
+    message: std::fmt::Arguments<'a>,
+    service: &'a str,
+    version: &'a str,
+    status: &'static str,
+    timestamp: Timestamp,
+    consumer_services: usize,
+    docs: &'static str,
+    health: &'static str,
+    #[serde(flatten)]
+    of_service: &'a Map<String, Value>,
+}
+
+/// Who this is and where to look next.
 #[utoipa::path(get, path = "/", tag = "service", responses((status = 200, description = "Who this is and where to look next")))]
-async fn get_welcome(State(state): State<Arc<ServiceState>>) -> axum::Json<Map<String, Value>> {
-    let mut body = Map::from_iter([
-        ("message".to_owned(), json!(format!("Welcome to {}", state.name))),
-        ("service".to_owned(), json!(state.name)),
-        ("version".to_owned(), json!(state.version)),
-        ("status".to_owned(), json!("running")),
-        ("timestamp".to_owned(), json!(state.context.clock.now())),
-        ("consumer_services".to_owned(), json!(state.consumer_services.len())),
-        ("docs".to_owned(), json!("/docs")),
-        ("health".to_owned(), json!("/health")),
-    ]);
-    body.extend(state.welcome.clone());
-    axum::Json(body)
+async fn get_welcome(State(state): State<Arc<ServiceState>>) -> Response {
+    let welcome = Welcome {
+        message: format_args!("Welcome to {}", state.name),
+        service: &state.name,
+        version: &state.version,
+        status: "running",
+        timestamp: state.context.clock.now(),
+        consumer_services: state.consumer_services.len(),
+        docs: "/docs",
+        health: "/health",
+        of_service: &state.welcome,
+    };
+    axum::Json(welcome).into_response()
 }
 
 fn alive(state: &ServiceState, status: &'static str) -> axum::Json<Alive> {

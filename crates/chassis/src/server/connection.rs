@@ -14,10 +14,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tower::ServiceExt;
+use tower::Service;
 use tracing::debug;
 
-use super::head::{MAX_HEAD_BYTES, MAX_HEADERS};
+use super::head::MAX_HEAD_BYTES;
 use super::stream::{Progress, RequestStream};
 use super::timeouts::Timeouts;
 use super::{last_call, send_at_once};
@@ -51,7 +51,8 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, serving: Serving)
         if let Some(refusal) = of_service.refusal() {
             request.extensions_mut().insert(refusal);
         }
-        let answer = router.clone().oneshot(request);
+        // A router is always ready.
+        let answer = router.clone().call(request);
         let (progress, draining) = (Arc::clone(&of_service), draining.clone());
         async move {
             let mut answer = answer.await?;
@@ -63,10 +64,7 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, serving: Serving)
             Ok::<_, Infallible>(answer)
         }
     });
-    let connection = http1::Builder::new()
-        .max_buf_size(LIBRARY_BUFFER)
-        .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service);
+    let connection = http1::Builder::new().max_buf_size(LIBRARY_BUFFER).serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,

@@ -15,8 +15,8 @@ use crate::http::Refusal;
 
 /// Bytes of a request head, its empty line included.
 pub(super) const MAX_HEAD_BYTES: usize = 32 * 1024;
-/// Header fields of a request.
-pub(super) const MAX_HEADERS: usize = 100;
+/// Header fields of a request, as many as the library takes.
+const MAX_HEADERS: usize = 100;
 
 /// How the end of a body is found (RFC 9112, section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

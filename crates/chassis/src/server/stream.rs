@@ -2,6 +2,7 @@
 //! checked whole, and it gives a client that does not go on so much time and no more.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -215,8 +216,9 @@ impl RequestStream {
 
     /// Reads what is not for the library yet. Ready with false when the client has ended.
     fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let mut chunk = [0; CHUNK];
-        let mut buffer = ReadBuf::new(&mut chunk);
+        // Not zeroed: most often nothing is there.
+        let mut chunk = [MaybeUninit::uninit(); CHUNK];
+        let mut buffer = ReadBuf::uninit(&mut chunk);
         ready!(self.poll_socket(context, &mut buffer))?;
         self.held.extend_from_slice(buffer.filled());
         Poll::Ready(Ok(!buffer.filled().is_empty()))

@@ -8,6 +8,8 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::ids::Ids;
 
 /// Characters of the longest correlation id that is accepted from outside.
@@ -29,7 +31,8 @@ impl CorrelationId {
     /// A new one: a UUIDv7.
     #[must_use]
     pub fn generate(ids: &Ids) -> Self {
-        Self(ids.uuid().to_string().into())
+        let mut text = Uuid::encode_buffer();
+        Self((&*ids.uuid().hyphenated().encode_lower(&mut text)).into())
     }
 
     /// The id as text.
@@ -141,6 +144,11 @@ pub async fn in_scope<F: Future>(scope: Scope, work: F) -> F::Output {
 #[must_use]
 pub fn current() -> Option<Scope> {
     SCOPE.try_with(Scope::clone).ok()
+}
+
+/// Looks at the present scope without a copy of it; `None` when there is none.
+pub(crate) fn with_current<T>(look: impl FnOnce(&Scope) -> T) -> Option<T> {
+    SCOPE.try_with(look).ok()
 }
 
 #[cfg(test)]

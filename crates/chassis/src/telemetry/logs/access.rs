@@ -47,7 +47,8 @@ impl AccessRecord<'_> {
         let path = self.path.split_once('?').map_or(self.path, |(path, _)| path);
         let path = Text::bounded(path, MAX_SHOWN_BYTES);
         let mark = if path.cut { CUT_MARK } else { "" };
-        fields.message(format_args!("{} {}{mark} {}", self.method.as_str(), path.shown, self.status));
+        let mut status = itoa::Buffer::new();
+        fields.message_of(&[self.method.as_str(), " ", path.shown, mark, " ", status.format(self.status)]);
         if fields.is_for_machines() {
             fields.field(Key::own("method"), Value::Text(self.method.as_str().into()));
             fields.field(Key::own("route"), Value::Text(self.route.into()));
@@ -56,7 +57,7 @@ impl AccessRecord<'_> {
         }
         fields.field(Key::own("duration_ms"), Value::Millis(Millis(self.duration)));
         if let Some(client) = self.client {
-            fields.display(Key::own("client"), format_args!("{client}"));
+            fields.field(Key::own("client"), Value::Address(client));
         }
     }
 }

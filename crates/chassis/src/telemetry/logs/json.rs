@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
-use super::line::{Head, Key, Value};
+use super::line::{Head, Key, Value, address};
 use super::stamp::hex;
 use super::text::{CUT_MARK, Text, is_obeyed};
 
@@ -37,6 +37,30 @@ pub(super) fn head(out: &mut Vec<u8>, head: &Head<'_>, message: Text<'_>) {
 }
 
 pub(super) fn field(out: &mut Vec<u8>, key: Key, value: Value<'_>) {
+    if key.plain {
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(key.name.as_bytes());
+        out.extend_from_slice(b"\":");
+    } else {
+        name(out, key);
+    }
+    match value {
+        Value::Text(value) => text(out, value),
+        Value::Float(value) if !value.is_finite() => string(out, &value.to_string()),
+        Value::Float(value) => any(out, &value),
+        Value::Signed(value) => any(out, &value),
+        Value::Unsigned(value) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+        Value::Bool(value) => any(out, &value),
+        Value::Millis(value) => value.write(out),
+        Value::Address(value) => {
+            out.push(b'"');
+            address(out, value);
+            out.push(b'"');
+        }
+    }
+}
+
+fn name(out: &mut Vec<u8>, key: Key) {
     out.push(b',');
     let start = out.len();
     string(out, key.name);
@@ -44,15 +68,6 @@ pub(super) fn field(out: &mut Vec<u8>, key: Key, value: Value<'_>) {
         out.splice(start + 1..=start, Key::PREFIX.bytes());
     }
     out.push(b':');
-    match value {
-        Value::Text(value) => text(out, value),
-        Value::Float(value) if !value.is_finite() => string(out, &value.to_string()),
-        Value::Float(value) => any(out, &value),
-        Value::Signed(value) => any(out, &value),
-        Value::Unsigned(value) => any(out, &value),
-        Value::Bool(value) => any(out, &value),
-        Value::Millis(value) => value.write(out),
-    }
 }
 
 pub(super) fn tail(out: &mut Vec<u8>) {
@@ -88,10 +103,20 @@ fn string(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Without an early end, so that the compiler can look at many bytes at once.
 fn is_plain(text: &str) -> bool {
-    text.bytes().fold(true, |plain, byte| plain & (0x20..0x7f).contains(&byte) & (byte != b'"') & (byte != b'\\'))
+    text.bytes().all(|byte| PLAIN[usize::from(byte)])
 }
+
+/// Bytes that stand for themselves.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0x20;
+    while byte < 0x7f {
+        plain[byte] = byte != b'"' as usize && byte != b'\\' as usize;
+        byte += 1;
+    }
+    plain
+};
 
 fn any<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     // Neither a Vec nor a plain string, number or bool can fail.

@@ -65,9 +65,10 @@ impl Pipeline {
     fn event(&self, event: &Event<'_>) {
         let target = event.metadata().target();
         let level = Level::of_event(*event.metadata().level(), target);
-        let scope = correlation::current();
-        let origin = Origin { level, target, scope: scope.as_ref() };
-        self.emit(origin, &|fields| event.record(fields));
+        let emit = |scope: Option<&Scope>| self.emit(Origin { level, target, scope }, &|fields| event.record(fields));
+        if correlation::with_current(|scope| emit(Some(scope))).is_none() {
+            emit(None);
+        }
     }
 
     fn emit(&self, origin: Origin<'_>, content: &impl Fn(&mut FieldWriter<'_>)) {

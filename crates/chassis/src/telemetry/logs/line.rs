@@ -1,6 +1,8 @@
 //! One line in the making: what every line has, and the writer of an event's own fields.
 
 use std::fmt;
+use std::io::Write as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tracing::field::{Field, Visit};
@@ -32,6 +34,7 @@ pub(super) enum Value<'a> {
     Float(f64),
     Bool(bool),
     Millis(Millis),
+    Address(IpAddr),
 }
 
 /// A duration as milliseconds with three decimals, written without floating point.
@@ -48,11 +51,27 @@ impl Millis {
     }
 }
 
+/// Writes an address; the frequent kind without a formatter.
+pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            for (place, octet) in address.octets().into_iter().enumerate() {
+                out.extend_from_slice(if place == 0 { b"" } else { b"." });
+                out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+            }
+        }
+        // Writing to a Vec cannot fail.
+        IpAddr::V6(address) => drop(write!(out, "{address}")),
+    }
+}
+
 /// The name of a field, with as many prefixes as it takes to be the only one of that name on its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) name: &'static str,
     pub(super) prefixes: usize,
+    /// Whether the name is one of ours, which nothing has to be escaped in.
+    pub(super) plain: bool,
 }
 
 impl Key {
@@ -60,14 +79,14 @@ impl Key {
 
     /// A name of ours, which is known to be the only one.
     pub(super) fn own(name: &'static str) -> Self {
-        Self { name, prefixes: 0 }
+        Self { name, prefixes: 0, plain: true }
     }
 
     /// The name of an event's field. Prefixes that it brings along count, so that `a` twice and `field.a` differ.
     fn unique(name: &'static str, seen: &mut Vec<Self>) -> Self {
-        let mut key = Self::own(name.strip_prefix("r#").unwrap_or(name));
+        let mut key = Self { name: name.strip_prefix("r#").unwrap_or(name), prefixes: 0, plain: false };
         while let Some(rest) = key.name.strip_prefix(Self::PREFIX) {
-            key = Self { name: rest, prefixes: key.prefixes + 1 };
+            key = Self { name: rest, prefixes: key.prefixes + 1, plain: false };
         }
         while (key.prefixes == 0 && FIXED_NAMES.contains(&key.name)) || seen.contains(&key) {
             key.prefixes += 1;
@@ -101,6 +120,11 @@ pub(super) struct FieldWriter<'a> {
 impl FieldWriter<'_> {
     pub(super) fn message(&mut self, message: fmt::Arguments<'_>) {
         self.parts.message.set(message);
+    }
+
+    /// The same from pieces, for lines that are written often.
+    pub(super) fn message_of(&mut self, pieces: &[&str]) {
+        self.parts.message.set_pieces(pieces);
     }
 
     /// Whether a reader takes the fields apart, so that they must hold what the message already says.

@@ -48,6 +48,7 @@ pub(super) fn field(out: &mut Vec<u8>, key: Key, value: Value<'_>) {
             value.write(out);
             Ok(())
         }
+        Value::Address(value) => write!(out, "{value}"),
     };
 }
 

@@ -1,6 +1,6 @@
 //! Values as bounded text: one huge value must not make a huge line.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Bytes of the longest value that a line shows.
 pub(super) const MAX_VALUE_BYTES: usize = 8 * 1024;
@@ -41,6 +41,13 @@ impl Collector {
         self.clear();
         // The only error is our own stop.
         let _ = fmt::write(self, value);
+    }
+
+    /// The same without a formatter.
+    pub(super) fn set_pieces(&mut self, pieces: &[&str]) {
+        self.clear();
+        // The only error is our own stop.
+        let _ = pieces.iter().try_for_each(|piece| self.write_str(piece));
     }
 
     pub(super) fn clear(&mut self) {

@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
 use futures_util::FutureExt;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use prometheus::Histogram;
 use tokio::time::timeout_at;
@@ -101,7 +102,7 @@ struct Exchange {
     client: Option<IpAddr>,
     route: Option<MatchedPath>,
     method: Method,
-    uri: http::Uri,
+    path: Option<PathAndQuery>,
     cors_origin: Option<HeaderValue>,
     /// `None` until the answer is ready, and for good when the client leaves before.
     answered: Option<(StatusCode, Duration)>,
@@ -130,7 +131,7 @@ impl Exchange {
             client: client_address(request.extensions(), headers, &state.trusted_proxies),
             route: request.extensions().get::<MatchedPath>().cloned(),
             method: request.method().clone(),
-            uri: request.uri().clone(),
+            path: request.uri().path_and_query().cloned(),
             cors_origin: state.origins.allowed_origin(headers),
             answered: None,
             edge,
@@ -140,6 +141,10 @@ impl Exchange {
 
     fn is_unlimited(&self) -> bool {
         UNLIMITED_ROUTES.contains(&self.route())
+    }
+
+    fn path(&self) -> &str {
+        self.path.as_ref().map_or("", PathAndQuery::path)
     }
 
     fn route(&self) -> &str {
@@ -207,7 +212,7 @@ impl Exchange {
 
     fn finish(mut self, response: Response) -> Response {
         let request = problem::Request {
-            path: self.uri.path(),
+            path: self.path(),
             correlation_id: self.correlation_id.as_str(),
             error_member: self.edge.state.error_member,
         };
@@ -261,7 +266,7 @@ impl Drop for Exchange {
         let record = AccessRecord {
             method: &self.method,
             route: self.route(),
-            path: self.uri.path(),
+            path: self.path(),
             status: status.as_u16(),
             duration,
             client: self.client,

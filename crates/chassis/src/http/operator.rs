@@ -1,13 +1,17 @@
 //! Who may operate a service: the bearer of the operator's token. Without one nobody may.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use axum::routing::Route;
+use futures_util::future::{Either, ready};
 use http::header;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
+use tower::layer::layer_fn;
+use tower::{Layer, Service, service_fn};
 
 use crate::error::{Error, Kind};
 
@@ -37,10 +41,21 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(SCHEME).then_some(token)
 }
 
-/// Lets the operator through.
-pub(super) async fn require_operator(State(operator): State<Arc<Operator>>, request: Request, next: Next) -> Response {
-    match operator.admits(&request) {
-        Ok(()) => next.run(request).await,
-        Err(error) => error.into_response(),
-    }
+/// Lets the operator through to the routes that it is put around.
+pub(super) fn require_operator(
+    operator: Arc<Operator>,
+) -> impl Layer<
+    Route,
+    Service: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync,
+> + Clone
++ Send
++ Sync {
+    layer_fn(move |inner: Route| {
+        let operator = Arc::clone(&operator);
+        service_fn(move |request: Request| match operator.admits(&request) {
+            // A route is always ready.
+            Ok(()) => Either::Left(inner.clone().call(request)),
+            Err(error) => Either::Right(ready(Ok::<_, Infallible>(error.into_response()))),
+        })
+    })
 }

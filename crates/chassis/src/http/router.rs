@@ -85,8 +85,7 @@ fn with_edge(router: Router, edge: Arc<EdgeState>) -> Router {
 }
 
 fn operator_routes(own: OpenApiRouter, state: &Arc<ServiceState>, operator: &Arc<Operator>) -> OpenApiRouter {
-    let guard = axum::middleware::from_fn_with_state(Arc::clone(operator), require_operator);
-    ops::routes().with_state(Arc::clone(state)).merge(own).route_layer(guard)
+    ops::routes().with_state(Arc::clone(state)).merge(own).route_layer(require_operator(Arc::clone(operator)))
 }
 
 fn service_state(service: &Service, shared: &Shared) -> ServiceState {

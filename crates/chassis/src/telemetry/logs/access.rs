@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use memchr::memchr;
 
 use super::Level;
 use super::line::{FieldWriter, Key, Millis, Value};
@@ -44,7 +45,7 @@ impl AccessRecord<'_> {
     }
 
     pub(super) fn write(&self, fields: &mut FieldWriter<'_>) {
-        let path = self.path.split_once('?').map_or(self.path, |(path, _)| path);
+        let path = memchr(b'?', self.path.as_bytes()).and_then(|end| self.path.get(..end)).unwrap_or(self.path);
         let path = Text::bounded(path, MAX_SHOWN_BYTES);
         let mark = if path.cut { CUT_MARK } else { "" };
         let mut status = itoa::Buffer::new();

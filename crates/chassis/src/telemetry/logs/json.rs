@@ -27,9 +27,9 @@ pub(super) fn head(out: &mut Vec<u8>, head: &Head<'_>, message: Text<'_>) {
     }
     if let Some(trace) = head.scope.and_then(|scope| scope.trace) {
         out.extend_from_slice(br#","trace_id":""#);
-        hex(out, &trace.trace_id.to_be_bytes());
+        hex(out, trace.trace_id.to_be_bytes());
         out.extend_from_slice(br#"","span_id":""#);
-        hex(out, &trace.span_id.to_be_bytes());
+        hex(out, trace.span_id.to_be_bytes());
         out.push(b'"');
     }
     out.extend_from_slice(br#","target":"#);

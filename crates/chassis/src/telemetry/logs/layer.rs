@@ -50,6 +50,8 @@ pub(super) struct Pipeline {
 struct Origin<'a> {
     level: Level,
     target: &'a str,
+    /// Whether it comes from one of our own crates.
+    own: bool,
     scope: Option<&'a Scope>,
 }
 
@@ -57,7 +59,7 @@ impl Pipeline {
     pub(super) fn access(&self, record: &AccessRecord<'_>, scope: &Scope) {
         let level = record.level();
         if level >= self.filter.level() {
-            let origin = Origin { level, target: ACCESS, scope: Some(scope) };
+            let origin = Origin { level, target: ACCESS, own: true, scope: Some(scope) };
             self.emit(origin, &|fields| record.write(fields));
         }
     }
@@ -65,7 +67,9 @@ impl Pipeline {
     fn event(&self, event: &Event<'_>) {
         let target = event.metadata().target();
         let level = Level::of_event(*event.metadata().level(), target);
-        let emit = |scope: Option<&Scope>| self.emit(Origin { level, target, scope }, &|fields| event.record(fields));
+        let own = self.filter.is_own(target);
+        let emit =
+            |scope: Option<&Scope>| self.emit(Origin { level, target, own, scope }, &|fields| event.record(fields));
         if correlation::with_current(|scope| emit(Some(scope))).is_none() {
             emit(None);
         }
@@ -83,8 +87,8 @@ impl Pipeline {
         let Scratch { stamp, parts, stream, file } = scratch;
         stamp.set(self.clock.now());
         let service = origin.scope.map_or(&self.default_service, |scope| &scope.service);
-        let Origin { level, target, scope } = origin;
-        let head = Head { stamp, level, service, scope, target, own: self.filter.is_own(target) };
+        let Origin { level, target, own, scope } = origin;
+        let head = Head { stamp, level, service, scope, target, own };
         line::write(stream, self.format, &head, parts, content);
         let file: &[u8] = match (self.has_files, self.format) {
             (false, _) => &[],

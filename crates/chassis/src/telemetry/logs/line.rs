@@ -8,7 +8,7 @@ use std::time::Duration;
 use tracing::field::{Field, Visit};
 
 use super::json::{self, FIXED_NAMES};
-use super::stamp::{Stamp, decimal};
+use super::stamp::{Stamp, padded};
 use super::text::{Collector, Text};
 use super::{Format, Level, terminal};
 use crate::telemetry::correlation::Scope;
@@ -44,10 +44,9 @@ pub(super) struct Millis(pub(super) Duration);
 impl Millis {
     pub(super) fn write(self, out: &mut Vec<u8>) {
         let micros = u64::try_from(self.0.as_micros()).unwrap_or(u64::MAX);
-        let whole = micros / 1000;
-        decimal(out, whole, whole.checked_ilog10().unwrap_or(0) + 1);
+        padded(out, micros / 1000, 1);
         out.push(b'.');
-        decimal(out, micros % 1000, 3);
+        padded(out, micros % 1000, 3);
     }
 }
 

@@ -41,7 +41,7 @@ impl Stamp {
     pub(super) fn rfc3339(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.date_and_time);
         out.push(b'.');
-        decimal(out, self.micros, 6);
+        padded(out, self.micros, 6);
         out.push(b'Z');
     }
 
@@ -49,24 +49,23 @@ impl Stamp {
     pub(super) fn time_of_day(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.date_and_time.get(TIME_START..).unwrap_or_default());
         out.push(b'.');
-        decimal(out, self.micros / 1000, 3);
+        padded(out, self.micros / 1000, 3);
     }
 }
 
-/// Writes `value` with exactly `digits` digits.
-pub(super) fn decimal(out: &mut Vec<u8>, value: u64, digits: u32) {
-    for place in (0..digits).rev() {
-        let digit = value / 10_u64.pow(place) % 10;
-        out.push(b"0123456789"[digit as usize]);
-    }
+/// Writes `value` with zeros in front to as many as `digits` digits, six at most.
+pub(super) fn padded(out: &mut Vec<u8>, value: u64, digits: usize) {
+    let mut buffer = itoa::Buffer::new();
+    let text = buffer.format(value).as_bytes();
+    out.extend_from_slice(b"000000".get(..digits.saturating_sub(text.len())).unwrap_or_default());
+    out.extend_from_slice(text);
 }
 
 /// Writes bytes as lower-case hexadecimal.
-pub(super) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn hex<const N: usize>(out: &mut Vec<u8>, bytes: [u8; N]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-    }
+    let pairs = bytes.map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    out.extend_from_slice(pairs.as_flattened());
 }
 
 #[cfg(test)]

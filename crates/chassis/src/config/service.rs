@@ -74,6 +74,11 @@ const MAX_REQUESTS: Setting<usize> = Setting::new(
     "512",
     "Requests that each service works on at once; a request whose body is still arriving is not one of them. As many again wait, for a second at most; more are answered 503 at once. Health and metrics are never refused.",
 );
+const HTTP2: Setting<bool> = Setting::new(
+    "HTTP2",
+    "false",
+    "Speaks HTTP/2 beside HTTP/1.1 to clients that begin with it (prior knowledge, RFC 9113 section 3.3), such as a load balancer with an HTTP/2 target group. Without TLS there is nothing else to agree on it by.",
+);
 const MAX_CONNECTIONS: Setting<usize> = Setting::new(
     "MAX_CONNECTIONS",
     "8192",
@@ -138,6 +143,7 @@ pub const SETTINGS: &[Section] = &[
             MAX_BODY_BYTES.info,
             REQUEST_TIMEOUT.info,
             MAX_REQUESTS.info,
+            HTTP2.info,
             MAX_CONNECTIONS.info,
             MAX_CONNECTIONS_PER_CLIENT.info,
             DOCS.info,
@@ -213,6 +219,8 @@ pub struct ConnectionConfig {
     pub max: usize,
     /// `MAX_CONNECTIONS_PER_CLIENT`.
     pub max_per_client: usize,
+    /// `HTTP2`.
+    pub http2: bool,
     /// Nobody set `MAX_CONNECTIONS_PER_CLIENT`, so loopback clients are free of it.
     pub spare_loopback: bool,
 }
@@ -341,6 +349,7 @@ impl HttpConfig {
             max_requests: reader.get(&MAX_REQUESTS),
             connections: ConnectionConfig {
                 max: reader.get(&MAX_CONNECTIONS),
+                http2: reader.get(&HTTP2),
                 max_per_client: reader.get(&MAX_CONNECTIONS_PER_CLIENT),
                 spare_loopback: !reader.is_set(&MAX_CONNECTIONS_PER_CLIENT.info),
             },

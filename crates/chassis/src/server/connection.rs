@@ -20,7 +20,7 @@ use tracing::debug;
 use super::head::MAX_HEAD_BYTES;
 use super::stream::{Progress, RequestStream};
 use super::timeouts::Timeouts;
-use super::{last_call, send_at_once};
+use super::{http2, last_call, send_at_once};
 use crate::http::PeerAddress;
 use crate::lifecycle::Lifecycle;
 
@@ -31,17 +31,27 @@ const LIBRARY_BUFFER: usize = 2 * MAX_HEAD_BYTES;
 pub(super) struct Serving {
     pub(super) router: Router,
     pub(super) timeouts: &'static Timeouts,
+    /// Whether HTTP/2 is spoken to those who begin with it.
+    pub(super) http2: bool,
     pub(super) lifecycle: Lifecycle,
 }
 
 /// Serves requests until the client leaves, takes too long, or the lifecycle closes.
 pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, serving: Serving) {
-    let Serving { router, timeouts, lifecycle } = serving;
     send_at_once(&socket, peer);
     tokio::select! {
-        first = timeout(timeouts.first_byte, socket.readable()) => if !matches!(first, Ok(Ok(()))) { return },
-        () = last_call(&lifecycle) => return,
+        first = timeout(serving.timeouts.first_byte, socket.readable()) => if !matches!(first, Ok(Ok(()))) { return },
+        () = last_call(&serving.lifecycle) => return,
     }
+    if serving.http2 && http2::is_spoken_on(&socket, serving.timeouts.stall).await {
+        http2::serve(socket, peer, serving).await;
+    } else {
+        serve_http1(socket, peer, serving).await;
+    }
+}
+
+async fn serve_http1(socket: TcpStream, peer: SocketAddr, serving: Serving) {
+    let Serving { router, timeouts, lifecycle, .. } = serving;
     let progress = Arc::new(Progress::default());
     let stream = RequestStream::new(socket, timeouts, lifecycle.clone(), Arc::clone(&progress));
     let (of_service, draining) = (Arc::clone(&progress), lifecycle.clone());

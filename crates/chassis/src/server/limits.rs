@@ -16,6 +16,7 @@ use crate::telemetry::metrics::Metrics;
 pub(crate) struct Limits {
     pub(super) max_connections: usize,
     pub(super) timeouts: &'static Timeouts,
+    pub(super) http2: bool,
     clients: Arc<Clients>,
     metrics: Metrics,
 }
@@ -29,7 +30,7 @@ impl Limits {
     pub(crate) fn new(max_connections: usize, http: &HttpConfig, metrics: Metrics) -> Self {
         let bounds = http.connections;
         let clients = Clients::new(bounds.max_per_client, bounds.spare_loopback, http.trusted_proxies.clone());
-        Self { max_connections, timeouts: &TIMEOUTS, clients: Arc::new(clients), metrics }
+        Self { max_connections, timeouts: &TIMEOUTS, http2: bounds.http2, clients: Arc::new(clients), metrics }
     }
 
     /// A place for one more connection of this client, if it may have one.

@@ -1,4 +1,4 @@
-//! Sockets and connections: bind, accept, serve HTTP/1.1, drain.
+//! Sockets and connections: bind, accept, serve HTTP/1.1 and, where it is asked for, HTTP/2, drain.
 //!
 //! The accept loop is ours because stock serve loops keep silent and dripping connections open for ever, have no
 //! bounds, and cannot drain while a half-sent request head is open.
@@ -11,6 +11,9 @@ mod connection;
 mod files;
 mod head;
 mod holder;
+mod http2;
+#[cfg(test)]
+mod http2_tests;
 mod limits;
 mod patience;
 mod stream;
@@ -51,7 +54,12 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(limits.max_connections));
     let mut last_call = pin!(last_call(&lifecycle));
-    let of_connection = || Serving { router: router.clone(), timeouts: limits.timeouts, lifecycle: lifecycle.clone() };
+    let of_connection = || Serving {
+        router: router.clone(),
+        timeouts: limits.timeouts,
+        http2: limits.http2,
+        lifecycle: lifecycle.clone(),
+    };
     let (mut crowded, mut failing) = (Complaint::default(), Complaint::default());
     loop {
         let next = async {

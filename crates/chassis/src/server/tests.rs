@@ -32,15 +32,15 @@ const SHORT: Timeouts = Timeouts {
     linger: Duration::from_millis(200),
 };
 /// Well over every limit above.
-const LONG: Duration = Duration::from_secs(5);
+pub(super) const LONG: Duration = Duration::from_secs(5);
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-struct Server {
+pub(super) struct Server {
     address: SocketAddr,
-    lifecycle: Lifecycle,
+    pub(super) lifecycle: Lifecycle,
     handled: Arc<AtomicUsize>,
     metrics: Metrics,
-    task: JoinHandle<()>,
+    pub(super) task: JoinHandle<()>,
 }
 
 /// Refusals as text; the edge makes problem bodies of them.
@@ -53,7 +53,7 @@ async fn fallback(request: Request) -> impl IntoResponse {
 
 impl Server {
     #[expect(clippy::disallowed_methods, reason = "the test awaits the task")]
-    fn start(settings: &[(&'static str, &str)]) -> Self {
+    pub(super) fn start(settings: &[(&'static str, &str)]) -> Self {
         let handled = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&handled);
         let app = Router::new()
@@ -86,22 +86,22 @@ impl Server {
         Self { address, lifecycle, handled, metrics, task }
     }
 
-    async fn connect(&self) -> TcpStream {
+    pub(super) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    async fn send(&self, bytes: &[u8]) -> TcpStream {
+    pub(super) async fn send(&self, bytes: &[u8]) -> TcpStream {
         let mut stream = self.connect().await;
         stream.write_all(bytes).await.unwrap();
         stream
     }
 
     /// All that comes back for `bytes` until the server closes.
-    async fn answer(&self, bytes: &[u8]) -> String {
+    pub(super) async fn answer(&self, bytes: &[u8]) -> String {
         read_to_end(&mut self.send(bytes).await).await
     }
 
-    fn handled(&self) -> usize {
+    pub(super) fn handled(&self) -> usize {
         self.handled.load(Ordering::Relaxed)
     }
 }
@@ -115,7 +115,7 @@ async fn read_to_end(stream: &mut TcpStream) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-fn assert_refused(answer: &str, status: u16, why: &str) {
+pub(super) fn assert_refused(answer: &str, status: u16, why: &str) {
     assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{why}: {answer:?}");
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{why}: {answer:?}");
 }
@@ -300,7 +300,7 @@ async fn a_client_that_does_not_read_is_given_up() {
     eventually(|| server.metrics.open_connections().get() == 0).await;
 }
 
-async fn eventually(holds: impl Fn() -> bool) {
+pub(super) async fn eventually(holds: impl Fn() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < LONG, "it never happened");

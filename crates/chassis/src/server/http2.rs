@@ -1,0 +1,180 @@
+//! HTTP/2 for clients that know beforehand that it is spoken here: load balancers and meshes that are configured so.
+//!
+//! Without TLS nothing negotiates it, so it is a setting. Every bound that HTTP/2 leaves to the server is set: streams,
+//! resets (CVE-2023-44487), header lists (CONTINUATION floods, CVE-2024-27316), frames without data (CVE-2019-9518,
+//! bounded where bodies are read), and the time of a connection on which nothing happens.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use http::{Request, header};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::{sleep, sleep_until, timeout};
+use tower::Service;
+use tracing::debug;
+
+use super::connection::Serving;
+use super::head::MAX_HEAD_BYTES;
+use super::last_call;
+use crate::error::Kind;
+use crate::http::{PeerAddress, Refusal};
+
+/// How a client begins that knows beforehand (RFC 9113, section 3.4). No method of HTTP/1.1 begins so.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
+/// Requests that one connection has at once.
+const MAX_STREAMS: u32 = 128;
+/// Requests that one connection may take back before they are answered, in a row.
+const MAX_ABANDONED: usize = 100;
+/// Streams that are reset before they are looked at, and streams that we reset for errors.
+const MAX_RESETS: usize = 20;
+/// How often a silent client is asked whether it is there, and how long it has to answer.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a preface that comes in pieces is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Whether the client begins as HTTP/2 does. Takes nothing from the socket.
+pub(super) async fn is_spoken_on(socket: &TcpStream, limit: Duration) -> bool {
+    let looking = async {
+        let mut begin = [0; PREFACE.len()];
+        loop {
+            match socket.peek(&mut begin).await {
+                Ok(count @ 1..) if begin.get(..count) == PREFACE.get(..count) => {
+                    if count == PREFACE.len() {
+                        return true;
+                    }
+                }
+                _ => return false,
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    };
+    timeout(limit, looking).await.unwrap_or(false)
+}
+
+/// What happens on one connection.
+#[derive(Debug, Default)]
+struct Activity {
+    in_work: AtomicUsize,
+    begun: AtomicUsize,
+    abandoned: AtomicUsize,
+    too_many: Notify,
+}
+
+/// One request until it is answered.
+struct Exchange {
+    activity: Arc<Activity>,
+    answered: bool,
+}
+
+impl Exchange {
+    fn begin(activity: &Arc<Activity>) -> Self {
+        activity.in_work.fetch_add(1, Ordering::Relaxed);
+        activity.begun.fetch_add(1, Ordering::Relaxed);
+        Self { activity: Arc::clone(activity), answered: false }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.activity.in_work.fetch_sub(1, Ordering::Relaxed);
+        if self.answered {
+            self.activity.abandoned.store(0, Ordering::Relaxed);
+        } else if self.activity.abandoned.fetch_add(1, Ordering::Relaxed) >= MAX_ABANDONED {
+            self.activity.too_many.notify_one();
+        }
+    }
+}
+
+/// Serves requests until the client leaves, nothing happens for too long, or the lifecycle closes.
+pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, serving: Serving) {
+    let Serving { router, timeouts, lifecycle, .. } = serving;
+    let activity = Arc::new(Activity::default());
+    let of_service = Arc::clone(&activity);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let exchange = Exchange::begin(&of_service);
+        answer(router.clone(), request.map(Body::new), peer, exchange)
+    });
+    let mut connection = pin!(builder().serve_connection(TokioIo::new(socket), service));
+    let mut begun = 0;
+    let mut leave_at = None;
+    loop {
+        let idle = leave_at.unwrap_or_else(|| tokio::time::Instant::now() + timeouts.idle);
+        tokio::select! {
+            result = connection.as_mut() => {
+                if let Err(error) = result {
+                    debug!(%peer, cause = %error, "connection ended early");
+                }
+                return;
+            }
+            () = activity.too_many.notified() => {
+                debug!(%peer, "connection closed: the client takes its requests back");
+                return;
+            }
+            () = sleep_until(idle) => {
+                let before = std::mem::replace(&mut begun, activity.begun.load(Ordering::Relaxed));
+                let is_idle = begun == before && activity.in_work.load(Ordering::Relaxed) == 0;
+                match leave_at {
+                    Some(_) => return,
+                    None if is_idle => leave_at = Some(tokio::time::Instant::now() + timeouts.stall),
+                    None => continue,
+                }
+            }
+            () = last_call(&lifecycle), if leave_at.is_none() => {
+                leave_at = Some(lifecycle.clients_until().unwrap_or_else(tokio::time::Instant::now));
+            }
+            () = lifecycle.stopped().cancelled() => return,
+        }
+        connection.as_mut().graceful_shutdown();
+    }
+}
+
+fn builder() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_RESETS)
+        .max_header_list_size(MAX_HEAD_BYTES as u32)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
+async fn answer(
+    mut router: Router,
+    mut request: Request<Body>,
+    peer: SocketAddr,
+    mut exchange: Exchange,
+) -> Result<Response, Infallible> {
+    request.extensions_mut().insert(PeerAddress(peer));
+    // RFC 9113, section 8.3.1: two names for one target are for two readers to disagree about.
+    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let is_other = |host: &http::HeaderValue| Some(host.as_bytes()) != authority;
+    if request.headers().get_all(header::HOST).iter().any(is_other) || authority.is_none() {
+        let refusal = Refusal::new(Kind::BadRequest, "A request has one :authority, and no Host that differs");
+        request.extensions_mut().insert(refusal);
+    }
+    let answer = router.call(request).await;
+    exchange.answered = true;
+    answer.map(without_connection_headers)
+}
+
+/// HTTP/2 has no such headers (RFC 9113, section 8.2.2); a refused request closes its stream alone.
+fn without_connection_headers(mut answer: Response) -> Response {
+    answer.headers_mut().remove(header::CONNECTION);
+    answer
+}

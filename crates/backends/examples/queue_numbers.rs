@@ -6,10 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use backends::QueueContext;
 use backends::local::SqliteQueue;
 use chassis::clock::SystemClock;
 use chassis::ids::Ids;
 use chassis::ports::{NewMessage, Queue, QueueError, Receive};
+use chassis::telemetry::storage::StorageFailures;
 use tokio::task::JoinSet;
 
 const BODY_BYTES: usize = 1000;
@@ -21,7 +23,8 @@ fn message() -> NewMessage {
 
 fn open(path: &Path) -> Result<Arc<SqliteQueue>, backends::OpenError> {
     let clock = SystemClock::shared();
-    SqliteQueue::open(path, clock.clone(), Ids::new(clock), 3)
+    let ids = Ids::new(clock.clone());
+    SqliteQueue::open(path, QueueContext { clock, ids, max_receive_count: 3, failures: StorageFailures::default() })
 }
 
 fn report(what: &str, messages: usize, started: Instant) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chassis::clock::Clock;
 use chassis::ids::Ids;
 use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretSource};
+use chassis::telemetry::storage::StorageFailures;
 
 use crate::OpenError;
 use crate::local::{FileObjects, FileSecrets, SqliteQueue};
@@ -19,6 +20,8 @@ pub struct QueueContext {
     pub ids: Arc<Ids>,
     /// How often a message is delivered before it is given up; where the backend has no rule of its own.
     pub max_receive_count: u32,
+    /// Where failures of the disk are counted.
+    pub failures: StorageFailures,
 }
 
 const QUEUE_SCHEMES: &str = "`sqlite:PATH` (a file) and `memory:` (forgets at the end)";
@@ -29,25 +32,24 @@ const OBJECT_SCHEMES: &str = "`file:DIR` (a folder) and `memory:` (forgets at th
 /// # Errors
 /// When the URL is not understood or the queue cannot be opened; the message says how to fix it.
 pub async fn open_queue(url: &str, context: QueueContext) -> Result<Arc<dyn Queue>, OpenError> {
-    let QueueContext { clock, ids, max_receive_count } = context;
     match split(url) {
         ("memory", rest) => {
             expect_nothing("queue", rest)?;
-            Ok(MemoryQueue::new(clock, ids, max_receive_count))
+            Ok(MemoryQueue::new(context.clock, context.ids, context.max_receive_count))
         }
         ("sqlite", path) => {
             let path = expect_path("queue", path, "`sqlite:` and the path of a file")?;
-            blocking(move || SqliteQueue::open(path, clock, ids, max_receive_count)).await.map(|queue| queue as _)
+            blocking(move || SqliteQueue::open(path, context)).await.map(|queue| queue as _)
         }
         (found, _) => Err(unknown("queue", found, QUEUE_SCHEMES)),
     }
 }
 
-/// Opens the object store that `url` names.
+/// Opens the object store that `url` names; failures of its disk are counted in `failures`.
 ///
 /// # Errors
 /// When the URL is not understood or the store cannot be opened; the message says how to fix it.
-pub async fn open_objects(url: &str) -> Result<Arc<dyn ObjectStore>, OpenError> {
+pub async fn open_objects(url: &str, failures: &StorageFailures) -> Result<Arc<dyn ObjectStore>, OpenError> {
     match split(url) {
         ("memory", rest) => {
             expect_nothing("object store", rest)?;
@@ -55,7 +57,8 @@ pub async fn open_objects(url: &str) -> Result<Arc<dyn ObjectStore>, OpenError> 
         }
         ("file", path) => {
             let path = expect_path("object store", path, "`file:` and the path of a folder")?;
-            blocking(move || FileObjects::open(path)).await.map(|store| store as _)
+            let failures = failures.clone();
+            blocking(move || FileObjects::open(path, &failures)).await.map(|store| store as _)
         }
         (found, _) => Err(unknown("object store", found, OBJECT_SCHEMES)),
     }

@@ -8,6 +8,7 @@ use chassis::auth::ApiToken;
 use chassis::config::{SecretSources, check_secret};
 use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretError, SecretRef, SecretSource};
 use chassis::service::{Context, Identity, Service};
+use chassis::telemetry::storage::StorageFailures;
 use pipeline::{archiver, ingest};
 use tracing::warn;
 
@@ -33,20 +34,24 @@ pub(crate) fn secret_sources() -> SecretSources {
 pub(crate) struct Stores {
     queue: Arc<dyn Queue>,
     objects: Arc<dyn ObjectStore>,
+    failures: StorageFailures,
     _folder: DataFolder,
 }
 
 /// Opens the stores that the settings name.
 pub(crate) async fn open(settings: &Settings, context: &Context) -> Result<Stores, Failure> {
     let folder = DataFolder::lock(&settings.data)?;
+    let failures = StorageFailures::default();
     let queue_context = QueueContext {
         clock: Arc::clone(&context.clock),
         ids: Arc::clone(&context.ids),
         max_receive_count: settings.archiver.max_receive_count,
+        failures: failures.clone(),
     };
     Ok(Stores {
         queue: open_queue(&settings.queue_url, queue_context).await?,
-        objects: open_objects(&settings.objects_url).await?,
+        objects: open_objects(&settings.objects_url, &failures).await?,
+        failures,
         _folder: folder,
     })
 }
@@ -96,10 +101,12 @@ pub(crate) async fn build(
     stores: &Stores,
     context: &Context,
 ) -> Result<Service, Failure> {
-    Ok(match name {
+    let service = match name {
         ServiceName::Ingest => ingest::service(&stores.queue, &api_token(settings, context).await?, context),
         ServiceName::Archiver => archiver::service(settings.archiver, &stores.queue, &stores.objects, context),
-    })
+    };
+    stores.failures.register(service.metrics());
+    Ok(service)
 }
 
 /// Builds a service on nothing, to ask it about itself.

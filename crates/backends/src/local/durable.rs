@@ -13,7 +13,7 @@ pub(super) fn create_folder(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let above = folder_of(path);
     create_folder(above)?;
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
@@ -27,10 +27,8 @@ pub(super) fn create_folder(path: &Path) -> io::Result<()> {
 
 /// Creates a file for the owner only, whole or not at all; answers false when there is one already.
 pub(super) fn create_file(path: &Path, content: &[u8]) -> io::Result<bool> {
-    let (folder, name) = match (path.parent(), path.file_name()) {
-        (Some(folder), Some(name)) => (folder, name),
-        _ => return Err(io::Error::new(ErrorKind::InvalidInput, "the path has no file name")),
-    };
+    let folder = folder_of(path);
+    let name = path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the path has no file name"))?;
     let number = NEXT_TEMPORARY.fetch_add(1, Ordering::Relaxed);
     let temporary = folder.join(format!(".{}.{}-{number}", name.display(), std::process::id()));
     let outcome = write_private(&temporary, content).and_then(|()| std::fs::hard_link(&temporary, path));
@@ -40,6 +38,28 @@ pub(super) fn create_file(path: &Path, content: &[u8]) -> io::Result<bool> {
         Err(error) => Err(error),
         Ok(()) => sync_folder(folder).map(|()| true),
     }
+}
+
+/// Removes what processes that died left in a folder of creating files. Nobody else may be creating one.
+pub(super) fn remove_left_overs(folder: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_file() && entry.file_name().to_str().is_some_and(is_temporary) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// `.NAME.PROCESS-NUMBER`, as [`create_file`] names them.
+fn is_temporary(name: &str) -> bool {
+    let is_number = |text: &str| text.parse::<u64>().is_ok();
+    let end = name.strip_prefix('.').and_then(|name| name.rsplit_once('.')).and_then(|(_, end)| end.split_once('-'));
+    end.is_some_and(|(process, number)| is_number(process) && is_number(number))
 }
 
 fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
@@ -52,6 +72,12 @@ fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
+/// The folder that a path lies in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Brings the names in a folder to the disk.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::durable;
+use super::secrets::SECRETS;
 
 /// Why the data folder cannot be used.
 #[derive(Debug, Error)]
@@ -54,7 +55,8 @@ const LOCK_FILE: &str = "lock";
 const HOLDER_BYTES: u64 = 32;
 
 impl DataFolder {
-    /// Creates the folder where there is none, for its owner only, and locks it for this process.
+    /// Creates the folder where there is none, for its owner only, and locks it for this process. Removes what a process
+    /// that died left of making a secret.
     ///
     /// # Errors
     /// When another process has it, or it cannot be written.
@@ -72,6 +74,7 @@ impl DataFolder {
             Err(TryLockError::Error(error)) => return Err(unwritable(error)),
         }
         write_pid(&mut file).map_err(unwritable)?;
+        durable::remove_left_overs(&path.join(SECRETS)).map_err(unwritable)?;
         Ok(Self { path, _lock: file })
     }
 

@@ -1,7 +1,8 @@
 //! Objects as plain files under one folder, by their key.
 //!
 //! A put writes a temporary file and fsyncs it, links it to its name (which only one of many writers can do) and
-//! fsyncs the folders, before it answers. Readers see whole objects or none. `cap-std` keeps every path below the
+//! fsyncs the folders, before it answers. What an fsync failed for is never synced again: it is written again, in a new
+//! file. Readers see whole objects or none. `cap-std` keeps every path below the
 //! folder, whatever symbolic links somebody puts there. What cannot be stored beside other objects, see the port.
 
 mod faults;
@@ -18,9 +19,10 @@ use bytes::Bytes;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use chassis::ports::objects::{ObjectError, ObjectKey, ObjectStore, Put};
+use chassis::telemetry::storage::{StorageFailures, StoreFailures};
 use tokio::sync::Semaphore;
 
-use self::put::{Folder, TEMPORARY, create_folder};
+use self::put::{Folder, TEMPORARY, create_folder, is_temporary};
 use super::durable;
 use crate::OpenError;
 
@@ -32,20 +34,23 @@ pub struct FileObjects {
     path: PathBuf,
     folder: Arc<RwLock<Arc<Folder>>>,
     permits: Arc<Semaphore>,
+    failures: StoreFailures,
 }
 
 impl FileObjects {
     /// Opens the folder, creating it where there is none, and clears away what a process that died left half written,
     /// unless another one has the folder open and may be writing. Blocks for a moment.
     ///
+    /// Failures of the disk are counted in `failures`.
+    ///
     /// # Errors
     /// When the folder cannot be created or written.
-    pub fn open(path: impl Into<PathBuf>) -> Result<Arc<Self>, OpenError> {
-        let path = path.into();
-        let folder = open_folder(&path)
+    pub fn open(path: impl Into<PathBuf>, failures: &StorageFailures) -> Result<Arc<Self>, OpenError> {
+        let (path, failures) = (path.into(), failures.of("objects"));
+        let folder = open_folder(&path, &failures)
             .map_err(|error| OpenError::unusable(&path, error, "objects need a folder that can be written"))?;
         let folder = Arc::new(RwLock::new(Arc::new(folder)));
-        Ok(Arc::new(Self { path, folder, permits: Arc::new(Semaphore::new(CONCURRENCY)) }))
+        Ok(Arc::new(Self { path, folder, failures, permits: Arc::new(Semaphore::new(CONCURRENCY)) }))
     }
 
     /// The folder.
@@ -61,13 +66,13 @@ impl FileObjects {
     ) -> Result<T, ObjectError> {
         let failed = |error: &dyn fmt::Display| ObjectError::Other(format!("the file operation did not end: {error}"));
         let permit = self.permits.clone().acquire_owned().await.map_err(|error| failed(&error))?;
-        let (path, place) = (self.path.clone(), Arc::clone(&self.folder));
+        let (path, place, failures) = (self.path.clone(), Arc::clone(&self.folder), self.failures.clone());
         let task = tokio::task::spawn_blocking(move || {
             let _until_done = permit;
             let folder = Arc::clone(&place.read().unwrap_or_else(PoisonError::into_inner));
             let outcome = work(&folder);
             if matches!(outcome, Err(ObjectError::Unavailable(_))) {
-                replace_if_gone(&place, &folder, &path);
+                replace_if_gone(&place, &folder, &path, &failures);
             }
             outcome
         });
@@ -77,13 +82,13 @@ impl FileObjects {
 
 /// A handle stays with the folder that it was opened on. When that is gone and there is another one in its place, the
 /// next call finds that; none is made here, as what is missing may be a disk that is not mounted.
-fn replace_if_gone(place: &RwLock<Arc<Folder>>, gone: &Arc<Folder>, path: &Path) {
+fn replace_if_gone(place: &RwLock<Arc<Folder>>, gone: &Arc<Folder>, path: &Path, failures: &StoreFailures) {
     if gone.check().is_ok() || !path.is_dir() {
         return;
     }
     let mut folder = place.write().unwrap_or_else(PoisonError::into_inner);
     if Arc::ptr_eq(&folder, gone)
-        && let Ok(fresh) = open_folder(path)
+        && let Ok(fresh) = open_folder(path, failures)
     {
         tracing::info!(objects.path = %path.display(), "the folder of the objects was opened anew");
         *folder = Arc::new(fresh);
@@ -91,7 +96,7 @@ fn replace_if_gone(place: &RwLock<Arc<Folder>>, gone: &Arc<Folder>, path: &Path)
 }
 
 /// The folder with a `.tmp` in it, which no key can name.
-fn open_folder(path: &Path) -> io::Result<Folder> {
+fn open_folder(path: &Path, failures: &StoreFailures) -> io::Result<Folder> {
     durable::create_folder(path)?;
     let root = Dir::open_ambient_dir(path, ambient_authority())?;
     match create_folder(&root, TEMPORARY) {
@@ -104,12 +109,16 @@ fn open_folder(path: &Path) -> io::Result<Folder> {
         clear(&root.open_dir(TEMPORARY)?)?;
     }
     let _unsupported = in_use.lock_shared();
-    Folder::new(root, in_use)
+    Folder::new(root, in_use, failures.clone())
 }
 
+/// What is not ours stays, whoever put it there.
 fn clear(temporary: &Dir) -> io::Result<()> {
     for entry in temporary.entries()? {
-        temporary.remove_file(entry?.file_name())?;
+        let name = entry?.file_name();
+        if name.to_str().is_some_and(is_temporary) {
+            temporary.remove_file(name)?;
+        }
     }
     Ok(())
 }

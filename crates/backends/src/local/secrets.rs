@@ -52,10 +52,13 @@ fn read_bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// Random bytes of a generated secret.
 const GENERATED_BYTES: usize = 32;
 
+/// The folder of generated secrets in the data folder.
+pub(super) const SECRETS: &str = "secrets";
+
 /// Where a generated secret lies.
 #[must_use]
 pub fn generated_secret_path(data: &Path, name: &str) -> PathBuf {
-    data.join("secrets").join(name)
+    data.join(SECRETS).join(name)
 }
 
 /// Reads the secret that was generated into the data folder, or generates it: 32 random bytes as 64 hexadecimal

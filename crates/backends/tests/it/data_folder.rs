@@ -45,6 +45,21 @@ fn a_lock_file_left_by_a_dead_process_does_not_hold() {
 }
 
 #[test]
+fn half_made_secrets_of_a_dead_process_are_removed_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let secrets = folder.path().join("secrets");
+    std::fs::create_dir(&secrets).unwrap();
+    let kept = [".api_token", ".api_token.bak", ".api_token.old-1", "api_token", "api_token.1-1"];
+    for name in kept.into_iter().chain([".api_token.4711-0"]) {
+        std::fs::write(secrets.join(name), "x").unwrap();
+    }
+    DataFolder::lock(folder.path()).unwrap();
+    let mut left: Vec<_> = secrets.read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, kept);
+}
+
+#[test]
 fn a_file_in_the_place_of_the_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data");

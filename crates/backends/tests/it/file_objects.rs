@@ -6,6 +6,7 @@ use std::sync::Arc;
 use backends::local::FileObjects;
 use bytes::Bytes;
 use chassis::ports::{ObjectError, ObjectKey, ObjectStore, Put};
+use chassis::telemetry::storage::StorageFailures;
 use chassis::testing::object_suite::ObjectHarness;
 use tempfile::TempDir;
 
@@ -14,9 +15,13 @@ struct Harness {
     folder: TempDir,
 }
 
+fn open(folder: &Path) -> Arc<FileObjects> {
+    FileObjects::open(folder.join("objects"), &StorageFailures::default()).unwrap()
+}
+
 async fn harness() -> Option<Harness> {
     let folder = tempfile::tempdir().unwrap();
-    let store = FileObjects::open(folder.path().join("objects")).unwrap();
+    let store = open(folder.path());
     Some(Harness { store, folder })
 }
 
@@ -27,6 +32,9 @@ impl ObjectHarness for Harness {
 }
 
 chassis::object_conformance!(harness);
+
+/// As a process that died may have left it.
+const LEFT_OVER: &str = "0123456789abcdef0123456789abcdef-1";
 
 fn key(text: &str) -> ObjectKey {
     text.parse().unwrap()
@@ -53,11 +61,44 @@ async fn objects_lie_as_plain_files_under_their_key() {
 async fn objects_outlive_the_process_and_leftovers_do_not() {
     let Harness { store, folder } = harness().await.unwrap();
     put(&store, "kept", "x").await.unwrap();
-    std::fs::write(store.path().join(".tmp/1-1"), "half").unwrap();
+    std::fs::write(store.path().join(".tmp").join(LEFT_OVER), "half").unwrap();
     drop(store);
-    let store = FileObjects::open(folder.path().join("objects")).unwrap();
+    let store = open(folder.path());
     assert!(names(&store.path().join(".tmp")).is_empty());
     assert_eq!(store.get(&key("kept")).await.unwrap().unwrap(), "x");
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_not_cleared_away() {
+    let Harness { store, folder } = harness().await.unwrap();
+    let temporary = store.path().join(".tmp");
+    drop(store);
+    let theirs = ["notes.txt", "1-1", "0123456789abcdef0123456789abcdef-1.bak", "0123456789abcdef0123456789abcdeg-1"];
+    for name in theirs {
+        std::fs::write(temporary.join(name), "theirs").unwrap();
+    }
+    std::fs::create_dir(temporary.join("folder")).unwrap();
+    open(folder.path());
+    let mut left = names(&temporary);
+    left.sort();
+    let mut expected = [theirs.as_slice(), &["folder"]].concat();
+    expected.sort_unstable();
+    assert_eq!(left, expected);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_object_that_is_found_is_written_again_byte_for_byte() {
+    use std::os::unix::fs::MetadataExt;
+    let Harness { store, folder } = harness().await.unwrap();
+    put(&store, "day/1", "first").await.unwrap();
+    let file = folder.path().join("objects/day/1");
+    let kept = std::fs::File::open(&file).unwrap();
+    assert_eq!(put(&store, "day/1", "second").await.unwrap(), Put::AlreadyExists);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "first");
+    let (before, after) = (kept.metadata().unwrap().ino(), file.metadata().unwrap().ino());
+    assert_ne!(before, after, "an fsync of the same file proves nothing after one that failed");
+    assert!(names(&store.path().join(".tmp")).is_empty());
 }
 
 #[tokio::test]
@@ -79,14 +120,14 @@ async fn a_folder_that_is_made_anew_is_found_and_none_is_made_in_its_place() {
 #[tokio::test]
 async fn opening_takes_nothing_from_those_who_write() {
     let Harness { store, folder } = harness().await.unwrap();
-    std::fs::write(store.path().join(".tmp/1-1"), "half").unwrap();
-    let guest = FileObjects::open(folder.path().join("objects")).unwrap();
-    assert_eq!(names(&store.path().join(".tmp")), ["1-1"], "a guest cleared away what its host was writing");
+    std::fs::write(store.path().join(".tmp").join(LEFT_OVER), "half").unwrap();
+    let guest = open(folder.path());
+    assert_eq!(names(&store.path().join(".tmp")), [LEFT_OVER], "a guest cleared away what its host was writing");
     drop(store);
-    let second = FileObjects::open(folder.path().join("objects")).unwrap();
-    assert_eq!(names(&second.path().join(".tmp")), ["1-1"]);
+    let second = open(folder.path());
+    assert_eq!(names(&second.path().join(".tmp")), [LEFT_OVER]);
     drop((guest, second));
-    let alone = FileObjects::open(folder.path().join("objects")).unwrap();
+    let alone = open(folder.path());
     assert!(names(&alone.path().join(".tmp")).is_empty());
 }
 
@@ -138,7 +179,7 @@ fn a_file_in_the_place_of_the_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("objects");
     std::fs::write(&path, "x").unwrap();
-    let error = FileObjects::open(&path).unwrap_err().to_string();
+    let error = FileObjects::open(&path, &StorageFailures::default()).unwrap_err().to_string();
     assert!(error.contains(path.to_str().unwrap()) && error.contains("need a folder"), "{error}");
 }
 

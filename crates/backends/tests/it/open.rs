@@ -6,10 +6,11 @@ use backends::{OpenError, QueueContext, open_objects, open_queue, secret_sources
 use chassis::clock::SystemClock;
 use chassis::ids::Ids;
 use chassis::ports::NewMessage;
+use chassis::telemetry::storage::StorageFailures;
 
 fn context() -> QueueContext {
     let clock = SystemClock::shared();
-    QueueContext { ids: Ids::new(clock.clone()), clock, max_receive_count: 3 }
+    QueueContext { ids: Ids::new(clock.clone()), clock, max_receive_count: 3, failures: StorageFailures::default() }
 }
 
 #[tokio::test]
@@ -29,7 +30,7 @@ async fn queues_open_by_scheme() {
 async fn object_stores_open_by_scheme() {
     let folder = tempfile::tempdir().unwrap();
     for url in ["memory:".to_owned(), format!("file:{}", folder.path().join("objects").display())] {
-        open_objects(&url).await.unwrap().ping().await.unwrap();
+        open_objects(&url, &StorageFailures::default()).await.unwrap().ping().await.unwrap();
     }
     assert!(folder.path().join("objects").is_dir());
 }
@@ -41,7 +42,7 @@ async fn an_unknown_scheme_lists_the_known_ones_and_hides_the_rest() {
     let text = error.to_string();
     assert!(text.contains("`amqp`") && text.contains("sqlite:PATH") && text.contains("memory:"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
-    let text = open_objects("just-a-folder").await.unwrap_err().to_string();
+    let text = open_objects("just-a-folder", &StorageFailures::default()).await.unwrap_err().to_string();
     assert!(text.contains("`just-a-folder`") && text.contains("file:DIR"), "{text}");
 }
 
@@ -52,7 +53,7 @@ async fn a_url_of_the_wrong_form_says_the_right_one() {
         assert!(matches!(error, OpenError::Malformed { .. }), "{url}: {error}");
     }
     for url in ["file:", "memory:something"] {
-        let error = open_objects(url).await.unwrap_err();
+        let error = open_objects(url, &StorageFailures::default()).await.unwrap_err();
         assert!(matches!(error, OpenError::Malformed { .. }), "{url}: {error}");
     }
 }

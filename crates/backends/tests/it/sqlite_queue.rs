@@ -1,15 +1,17 @@
 //! The embedded queue: the conformance suite, and what a file adds to it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use backends::QueueContext;
 use backends::local::SqliteQueue;
 use chassis::clock::Clock;
 use chassis::ids::Ids;
 use chassis::ports::{Message, NewMessage, Queue, QueueError, Receive};
+use chassis::telemetry::storage::StorageFailures;
 use chassis::testing::ManualClock;
 use chassis::testing::queue_suite::QueueHarness;
 use jiff::Timestamp;
@@ -30,7 +32,13 @@ fn open(path: &Path, clock: &Arc<ManualClock>) -> Arc<SqliteQueue> {
 }
 
 fn try_open(path: &Path, clock: &Arc<ManualClock>) -> Result<Arc<SqliteQueue>, backends::OpenError> {
-    SqliteQueue::open(path, clock.clone(), Ids::new(clock.clone()), MAX_RECEIVE_COUNT)
+    let context = QueueContext {
+        clock: clock.clone(),
+        ids: Ids::new(clock.clone()),
+        max_receive_count: MAX_RECEIVE_COUNT,
+        failures: StorageFailures::default(),
+    };
+    SqliteQueue::open(path, context)
 }
 
 async fn harness() -> Option<Harness> {
@@ -236,8 +244,93 @@ fn a_file_that_is_no_database_is_refused_and_unchanged() {
     let text = "this is not a database ".repeat(100);
     std::fs::write(&path, &text).unwrap();
     let error = try_open(&path, &ManualClock::new()).unwrap_err().to_string();
-    assert!(error.contains("no SQLite database") && error.contains("move this one away"), "{error}");
+    assert!(error.contains("no SQLite database") && error.contains("move this one"), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+}
+
+/// Leaves a file and its log as a process that died would, with `count` messages in the log.
+async fn leave_a_log(folder: &Path, clock: &Arc<ManualClock>, count: usize) -> PathBuf {
+    let (path, left) = (folder.join("open.db"), folder.join("left.db"));
+    let queue = open(&path, clock);
+    for number in 0..count {
+        queue.send(message(number.to_string())).await.unwrap();
+    }
+    copy_files(&path, &left);
+    left
+}
+
+fn log_of(path: &Path) -> PathBuf {
+    PathBuf::from(format!("{}-wal", path.display()))
+}
+
+fn overwrite(path: &Path, at: usize, bytes: &[u8]) {
+    let mut content = std::fs::read(path).unwrap();
+    content[at..at + bytes.len()].copy_from_slice(bytes);
+    std::fs::write(path, content).unwrap();
+}
+
+#[tokio::test]
+async fn a_log_that_is_torn_at_its_end_gives_back_what_was_acknowledged_before() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::new());
+    let left = leave_a_log(folder.path(), &clock, 20).await;
+    let log = log_of(&left);
+    let length = std::fs::metadata(&log).unwrap().len();
+    let file = std::fs::OpenOptions::new().write(true).open(&log).unwrap();
+    file.set_len(length - 100).unwrap();
+    assert_eq!(open(&left, &clock).stats().await.unwrap().visible, 19);
+}
+
+#[tokio::test]
+async fn a_log_that_is_damaged_before_acknowledged_messages_is_refused_and_unchanged() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::new());
+    let left = leave_a_log(folder.path(), &clock, 20).await;
+    let log = log_of(&left);
+    overwrite(&log, 20_000, b"garbage");
+    let before = (std::fs::read(&left).unwrap(), std::fs::read(&log).unwrap());
+    let error = try_open(&left, &clock).unwrap_err().to_string();
+    assert!(error.contains(log.to_str().unwrap()) && error.contains("it is damaged"), "{error}");
+    assert!(!error.contains('\n'), "{error}");
+    assert!((std::fs::read(&left).unwrap(), std::fs::read(&log).unwrap()) == before, "the damaged log was touched");
+
+    let at = error.rsplit_once("truncate -s ").unwrap().1.split_once(' ').unwrap().0.parse().unwrap();
+    std::fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(at).unwrap();
+    assert!(open(&left, &clock).stats().await.unwrap().visible < 20);
+}
+
+#[tokio::test]
+async fn a_log_that_begins_with_garbage_is_refused_and_zeros_are_none() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::new());
+    let left = leave_a_log(folder.path(), &clock, 3).await;
+    let log = log_of(&left);
+    overwrite(&log, 0, b"garbage");
+    let error = try_open(&left, &clock).unwrap_err().to_string();
+    assert!(error.contains("does not begin as a log"), "{error}");
+    std::fs::write(&log, [0; 8192]).unwrap();
+    open(&left, &clock);
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused_in_one_line_and_unchanged() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::new());
+    let path = folder.path().join("queue.db");
+    let queue = open(&path, &clock);
+    for number in 0..50 {
+        queue.send(message(number.to_string().repeat(1000))).await.unwrap();
+    }
+    drop(queue);
+    let whole = std::fs::read(&path).unwrap();
+    let half = whole.len() / 8192 * 4096;
+    let mut garbled = whole.clone();
+    garbled[half..half + 4096].fill(0xa5);
+    for damaged in [&whole[..half], &whole[..half + 100], &garbled] {
+        std::fs::write(&path, damaged).unwrap();
+        let error = try_open(&path, &clock).unwrap_err().to_string();
+        assert!(error.contains(path.to_str().unwrap()) && error.contains("damaged"), "{error}");
+        assert!(error.contains("restore it from a backup") && !error.contains('\n'), "{error}");
+        assert!(std::fs::read(&path).unwrap() == damaged, "it was touched");
+    }
+    std::fs::write(&path, whole).unwrap();
+    assert_eq!(open(&path, &clock).stats().await.unwrap().visible, 50);
 }
 
 #[test]

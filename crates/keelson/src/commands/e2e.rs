@@ -9,6 +9,7 @@ use chassis::clock::{Clock, SystemClock};
 use chassis::config::FromText;
 use chassis::ids::Ids;
 use chassis::ports::{MessageId, ObjectKey, ObjectStore};
+use chassis::telemetry::storage::StorageFailures;
 use jiff::SignedDuration;
 use pipeline::model::record::object_key;
 use secrecy::{ExposeSecret, SecretString};
@@ -79,7 +80,7 @@ async fn target(common: &Common) -> Result<Target, Failure> {
     Ok(Target {
         ingest: running.address("ingest")?.to_owned(),
         token: token(&settings, &running).await?,
-        objects: open_objects(&running.objects_url).await?,
+        objects: open_objects(&running.objects_url, &StorageFailures::default()).await?,
         clock: SystemClock::shared(),
     })
 }

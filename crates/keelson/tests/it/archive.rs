@@ -7,6 +7,7 @@ use backends::{QueueContext, open_queue};
 use chassis::clock::SystemClock;
 use chassis::ids::Ids;
 use chassis::ports::NewMessage;
+use chassis::telemetry::storage::StorageFailures;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -87,7 +88,12 @@ async fn five_hundred_messages_at_once_become_five_hundred_objects() {
 pub(crate) async fn plant(launch: &Launch, messages: &[(&str, &str)]) -> Vec<String> {
     std::fs::create_dir_all(launch.data()).unwrap();
     let clock = SystemClock::shared();
-    let context = QueueContext { ids: Ids::new(Arc::clone(&clock)), clock, max_receive_count: 3 };
+    let context = QueueContext {
+        ids: Ids::new(Arc::clone(&clock)),
+        clock,
+        max_receive_count: 3,
+        failures: StorageFailures::default(),
+    };
     let queue = open_queue(&format!("sqlite:{}", launch.data().join("queue.db").display()), context).await.unwrap();
     let mut ids = Vec::new();
     for (source, body) in messages {

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 
 use chassis::ports::objects::{ObjectError, ObjectKey};
+use chassis::telemetry::storage::StorageFailure;
 
 /// "Too many levels of symbolic links", which has no kind in stable Rust.
 const ELOOP: i32 = if cfg!(target_os = "linux") { 40 } else { 62 };
@@ -14,6 +15,15 @@ pub(super) fn sort(error: &io::Error) -> ObjectError {
         ObjectError::Other(error.to_string())
     } else {
         ObjectError::Unavailable(error.to_string())
+    }
+}
+
+/// What is counted: nothing for an error of one object.
+pub(super) fn kind(error: &io::Error) -> Option<StorageFailure> {
+    match error.kind() {
+        _ if is_of_the_object(error) => None,
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some(StorageFailure::DiskFull),
+        _ => Some(StorageFailure::Other),
     }
 }
 

@@ -4,10 +4,14 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::database::checkpoint;
+use super::log::{self, Damage};
 use super::sql;
 use crate::OpenError;
+use crate::local::durable;
 
 /// Long enough for the previous process to finish closing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -17,25 +21,110 @@ const PREPARED_STATEMENTS: usize = 48;
 
 /// `EXCLUSIVE`: leases are given back when the file is opened, so a second process must not get in. `FULL`: with
 /// `NORMAL` a power cut loses acknowledged messages. `checkpoint_fullfsync` and `fullfsync` matter on macOS only.
+/// `wal_autocheckpoint`: off, `database` does it.
 const SETTINGS: &str = "
 PRAGMA synchronous = FULL;
 PRAGMA fullfsync = ON;
 PRAGMA checkpoint_fullfsync = ON;
-PRAGMA wal_autocheckpoint = 4000;
+PRAGMA wal_autocheckpoint = 0;
 PRAGMA journal_size_limit = 67108864;
 PRAGMA cache_size = -16384;
 ";
+
+/// Files up to this size are looked through at each start, which takes 0.15 s at most when they are in memory. In a
+/// larger one damage is found when it is read.
+const CHECKED_BYTES: u64 = 256 << 20;
 
 /// Opens or creates the file at `path`.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     create(path).map_err(|error| {
         OpenError::unusable(path, error, "the queue needs a file that it can read and write in an existing folder")
     })?;
-    let connection = connect(path).map_err(|error| explain(path, &error))?;
+    open_existing(path)
+}
+
+/// Opens the file, without a write before all of it is looked at.
+pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenError> {
+    let failed = |error: rusqlite::Error| explain(path, &error);
+    let connection = connect(path).map_err(failed)?;
     check_owner(path, &connection)?;
+    settle_log(&log::path_of(path))?;
+    check_content(path, &connection)?;
     switch_to_wal(path, &connection)?;
-    prepare(&connection).map_err(|error| explain(path, &error))?;
+    sync_folder(path)?;
+    prepare(&connection).map_err(failed)?;
+    checkpoint(&connection, sql::EMPTY_LOG).map_err(failed)?;
+    keep_log(&connection, false);
     Ok(connection)
+}
+
+/// Which file a path leads to: a file that was moved, or lies on another disk now, is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    device: u64,
+    inode: u64,
+}
+
+/// `None` when there is none.
+pub(super) fn place(path: &Path) -> Option<Place> {
+    let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    #[cfg(unix)]
+    let (device, inode) =
+        (std::os::unix::fs::MetadataExt::dev(&metadata), std::os::unix::fs::MetadataExt::ino(&metadata));
+    #[cfg(not(unix))]
+    let (device, inode) = (0, u64::from(metadata.is_file()));
+    Some(Place { device, inode })
+}
+
+/// Whether closing the connection leaves the log as it is, or moves it into the file.
+pub(super) fn keep_log(connection: &Connection, keep: bool) {
+    // SQLite refuses only what it does not know.
+    let _known = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep);
+}
+
+/// Only the owner of the file's lock may do this.
+fn settle_log(path: &Path) -> Result<(), OpenError> {
+    let unusable =
+        |error: std::io::Error| OpenError::unusable(path, error, "the queue needs its log on a disk that works");
+    match log::inspect(path).map_err(unusable)? {
+        None => log::write_again(path).map_err(unusable),
+        Some(Damage { at: 0 }) => {
+            let problem = "it is damaged: it does not begin as a log of SQLite";
+            Err(OpenError::unusable(
+                path,
+                problem,
+                "restore it from a backup, or move it away to go on without what is in it",
+            ))
+        }
+        Some(Damage { at }) => {
+            let problem = format!("it is damaged {at} bytes from its start, with messages behind that were accepted");
+            let remedy =
+                format!("restore it from a backup, or go on without those: truncate -s {at} {}", path.display());
+            Err(OpenError::unusable(path, problem, remedy))
+        }
+    }
+}
+
+fn check_content(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+    if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > CHECKED_BYTES) {
+        return Ok(());
+    }
+    let found: String =
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|error| explain(path, &error))?;
+    match found.as_str() {
+        "ok" => Ok(()),
+        damage => {
+            let problem = format!("it is damaged ({})", damage.lines().last().unwrap_or_default());
+            Err(OpenError::unusable(path, problem, DAMAGE_REMEDY))
+        }
+    }
+}
+
+/// SQLite does this too when it has made a log, but passes over a failure.
+fn sync_folder(path: &Path) -> Result<(), OpenError> {
+    let folder = durable::folder_of(path);
+    durable::sync_folder(folder)
+        .map_err(|error| OpenError::unusable(folder, error, "the queue needs a folder on a disk that works"))
 }
 
 /// Messages are nobody else's business: the file, and with it SQLite's side files, is for its owner only.
@@ -52,6 +141,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    keep_log(&connection, true);
     Ok(connection)
 }
 
@@ -76,6 +166,7 @@ fn check_owner(path: &Path, connection: &Connection) -> Result<(), OpenError> {
 
 const COUNT_TABLES: &str = "SELECT count(*) FROM sqlite_schema";
 const REMEDY: &str = "give the queue another file, or move this one away to start with an empty queue";
+const DAMAGE_REMEDY: &str = "restore it from a backup, or move this one and its log away to start with an empty queue";
 
 fn switch_to_wal(path: &Path, connection: &Connection) -> Result<(), OpenError> {
     let switch = || connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
@@ -103,12 +194,18 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 
 pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
     match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            OpenError::unusable(path, format!("it is damaged or no SQLite database ({error})"), REMEDY)
+        Some(ErrorCode::NotADatabase) => {
+            OpenError::unusable(path, format!("it is damaged or no SQLite database ({error})"), DAMAGE_REMEDY)
+        }
+        Some(ErrorCode::DatabaseCorrupt) => {
+            OpenError::unusable(path, format!("it is damaged ({error})"), DAMAGE_REMEDY)
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             OpenError::unusable(path, "another process has the queue open", "stop it, or give the queue another file")
         }
-        _ => OpenError::unusable(path, error, "the queue needs a file that it can read and write"),
+        Some(ErrorCode::DiskFull) => OpenError::unusable(path, "the disk is full", "free some space"),
+        _ => {
+            OpenError::unusable(path, error, "the queue needs a file that it can read and write, on a disk that works")
+        }
     }
 }

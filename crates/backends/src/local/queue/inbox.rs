@@ -19,6 +19,8 @@ const WAITING_BYTES: usize = 64 << 20;
 pub(super) trait Job: Send {
     /// Message bytes that it brings.
     fn bytes(&self) -> usize;
+    /// Whether it may change something.
+    fn writes(&self) -> bool;
     /// Does the work inside the transaction. An error is the file's; what the work did is then undone.
     fn run(&mut self, ledger: &mut Ledger<'_>) -> rusqlite::Result<()>;
     /// Gives the answer of the work, or that the commit failed.
@@ -27,6 +29,7 @@ pub(super) trait Job: Send {
 
 struct Task<W, T> {
     bytes: usize,
+    writes: bool,
     work: Option<W>,
     done: Option<Result<T, QueueError>>,
     reply: oneshot::Sender<Result<T, QueueError>>,
@@ -39,6 +42,10 @@ where
 {
     fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    fn writes(&self) -> bool {
+        self.writes
     }
 
     fn run(&mut self, ledger: &mut Ledger<'_>) -> rusqlite::Result<()> {
@@ -120,8 +127,25 @@ impl Inbox {
         T: Send + 'static,
         W: FnOnce(&mut Ledger<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.ask(bytes, true, work).await
+    }
+
+    /// Has `work` done that changes nothing, before the next transaction.
+    pub(super) async fn look<T, W>(&self, work: W) -> Result<T, QueueError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut Ledger<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.ask(0, false, work).await
+    }
+
+    async fn ask<T, W>(&self, bytes: usize, writes: bool, work: W) -> Result<T, QueueError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut Ledger<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        self.submit(Box::new(Task { bytes, work: Some(work), done: None, reply }))?;
+        self.submit(Box::new(Task { bytes, writes, work: Some(work), done: None, reply }))?;
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 
@@ -130,7 +154,7 @@ impl Inbox {
         self.shared.add_returned(receipts);
         let (reply, _) = oneshot::channel();
         // Wakes the writer. When its inbox is full it is awake.
-        let wake = Task { bytes: 0, work: Some(|_: &mut Ledger<'_>| Ok(())), done: None, reply };
+        let wake = Task { bytes: 0, writes: true, work: Some(|_: &mut Ledger<'_>| Ok(())), done: None, reply };
         let _full = self.submit(Box::new(wake));
     }
 

@@ -67,6 +67,8 @@ pub(super) struct Ledger<'c> {
     pub(super) connection: &'c Connection,
     pub(super) rules: &'c Rules,
     pub(super) tally: Tally,
+    /// Why no message can be taken at this moment.
+    pub(super) trouble: Option<String>,
 }
 
 impl Tally {
@@ -98,12 +100,16 @@ impl Ledger<'_> {
     pub(super) fn send(&mut self, messages: Vec<NewMessage>) -> rusqlite::Result<Vec<Result<MessageId, QueueError>>> {
         let mut answers = Vec::with_capacity(messages.len());
         for message in messages {
-            answers.push(match message.validate() {
+            answers.push(match message.validate().and_then(|()| self.check()) {
                 Ok(()) => Ok(self.insert(&message)?),
                 Err(error) => Err(error),
             });
         }
         Ok(answers)
+    }
+
+    fn check(&self) -> Result<(), QueueError> {
+        self.trouble.clone().map_or(Ok(()), |trouble| Err(QueueError::Unavailable(trouble)))
     }
 
     fn insert(&mut self, message: &NewMessage) -> rusqlite::Result<MessageId> {
@@ -272,8 +278,10 @@ impl Ledger<'_> {
         })
     }
 
-    pub(super) fn ping(&self) -> rusqlite::Result<()> {
-        self.number(sql::PING, []).map(drop)
+    /// Whether the file can be read, and messages can be taken.
+    pub(super) fn ping(&self) -> rusqlite::Result<Result<(), QueueError>> {
+        self.number(sql::PING, [])?;
+        Ok(self.check())
     }
 }
 

@@ -5,11 +5,14 @@
 //! those too that ran out meanwhile, as nobody can tell any more who let them run out. What waits for another attempt
 //! is no lease and keeps its count and its time.
 
+mod database;
 mod faults;
 mod file;
 mod graveyard;
 mod inbox;
 mod ledger;
+mod log;
+mod space;
 mod sql;
 mod writer;
 
@@ -20,8 +23,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chassis::clock::Clock;
-use chassis::ids::Ids;
 use chassis::ports::lease::Lease;
 use chassis::ports::long_poll::LongPoll;
 use chassis::ports::queue::{
@@ -31,11 +32,12 @@ use chassis::ports::queue::{
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+use self::database::Database;
 use self::graveyard::Slice;
 use self::inbox::Inbox;
-use self::ledger::{Fault, Ledger, Rules, Taken, Tally};
+use self::ledger::{Fault, Ledger, Rules, Taken};
 use self::writer::Writer;
-use crate::OpenError;
+use crate::{OpenError, QueueContext};
 
 /// A durable queue in one file. Dropping it finishes what was begun, which blocks for a moment.
 pub struct SqliteQueue {
@@ -47,30 +49,20 @@ pub struct SqliteQueue {
 
 impl SqliteQueue {
     /// Opens or creates the queue in the file at `path`, whose folder exists. A message is delivered at most
-    /// `max_receive_count` times, at least once. What a process that died had received is visible again, uncounted.
+    /// [`QueueContext::max_receive_count`] times, at least once. What a process that died had received is visible again, uncounted.
     ///
     /// # Errors
     /// When the file cannot be written, is in use by another process, or is not a queue of this program.
-    pub fn open(
-        path: impl Into<PathBuf>,
-        clock: Arc<dyn Clock>,
-        ids: Arc<Ids>,
-        max_receive_count: u32,
-    ) -> Result<Arc<Self>, OpenError> {
+    pub fn open(path: impl Into<PathBuf>, context: QueueContext) -> Result<Arc<Self>, OpenError> {
         let path = path.into();
-        let connection = file::open(&path)?;
+        let QueueContext { clock, ids, max_receive_count, failures } = context;
         let rules = Rules { clock, ids, max_receive_count: max_receive_count.max(1) };
-        let tally = give_back_leases(&connection, &rules).map_err(|error| file::explain(&path, &error))?;
+        let connection = file::open(&path)?;
+        give_back_leases(&connection, &rules).map_err(|error| file::explain(&path, &error))?;
+        let database = Database::new(&path, connection, failures.of("queue"))?;
         let (changed, changes) = watch::channel(());
         let (inbox, commands) = Inbox::new();
-        let writer = Writer {
-            path: path.clone(),
-            rules,
-            inbox: commands,
-            shared: inbox.shared(),
-            changes: changed,
-            connection: Some((connection, tally)),
-        };
+        let writer = Writer { rules, inbox: commands, shared: inbox.shared(), changes: changed, database };
         let thread = std::thread::Builder::new().name("queue-writer".into()).spawn(|| writer.run());
         let thread = Mutex::new(Some(thread.map_err(OpenError::Thread)?));
         Ok(Arc::new(Self { path, inbox: Some(inbox), changes, thread }))
@@ -99,6 +91,15 @@ impl SqliteQueue {
         W: FnOnce(&mut Ledger<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         self.inbox()?.call(0, work).await
+    }
+
+    /// The same for work that changes nothing: it is done while nothing can be written, too.
+    async fn look<T, W>(&self, work: W) -> Result<T, QueueError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut Ledger<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.inbox()?.look(work).await
     }
 
     /// One look of a receive. What it took goes back when this future is dropped before it is ready.
@@ -138,10 +139,9 @@ impl SqliteQueue {
     }
 }
 
-fn give_back_leases(connection: &Connection, rules: &Rules) -> rusqlite::Result<Tally> {
+fn give_back_leases(connection: &Connection, rules: &Rules) -> rusqlite::Result<()> {
     let now = rules.clock.now().as_microsecond();
-    connection.execute(sql::GIVE_BACK_LEASES, [now])?;
-    Tally::read(connection)
+    connection.execute(sql::GIVE_BACK_LEASES, [now]).map(drop)
 }
 
 /// A delivery on its way from the writer to its receiver.
@@ -217,11 +217,11 @@ impl Queue for SqliteQueue {
     }
 
     async fn ping(&self) -> Result<(), QueueError> {
-        self.call(|ledger| ledger.ping()).await
+        self.look(|ledger| ledger.ping()).await?
     }
 
     async fn stats(&self) -> Result<QueueStats, QueueError> {
-        self.call(|ledger| ledger.stats()).await
+        self.look(|ledger| ledger.stats()).await
     }
 
     async fn purge(&self) -> Result<u64, QueueError> {
@@ -229,12 +229,12 @@ impl Queue for SqliteQueue {
     }
 
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, QueueError> {
-        self.call(move |ledger| ledger.dead_letters(limit)).await
+        self.look(move |ledger| ledger.dead_letters(limit)).await
     }
 
     async fn find_dead_letter(&self, id: &MessageId) -> Result<Option<DeadLetter>, QueueError> {
         let id = id.clone();
-        self.call(move |ledger| ledger.find_dead_letter(&id)).await
+        self.look(move |ledger| ledger.find_dead_letter(&id)).await
     }
 
     async fn redrive(&self, which: Redrive) -> Result<u64, QueueError> {

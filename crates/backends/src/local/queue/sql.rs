@@ -43,6 +43,14 @@ CREATE INDEX dead_letters_id ON dead_letters (id);
 
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 pub(super) const COMMIT: &str = "COMMIT";
+pub(super) const ROLLBACK: &str = "ROLLBACK";
+/// How long the log is, without doing anything.
+pub(super) const MEASURE_LOG: &str = "PRAGMA wal_checkpoint(NOOP)";
+/// Moves the log into the file and keeps its room for what comes next.
+pub(super) const MOVE_LOG: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+/// Moves the log into the file and gives its room back.
+pub(super) const EMPTY_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
 pub(super) const SAVEPOINT: &str = "SAVEPOINT job";
 pub(super) const SAVEPOINT_RELEASE: &str = "RELEASE job";
 pub(super) const SAVEPOINT_ROLLBACK: &str = "ROLLBACK TO job";

@@ -3,18 +3,24 @@
 use std::collections::BTreeMap;
 
 use chassis::clock::SystemClock;
+use chassis::ids::Ids;
 use chassis::telemetry::logs::{LogSettings, Logs};
+use chassis::telemetry::storage::StorageFailures;
+use chassis::testing::eventually;
 use futures_util::future::join;
-use rusqlite::params;
 use tempfile::TempDir;
 
 use super::*;
 
 fn open() -> (Arc<SqliteQueue>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let clock = SystemClock::shared();
-    let queue = SqliteQueue::open(folder.path().join("queue.db"), clock.clone(), Ids::new(clock), 3).unwrap();
+    let queue = SqliteQueue::open(folder.path().join("queue.db"), context()).unwrap();
     (queue, folder)
+}
+
+fn context() -> QueueContext {
+    let clock = SystemClock::shared();
+    QueueContext { ids: Ids::new(clock.clone()), clock, max_receive_count: 3, failures: StorageFailures::default() }
 }
 
 fn message(bytes: usize) -> NewMessage {
@@ -40,37 +46,88 @@ async fn a_failed_statement_fails_its_own_command_only() {
     assert_eq!(queue.stats().await.unwrap().in_flight, 1);
 }
 
+/// Nothing may be written any more: the file must not grow.
+async fn fill(queue: &SqliteQueue) {
+    queue.look(|ledger| ledger.number("PRAGMA max_page_count = 20", [])).await.unwrap();
+}
+
+async fn make_room(queue: &SqliteQueue) {
+    queue.look(|ledger| ledger.number("PRAGMA max_page_count = 1000000", [])).await.unwrap();
+}
+
 #[tokio::test]
-async fn a_full_disk_is_unavailable_and_the_queue_recovers() {
+async fn a_full_disk_refuses_writes_and_the_queue_recovers() {
     let (queue, _folder) = open();
     let kept = queue.send(message(10)).await.unwrap();
-    // The limit belongs to the connection: it goes when the writer opens the file anew.
-    queue.call(|ledger| ledger.number("PRAGMA max_page_count = 20", [])).await.unwrap();
+    fill(&queue).await;
     let large = queue.send(message(500_000)).await;
     assert!(matches!(large, Err(QueueError::Unavailable(_))), "{large:?}");
     assert_eq!(queue.stats().await.unwrap().visible, 1);
+    make_room(&queue).await;
     let sent = queue.send(message(500_000)).await.unwrap();
     let ids: Vec<_> = receive(&queue).await.into_iter().map(|message| message.id).collect();
     assert_eq!(ids, [kept, sent]);
 }
 
 #[tokio::test]
-async fn a_lost_file_is_unavailable_until_it_is_back() {
-    let (queue, folder) = open();
-    let id = queue.send(message(10)).await.unwrap();
-    let break_down = queue.call(|ledger| {
-        let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
-        ledger.execute("DELETE FROM messages", params![])?;
+async fn who_only_looks_does_not_fail_with_those_who_write() {
+    let (queue, _folder) = open();
+    fill(&queue).await;
+    let unblock = block(&queue).await;
+    let waiting = join(queue.send(message(500_000)), queue.stats());
+    let (sent, stats) = join(waiting, async move { unblock.send(()).unwrap() }).await.0;
+    assert!(matches!(sent, Err(QueueError::Unavailable(_))), "{sent:?}");
+    assert_eq!(stats.unwrap().visible, 0);
+}
+
+fn failed_sync() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC), None)
+}
+
+#[tokio::test]
+async fn what_could_not_be_synced_is_undone_as_a_whole() {
+    let (queue, _folder) = open();
+    let kept = queue.send(message(10)).await.unwrap();
+    let failed = queue.call(|ledger| {
+        ledger.send(vec![message(1)])?;
+        ledger.execute("DELETE FROM messages WHERE seq = 1", [])?;
+        Err::<(), _>(failed_sync())
+    });
+    assert!(matches!(failed.await, Err(QueueError::Unavailable(_))));
+    queue.ping().await.unwrap();
+    assert_eq!(queue.stats().await.unwrap().visible, 1);
+    let sent = queue.send(message(20)).await.unwrap();
+    let ids: Vec<_> = receive(&queue).await.into_iter().map(|message| message.id).collect();
+    assert_eq!(ids, [kept, sent]);
+}
+
+#[tokio::test]
+async fn a_damaged_file_takes_nothing_until_it_is_opened_anew() {
+    let (queue, _folder) = open();
+    queue.send(message(10)).await.unwrap();
+    let damage = queue.call(|_| {
+        let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
         Err::<(), _>(rusqlite::Error::SqliteFailure(error, None))
     });
-    let away = folder.path().join("away.db");
-    assert!(matches!(break_down.await, Err(QueueError::Unavailable(_))));
-    std::fs::rename(queue.path(), &away).unwrap();
-    std::fs::create_dir(queue.path()).unwrap();
+    assert!(matches!(damage.await, Err(QueueError::Unavailable(_))));
+    tokio::time::sleep(Duration::from_millis(1200)).await;
     assert!(matches!(queue.ping().await, Err(QueueError::Unavailable(_))));
-    std::fs::remove_dir(queue.path()).unwrap();
+    assert!(matches!(queue.send(message(1)).await, Err(QueueError::Unavailable(_))));
+    assert_eq!(queue.stats().await.unwrap().visible, 1, "what can be read is shown");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_not_in_its_place_takes_nothing_until_it_is_back() {
+    let (queue, folder) = open();
+    let id = queue.send(message(10)).await.unwrap();
+    let away = folder.path().join("away.db");
+    std::fs::rename(queue.path(), &away).unwrap();
+    assert!(matches!(queue.ping().await, Err(QueueError::Unavailable(_))));
+    assert!(matches!(queue.send(message(1)).await, Err(QueueError::Unavailable(_))));
+    assert!(!queue.path().exists(), "a missing file may be a disk that is not mounted");
     std::fs::rename(&away, queue.path()).unwrap();
-    queue.ping().await.unwrap();
+    eventually("the queue finds its file", || async { queue.ping().await.ok() }).await;
     assert_eq!(receive(&queue).await[0].id, id);
 }
 
@@ -126,5 +183,6 @@ async fn a_panic_of_the_writer_is_reported_once_and_ends_the_queue() {
     drop(queue);
     logs.flush();
     let text = captured.text();
-    assert_eq!((text.matches("CRITICAL").count(), text.matches("writer panicked").count()), (1, 1), "{text}");
+    let lines: Vec<_> = text.lines().filter(|line| line.contains("writer panicked")).collect();
+    assert!(lines.len() == 1 && lines[0].contains("CRITICAL"), "{text}");
 }

@@ -1,0 +1,275 @@
+//! The open file and its health: what is done when the disk fails under it.
+//!
+//! A write that failed is rolled back and refused, and no further one is begun until the disk has proven itself.
+//! Nothing is synced a second time in the hope of a better answer: after an fsync that failed the kernel may mark what
+//! it could not write as written, so that the next fsync succeeds and proves nothing ("fsyncgate"; Rebello and others,
+//! "Can Applications Recover from fsync Failures?", USENIX ATC 2020). What counts instead:
+//!
+//! * Acknowledged transactions were synced, and SQLite's index of the log in our memory ends with them. Frames of a
+//!   failed one lie behind that end; they are never read, and the log is emptied before another is written.
+//! * Emptying the log writes each acknowledged page anew into the file and syncs that. It is repeated as a whole, from
+//!   the log, until it succeeds.
+//! * A process that ends before that leaves its log to the next, which writes it again before it trusts it
+//!   (`log::write_again`).
+//!
+//! Meanwhile what was acknowledged can be read.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use chassis::ports::queue::Receipt;
+use chassis::telemetry::logs::CRITICAL;
+use chassis::telemetry::storage::{StorageFailure, StoreFailures};
+use rusqlite::Connection;
+
+use super::inbox::Job;
+use super::ledger::{Ledger, Rules, Tally};
+use super::{faults, file, space, sql};
+use crate::OpenError;
+
+/// Pages in the log before they are moved into the file: 16 MiB.
+const LOG_PAGES: i64 = 4000;
+/// The pause between two looks whether the disk works again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// The queue's file.
+pub(super) struct Database {
+    path: PathBuf,
+    failures: StoreFailures,
+    /// `None` while the file is not in its place.
+    connection: Option<Connection>,
+    place: Option<file::Place>,
+    tally: Tally,
+    health: Health,
+}
+
+enum Health {
+    Well,
+    /// Nothing can be written until a look at `next_look` finds otherwise.
+    Down {
+        reason: String,
+        next_look: Instant,
+    },
+    /// What is written is lost or mixed up; only a person can help.
+    Damaged {
+        reason: String,
+    },
+}
+
+/// What a transaction did.
+pub(super) struct Committed {
+    /// Whether it wrote anything.
+    pub(super) changed: bool,
+    /// Whether receivers should look again.
+    pub(super) stirred: bool,
+}
+
+impl Database {
+    pub(super) fn new(path: &Path, connection: Connection, failures: StoreFailures) -> Result<Self, OpenError> {
+        let tally = Tally::read(&connection).map_err(|error| file::explain(path, &error))?;
+        let (path, place) = (path.to_owned(), file::place(path));
+        Ok(Self { path, failures, connection: Some(connection), place, tally, health: Health::Well })
+    }
+
+    /// When to look again whether the disk works.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        match self.health {
+            Health::Down { next_look, .. } => Some(next_look),
+            _ => None,
+        }
+    }
+
+    /// Does work that changes nothing.
+    pub(super) fn look(&mut self, rules: &Rules, jobs: &mut [Box<dyn Job>]) -> Result<(), String> {
+        self.notice_a_move();
+        let trouble = self.trouble().or_else(|| space::shortage(&self.path));
+        let Some(connection) = &self.connection else { return Err(trouble.unwrap_or_default()) };
+        let mut ledger = Ledger { connection, rules, tally: self.tally, trouble };
+        let mut failed = None;
+        for job in jobs {
+            if let Err(error) = job.run(&mut ledger)
+                && faults::is_of_the_file(&error)
+            {
+                failed = Some(error);
+            }
+        }
+        if let Some(error) = failed {
+            self.fail(&error);
+        }
+        Ok(())
+    }
+
+    /// Runs the group in one transaction. After an error none of it is acknowledged, and none of it is done.
+    pub(super) fn write(
+        &mut self,
+        rules: &Rules,
+        group: &mut [Box<dyn Job>],
+        returned: &[Receipt],
+    ) -> Result<Committed, String> {
+        let (Health::Well, Some(connection)) = (&self.health, &self.connection) else {
+            return Err(self.trouble().unwrap_or_default());
+        };
+        let trouble = space::shortage(&self.path);
+        let is_full = trouble.is_some();
+        let before = connection.total_changes();
+        let mut ledger = Ledger { connection, rules, tally: self.tally, trouble };
+        if let Err(error) = transact(&mut ledger, group, returned) {
+            self.fail(&error);
+            return Err(error.to_string());
+        }
+        let (tally, changed) = (ledger.tally, connection.total_changes() > before);
+        self.tally = Tally { stirred: false, ..tally };
+        if changed && let Err(error) = shorten_log(connection, is_full) {
+            self.fail(&error);
+        }
+        Ok(Committed { changed, stirred: tally.stirred })
+    }
+
+    /// Looks whether the disk works again.
+    pub(super) fn recover(&mut self) {
+        let outcome = if self.is_moved() { self.reopen() } else { self.prove() };
+        let path = self.path.display();
+        match outcome {
+            Ok(()) => {
+                tracing::info!(queue.path = %path, "the queue's file takes writes again");
+                self.health = Health::Well;
+            }
+            Err((kind, reason)) => {
+                tracing::debug!(queue.path = %path, cause = reason, "the queue's file takes no writes yet");
+                self.failures.count(kind);
+                self.health = health_after(kind, reason, Instant::now() + RETRY_PAUSE);
+            }
+        }
+    }
+
+    /// Closing a healthy file moves the log into it. Otherwise the log stays for the next process, as it is.
+    pub(super) fn close(self) {
+        if let (Some(connection), false) = (&self.connection, matches!(self.health, Health::Well)) {
+            file::keep_log(connection, true);
+        }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        match &self.health {
+            Health::Well => None,
+            Health::Down { reason, .. } | Health::Damaged { reason } => Some(reason.clone()),
+        }
+    }
+
+    fn fail(&mut self, error: &rusqlite::Error) {
+        let kind = faults::kind(error);
+        self.failures.count(kind);
+        let path = self.path.display();
+        match kind {
+            StorageFailure::Sync => {
+                tracing::error!(target: CRITICAL, { queue.path = %path }, "the disk did not confirm a write of the queue: nothing is taken until it does: {error}")
+            }
+            StorageFailure::Damaged => {
+                tracing::error!(target: CRITICAL, { queue.path = %path }, "the queue's file is damaged: no message is taken or given out, stop this program and restore the file: {error}")
+            }
+            _ => tracing::error!(queue.path = %path, "the queue could not write: {error}"),
+        }
+        if self.connection.as_ref().is_some_and(|connection| roll_back(connection).is_err()) {
+            self.abandon();
+        }
+        self.health = health_after(kind, error.to_string(), Instant::now());
+    }
+
+    /// Whoever moves or removes the file under a running system must not have messages put into what has no name.
+    fn notice_a_move(&mut self) {
+        if matches!(self.health, Health::Well) && self.is_moved() {
+            let path = self.path.display();
+            tracing::error!(queue.path = %path, "the queue's file is not in its place: nothing is taken until it is");
+            self.failures.count(StorageFailure::Other);
+            let reason = "the queue's file is not in its place".to_owned();
+            self.health = Health::Down { reason, next_look: Instant::now() };
+        }
+    }
+
+    fn is_moved(&self) -> bool {
+        self.connection.is_none() || self.place != file::place(&self.path)
+    }
+
+    /// Lets the connection go without a further write.
+    fn abandon(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            file::keep_log(&connection, true);
+        }
+    }
+
+    /// A file that is missing is not made anew: it may lie on a disk that is not mounted.
+    fn reopen(&mut self) -> Result<(), (StorageFailure, String)> {
+        self.abandon();
+        let opened = file::open_existing(&self.path)
+            .and_then(|connection| Self::new(&self.path, connection, self.failures.clone()));
+        *self = opened.map_err(|error| (StorageFailure::Other, error.to_string()))?;
+        Ok(())
+    }
+
+    /// Moves the log into the file and makes a write of its own.
+    fn prove(&mut self) -> Result<(), (StorageFailure, String)> {
+        let Some(connection) = &self.connection else { return Ok(()) };
+        let prove = || {
+            roll_back(connection)?;
+            checkpoint(connection, sql::EMPTY_LOG)?;
+            connection.pragma_update(None, "application_id", sql::APPLICATION_ID)
+        };
+        prove().map_err(|error| (faults::kind(&error), error.to_string()))
+    }
+}
+
+fn health_after(kind: StorageFailure, reason: String, next_look: Instant) -> Health {
+    match kind {
+        StorageFailure::Damaged => Health::Damaged { reason },
+        _ => Health::Down { reason, next_look },
+    }
+}
+
+fn roll_back(connection: &Connection) -> rusqlite::Result<()> {
+    if connection.is_autocommit() { Ok(()) } else { connection.execute_batch(sql::ROLLBACK) }
+}
+
+/// We do it and not SQLite, which would keep a failure to itself. On a full disk the log is kept at its shortest.
+fn shorten_log(connection: &Connection, is_full: bool) -> rusqlite::Result<()> {
+    let (pages, moved) = checkpoint(connection, sql::MEASURE_LOG)?;
+    if is_full {
+        checkpoint(connection, sql::EMPTY_LOG)?;
+    } else if pages - moved >= LOG_PAGES {
+        checkpoint(connection, sql::MOVE_LOG)?;
+    }
+    Ok(())
+}
+
+/// Answers the pages in the log, and how many of them are in the file.
+pub(super) fn checkpoint(connection: &Connection, sql: &str) -> rusqlite::Result<(i64, i64)> {
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?));
+    let (busy, pages, moved) = connection.prepare_cached(sql)?.query_row([], read)?;
+    if busy == 0 {
+        return Ok((pages, moved));
+    }
+    Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None))
+}
+
+fn transact(ledger: &mut Ledger<'_>, group: &mut [Box<dyn Job>], returned: &[Receipt]) -> rusqlite::Result<()> {
+    ledger.execute(sql::BEGIN, [])?;
+    // One that was delivered again meanwhile is stale and stays where it is.
+    ledger.for_each(returned, |ledger, lease| ledger.release(lease, Duration::ZERO))?;
+    for job in group {
+        attempt(ledger, job.as_mut())?;
+    }
+    ledger.execute(sql::COMMIT, []).map(drop)
+}
+
+/// A statement that fails takes back its own command only, unless SQLite gave up the whole transaction.
+fn attempt(ledger: &mut Ledger<'_>, job: &mut dyn Job) -> rusqlite::Result<()> {
+    ledger.execute(sql::SAVEPOINT, [])?;
+    let before = ledger.tally;
+    if let Err(error) = job.run(ledger) {
+        if ledger.connection.is_autocommit() || faults::is_of_the_file(&error) {
+            return Err(error);
+        }
+        ledger.tally = before;
+        ledger.execute(sql::SAVEPOINT_ROLLBACK, [])?;
+    }
+    ledger.execute(sql::SAVEPOINT_RELEASE, []).map(drop)
+}

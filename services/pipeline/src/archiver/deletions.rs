@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use chassis::ports::queue::MAX_BATCH;
@@ -19,6 +20,9 @@ use super::leases::Held;
 const WAITING: usize = 1024;
 /// Further tries after the first, with growing pauses of 1 s and more.
 const MORE_TRIES: usize = 4;
+/// The pause while the queue is down, which is no try: a stored message that came back would be counted for it, and
+/// after a few times be taken for one that cannot be stored.
+const OUTAGE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Where the work puts what is stored. Leases are held until the deletion, so that no other worker gets a stored
 /// message.
@@ -67,8 +71,9 @@ impl Deleter {
     }
 
     async fn delete(&mut self, batch: Vec<Entry>) {
-        for mut entry in delete_once(batch, &*self.queue).await {
-            match entry.pauses.next() {
+        let Outcome { failed, is_outage } = delete_once(batch, &*self.queue).await;
+        for mut entry in failed {
+            match if is_outage { Some(OUTAGE_PAUSE) } else { entry.pauses.next() } {
                 Some(pause) => {
                     self.last_number += 1;
                     self.aside.insert((Instant::now() + pause, self.last_number), entry);
@@ -97,7 +102,7 @@ impl Deleter {
         loop {
             let batch: Vec<_> = entries.by_ref().take(MAX_BATCH).collect();
             let size = batch.len();
-            let failed = delete_once(batch, &*self.queue).await.len();
+            let failed = delete_once(batch, &*self.queue).await.failed.len();
             left += failed;
             if failed == size {
                 break;
@@ -120,17 +125,24 @@ fn report_left(messages: usize) {
     warn!(messages, "stored messages could not be deleted: they will come back and be found stored");
 }
 
-/// Answers which are worth another try.
-async fn delete_once(batch: Vec<Entry>, queue: &dyn Queue) -> Vec<Entry> {
+struct Outcome {
+    /// Those that are worth another try.
+    failed: Vec<Entry>,
+    /// Whether the queue as a whole is down.
+    is_outage: bool,
+}
+
+async fn delete_once(batch: Vec<Entry>, queue: &dyn Queue) -> Outcome {
     if batch.is_empty() {
-        return batch;
+        return Outcome { failed: batch, is_outage: false };
     }
     let receipts: Vec<Receipt> = batch.iter().map(|entry| entry.held.receipt().clone()).collect();
     let answers = match queue.delete(&receipts).await {
         Ok(answers) => answers,
         Err(error) => {
             warn!(cause = %error, "a batch could not be deleted");
-            return batch;
+            let is_outage = matches!(error, QueueError::Unavailable(_) | QueueError::Timeout);
+            return Outcome { failed: batch, is_outage };
         }
     };
     let mut failed = Vec::new();
@@ -141,5 +153,5 @@ async fn delete_once(batch: Vec<Entry>, queue: &dyn Queue) -> Vec<Entry> {
             Err(_) => failed.push(entry),
         }
     }
-    failed
+    Outcome { failed, is_outage: false }
 }

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use chassis::lifecycle::Lifecycle;
 use chassis::ports::{Message, ObjectError, Put, QueueError, Receipt};
 use chassis::telemetry::correlation::{CorrelationId, Scope, TraceContext};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::deletions::Deletions;
 use super::leases::Held;
 use super::metrics::Outcome;
-use super::worker::Archiver;
+use super::worker::{Archiver, pause, pauses};
 use crate::model::names::{CORRELATION_ID, TRACEPARENT};
 use crate::model::record::{object_key, record};
 
@@ -34,9 +35,9 @@ impl Archiver {
     }
 
     /// Works on one delivery until nothing is left to do for it but its deletion.
-    pub(super) async fn work_on(&self, message: Message, held: Held, deletions: &Deletions) {
+    pub(super) async fn work_on(&self, message: Message, held: Held, deletions: &Deletions, lifecycle: &Lifecycle) {
         let timer = self.metrics.process_seconds.start_timer();
-        let outcome = self.store(&message).await;
+        let outcome = self.store(&message, lifecycle).await;
         timer.observe_duration();
         self.metrics.count(outcome);
         if matches!(outcome, Outcome::Stored | Outcome::Duplicate) {
@@ -45,7 +46,7 @@ impl Archiver {
         }
     }
 
-    async fn store(&self, message: &Message) -> Outcome {
+    async fn store(&self, message: &Message, lifecycle: &Lifecycle) -> Outcome {
         let body = match record(message, self.context.clock.now()) {
             Ok(body) => body,
             Err(rejection) => return self.give_up(message, &rejection.to_string()).await,
@@ -58,7 +59,7 @@ impl Archiver {
             Ok(Put::Created) => Outcome::Stored,
             Ok(Put::AlreadyExists) => Outcome::Duplicate,
             Err(error @ (ObjectError::Unavailable(_) | ObjectError::Timeout)) => {
-                return self.hand_back(&message.receipt, &error).await;
+                return self.hand_back(&message.receipt, &error, lifecycle).await;
             }
             Err(error) => return self.retry_later(message, &error).await,
         };
@@ -100,10 +101,20 @@ impl Archiver {
 
     /// The store as a whole is down: that is no attempt at this message. It may also be this message's folder or disk
     /// block alone that fails, and only another message can tell: this one goes behind the others, and does so again
-    /// each time it comes back, without an end.
-    async fn hand_back(&self, receipt: &Receipt, error: &ObjectError) -> Outcome {
+    /// each time it comes back, without an end. When the queue is down too, as on a disk that both share, it is kept
+    /// until the queue takes it: one that came back by itself would be counted, and given up after a few times.
+    async fn hand_back(&self, receipt: &Receipt, error: &ObjectError, lifecycle: &Lifecycle) -> Outcome {
         warn!(cause = %error, "the object store is unavailable: the message goes back to the queue");
-        log_unanswered(self.queue.release(std::slice::from_ref(receipt), ASIDE).await);
+        let mut pauses = pauses();
+        loop {
+            match self.queue.release(std::slice::from_ref(receipt), ASIDE).await {
+                Err(QueueError::Unavailable(cause)) if !lifecycle.is_draining() => {
+                    debug!(cause, "the message is kept until the queue is available again");
+                    pause(&mut pauses, lifecycle).await;
+                }
+                answers => break log_unanswered(answers),
+            }
+        }
         Outcome::Released
     }
 }

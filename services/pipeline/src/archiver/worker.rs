@@ -92,7 +92,7 @@ impl Archiver {
                 () = lifecycle.draining().cancelled() => return,
             };
             match received {
-                Ok(messages) => self.start(messages, work, leases, stored),
+                Ok(messages) => self.start(messages, work, (leases, stored), lifecycle),
                 Err(cause) => {
                     warn!(cause = %cause, "nothing can be received from the queue");
                     pause(&mut pauses, lifecycle).await;
@@ -109,14 +109,14 @@ impl Archiver {
         self: &Arc<Self>,
         messages: Vec<Message>,
         work: &mut JoinSet<()>,
-        leases: &Arc<Leases>,
-        stored: &Deletions,
+        (leases, stored): (&Arc<Leases>, &Deletions),
+        lifecycle: &Lifecycle,
     ) {
         for message in messages {
             let held = leases.hold(message.receipt.clone());
-            let (archiver, stored) = (Arc::clone(self), stored.clone());
+            let (archiver, stored, lifecycle) = (Arc::clone(self), stored.clone(), lifecycle.clone());
             let scope = self.scope_of(&message);
-            work.spawn(in_scope(scope, async move { archiver.work_on(message, held, &stored).await }));
+            work.spawn(in_scope(scope, async move { archiver.work_on(message, held, &stored, &lifecycle).await }));
         }
     }
 }
@@ -133,7 +133,7 @@ fn report_end(helper: &str, ended: Option<Result<(), JoinError>>) {
     error!(cause, "the archiver's {helper} ended, and without it nothing can be archived");
 }
 
-fn pauses() -> ExponentialBackoff {
+pub(super) fn pauses() -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
         .with_max_delay(LONGEST_PAUSE)
@@ -142,7 +142,7 @@ fn pauses() -> ExponentialBackoff {
         .build()
 }
 
-async fn pause(pauses: &mut ExponentialBackoff, lifecycle: &Lifecycle) {
+pub(super) async fn pause(pauses: &mut ExponentialBackoff, lifecycle: &Lifecycle) {
     tokio::select! {
         () = sleep(pauses.next().unwrap_or(LONGEST_PAUSE)) => {}
         () = lifecycle.draining().cancelled() => {}

@@ -112,7 +112,7 @@ async fn the_process_ends_when_the_heartbeat_does() {
     let inner = queue();
     let deny = Box::new(|_: &_| Err(QueueError::Other("not now".into())));
     let before_extend = Box::new(|_: &_| panic!("the heartbeat panics"));
-    let queue = FaultyQueue { inner: Arc::clone(&inner), before_delete: deny, before_extend };
+    let queue = FaultyQueue { before_delete: deny, before_extend, ..FaultyQueue::new(&inner) };
     let app = start(Arc::new(queue), MemoryObjects::new());
     send(&inner).await;
     fails(&app).await;
@@ -156,6 +156,49 @@ async fn a_message_that_could_not_be_deleted_at_first_is_deleted_later() {
     })
     .await;
     app.shut_down().await;
+}
+
+/// A disk that queue and objects share is full for longer than a message is hidden, and may be delivered once.
+#[tokio::test]
+async fn a_message_that_cannot_be_handed_back_is_kept_and_not_counted() {
+    let clock = SystemClock::shared();
+    let (inner, stored) = (MemoryQueue::new(Arc::clone(&clock), Ids::new(clock), 1), MemoryObjects::new());
+    let is_full = Arc::new(AtomicBool::new(true));
+    let (of_queue, of_objects) = (Arc::clone(&is_full), Arc::clone(&is_full));
+    let before_put = move |_: &ObjectKey| match of_objects.load(Ordering::Relaxed) {
+        true => Err(ObjectError::Unavailable("no space left".into())),
+        false => Ok(()),
+    };
+    let is_down = Box::new(move || of_queue.load(Ordering::Relaxed));
+    let queue = Arc::new(FaultyQueue { is_down, ..FaultyQueue::new(&inner) });
+    let app = start(queue, Arc::new(FaultyObjects { inner: Arc::clone(&stored), before_put }));
+    send(&inner).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert_eq!(inner.stats().await.unwrap().in_flight, 1, "its lease ran out");
+    is_full.store(false, Ordering::Relaxed);
+    eventually("its object", || async { (stored.keys().len() == 1).then_some(()) }).await;
+    app.shut_down().await;
+    assert_eq!(inner.stats().await.unwrap().dead, 0);
+}
+
+#[tokio::test]
+async fn an_outage_of_the_queue_is_no_try_to_delete() {
+    /// More than a message has that cannot be deleted.
+    const TRIES: usize = 6;
+    let inner = queue();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let is_down = Box::new(move || counter.fetch_add(1, Ordering::Relaxed) < TRIES);
+    let app = start(Arc::new(FaultyQueue { is_down, ..FaultyQueue::new(&inner) }), MemoryObjects::new());
+    send(&inner).await;
+    eventually("an empty queue", || async {
+        let stats = inner.stats().await.unwrap();
+        (stats.visible + stats.in_flight == 0).then_some(())
+    })
+    .await;
+    assert!(asked.load(Ordering::Relaxed) > TRIES, "nothing was down");
+    app.shut_down().await;
+    assert_eq!(inner.stats().await.unwrap().dead, 0);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A queue on which something happens before each delete and each change of a visibility.
+//! A queue on which something happens before each delete, release and change of a visibility.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,11 +17,18 @@ pub(crate) struct FaultyQueue {
     pub(crate) inner: Arc<MemoryQueue>,
     pub(crate) before_delete: Hook,
     pub(crate) before_extend: Hook,
+    /// Before deletes and releases, and fails the whole batch.
+    pub(crate) is_down: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl FaultyQueue {
     pub(crate) fn new(inner: &Arc<MemoryQueue>) -> Self {
-        Self { inner: Arc::clone(inner), before_delete: Box::new(|_| Ok(())), before_extend: Box::new(|_| Ok(())) }
+        let ready = || -> Hook { Box::new(|_| Ok(())) };
+        Self { inner: Arc::clone(inner), before_delete: ready(), before_extend: ready(), is_down: Box::new(|| false) }
+    }
+
+    fn look(&self) -> Result<(), QueueError> {
+        if (self.is_down)() { Err(QueueError::Unavailable("switched off".into())) } else { Ok(()) }
     }
 }
 
@@ -34,6 +41,7 @@ impl fmt::Debug for FaultyQueue {
 #[async_trait]
 impl Queue for FaultyQueue {
     async fn delete(&self, receipts: &[Receipt]) -> Answers<()> {
+        self.look()?;
         let mut answers = Vec::new();
         for receipt in receipts {
             answers.push(match (self.before_delete)(receipt) {
@@ -60,6 +68,7 @@ impl Queue for FaultyQueue {
     }
 
     async fn release(&self, receipts: &[Receipt], pause: Duration) -> Answers<()> {
+        self.look()?;
         self.inner.release(receipts, pause).await
     }
 

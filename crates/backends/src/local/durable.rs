@@ -43,7 +43,7 @@ pub(super) fn create_file(path: &Path, content: &[u8]) -> io::Result<bool> {
 /// Removes what processes that died left in a folder of creating files. Nobody else may be creating one.
 pub(super) fn remove_left_overs(folder: &Path) -> io::Result<()> {
     let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
         other => other?,
     };
     for entry in entries {

@@ -244,7 +244,7 @@ fn a_file_that_is_no_database_is_refused_and_unchanged() {
     let text = "this is not a database ".repeat(100);
     std::fs::write(&path, &text).unwrap();
     let error = try_open(&path, &ManualClock::new()).unwrap_err().to_string();
-    assert!(error.contains("no SQLite database") && error.contains("move this one"), "{error}");
+    assert!(error.contains("no SQLite database") && error.contains("move both away"), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
 }
 
@@ -310,6 +310,22 @@ async fn a_log_that_begins_with_garbage_is_refused_and_zeros_are_none() {
 }
 
 #[tokio::test]
+async fn a_log_without_its_file_is_refused_and_kept() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::new());
+    let left = leave_a_log(folder.path(), &clock, 3).await;
+    let (file, log) = (std::fs::read(&left).unwrap(), std::fs::read(log_of(&left)).unwrap());
+    std::fs::remove_file(&left).unwrap();
+    for _ in 0..2 {
+        let error = try_open(&left, &clock).unwrap_err().to_string();
+        assert!(error.contains("missing or empty") && error.contains("from a backup"), "{error}");
+        assert!(std::fs::read(log_of(&left)).unwrap() == log, "the log was touched");
+        std::fs::write(&left, "").unwrap();
+    }
+    std::fs::write(&left, file).unwrap();
+    assert_eq!(open(&left, &clock).stats().await.unwrap().visible, 3);
+}
+
+#[tokio::test]
 async fn a_damaged_file_is_refused_in_one_line_and_unchanged() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::new());
     let path = folder.path().join("queue.db");
@@ -326,7 +342,7 @@ async fn a_damaged_file_is_refused_in_one_line_and_unchanged() {
         std::fs::write(&path, damaged).unwrap();
         let error = try_open(&path, &clock).unwrap_err().to_string();
         assert!(error.contains(path.to_str().unwrap()) && error.contains("damaged"), "{error}");
-        assert!(error.contains("restore it from a backup") && !error.contains('\n'), "{error}");
+        assert!(error.contains("from a backup") && !error.contains('\n'), "{error}");
         assert!(std::fs::read(&path).unwrap() == damaged, "it was touched");
     }
     std::fs::write(&path, whole).unwrap();

@@ -24,6 +24,7 @@ use rusqlite::Connection;
 
 use super::inbox::Job;
 use super::ledger::{Ledger, Rules, Tally};
+use super::transaction::transact;
 use super::{faults, file, space, sql};
 use crate::OpenError;
 
@@ -31,6 +32,10 @@ use crate::OpenError;
 const LOG_PAGES: i64 = 4000;
 /// The pause between two looks whether the disk works again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+const DAMAGE_HELP: &str =
+    "the queue's file is damaged: no message is taken or given out; stop this program and restore the file";
+const SYNC_HELP: &str = "the disk did not confirm a write of the queue: nothing is taken until it does";
 
 /// The queue's file.
 pub(super) struct Database {
@@ -41,6 +46,8 @@ pub(super) struct Database {
     place: Option<file::Place>,
     tally: Tally,
     health: Health,
+    /// Whether the last look found too little room for messages.
+    is_short: bool,
 }
 
 enum Health {
@@ -68,7 +75,7 @@ impl Database {
     pub(super) fn new(path: &Path, connection: Connection, failures: StoreFailures) -> Result<Self, OpenError> {
         let tally = Tally::read(&connection).map_err(|error| file::explain(path, &error))?;
         let (path, place) = (path.to_owned(), file::place(path));
-        Ok(Self { path, failures, connection: Some(connection), place, tally, health: Health::Well })
+        Ok(Self { path, failures, connection: Some(connection), place, tally, health: Health::Well, is_short: false })
     }
 
     /// When to look again whether the disk works.
@@ -82,7 +89,8 @@ impl Database {
     /// Does work that changes nothing.
     pub(super) fn look(&mut self, rules: &Rules, jobs: &mut [Box<dyn Job>]) -> Result<(), String> {
         self.notice_a_move();
-        let trouble = self.trouble().or_else(|| space::shortage(&self.path));
+        let shortage = self.measure();
+        let trouble = self.trouble().or(shortage);
         let Some(connection) = &self.connection else { return Err(trouble.unwrap_or_default()) };
         let mut ledger = Ledger { connection, rules, tally: self.tally, trouble };
         let mut failed = None;
@@ -106,11 +114,10 @@ impl Database {
         group: &mut [Box<dyn Job>],
         returned: &[Receipt],
     ) -> Result<Committed, String> {
+        let trouble = self.measure();
         let (Health::Well, Some(connection)) = (&self.health, &self.connection) else {
             return Err(self.trouble().unwrap_or_default());
         };
-        let trouble = space::shortage(&self.path);
-        let is_full = trouble.is_some();
         let before = connection.total_changes();
         let mut ledger = Ledger { connection, rules, tally: self.tally, trouble };
         if let Err(error) = transact(&mut ledger, group, returned) {
@@ -119,7 +126,7 @@ impl Database {
         }
         let (tally, changed) = (ledger.tally, connection.total_changes() > before);
         self.tally = Tally { stirred: false, ..tally };
-        if changed && let Err(error) = shorten_log(connection, is_full) {
+        if changed && let Err(error) = shorten_log(connection, self.is_short) {
             self.fail(&error);
         }
         Ok(Committed { changed, stirred: tally.stirred })
@@ -137,7 +144,7 @@ impl Database {
             Err((kind, reason)) => {
                 tracing::debug!(queue.path = %path, cause = reason, "the queue's file takes no writes yet");
                 self.failures.count(kind);
-                self.health = health_after(kind, reason, Instant::now() + RETRY_PAUSE);
+                self.take_down(kind, reason, Instant::now() + RETRY_PAUSE);
             }
         }
     }
@@ -161,18 +168,43 @@ impl Database {
         self.failures.count(kind);
         let path = self.path.display();
         match kind {
-            StorageFailure::Sync => {
-                tracing::error!(target: CRITICAL, { queue.path = %path }, "the disk did not confirm a write of the queue: nothing is taken until it does: {error}")
-            }
-            StorageFailure::Damaged => {
-                tracing::error!(target: CRITICAL, { queue.path = %path }, "the queue's file is damaged: no message is taken or given out, stop this program and restore the file: {error}")
-            }
+            StorageFailure::Damaged => {}
+            StorageFailure::Sync => tracing::error!(target: CRITICAL, { queue.path = %path }, "{SYNC_HELP}: {error}"),
             _ => tracing::error!(queue.path = %path, "the queue could not write: {error}"),
         }
         if self.connection.as_ref().is_some_and(|connection| roll_back(connection).is_err()) {
             self.abandon();
         }
-        self.health = health_after(kind, error.to_string(), Instant::now());
+        self.take_down(kind, error.to_string(), Instant::now());
+    }
+
+    fn take_down(&mut self, kind: StorageFailure, reason: String, next_look: Instant) {
+        if matches!(self.health, Health::Damaged { .. }) {
+            return;
+        }
+        self.health = if kind == StorageFailure::Damaged {
+            let path = self.path.display();
+            tracing::error!(target: CRITICAL, { queue.path = %path }, "{DAMAGE_HELP}: {reason}");
+            Health::Damaged { reason }
+        } else {
+            Health::Down { reason, next_look }
+        };
+    }
+
+    /// Why there is too little room for messages, if so; the log has a line when that begins and when it ends.
+    fn measure(&mut self) -> Option<String> {
+        let shortage = space::shortage(&self.path, self.connection.as_ref());
+        let path = self.path.display();
+        match &shortage {
+            Some(reason) if !self.is_short => {
+                tracing::error!(queue.path = %path, "no message can be taken: {reason}");
+                self.failures.count(StorageFailure::DiskFull);
+            }
+            None if self.is_short => tracing::info!(queue.path = %path, "messages can be taken again"),
+            _ => {}
+        }
+        self.is_short = shortage.is_some();
+        shortage
     }
 
     /// Whoever moves or removes the file under a running system must not have messages put into what has no name.
@@ -218,21 +250,14 @@ impl Database {
     }
 }
 
-fn health_after(kind: StorageFailure, reason: String, next_look: Instant) -> Health {
-    match kind {
-        StorageFailure::Damaged => Health::Damaged { reason },
-        _ => Health::Down { reason, next_look },
-    }
-}
-
 fn roll_back(connection: &Connection) -> rusqlite::Result<()> {
     if connection.is_autocommit() { Ok(()) } else { connection.execute_batch(sql::ROLLBACK) }
 }
 
 /// We do it and not SQLite, which would keep a failure to itself. On a full disk the log is kept at its shortest.
-fn shorten_log(connection: &Connection, is_full: bool) -> rusqlite::Result<()> {
+fn shorten_log(connection: &Connection, is_short: bool) -> rusqlite::Result<()> {
     let (pages, moved) = checkpoint(connection, sql::MEASURE_LOG)?;
-    if is_full {
+    if is_short {
         checkpoint(connection, sql::EMPTY_LOG)?;
     } else if pages - moved >= LOG_PAGES {
         checkpoint(connection, sql::MOVE_LOG)?;
@@ -248,28 +273,4 @@ pub(super) fn checkpoint(connection: &Connection, sql: &str) -> rusqlite::Result
         return Ok((pages, moved));
     }
     Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None))
-}
-
-fn transact(ledger: &mut Ledger<'_>, group: &mut [Box<dyn Job>], returned: &[Receipt]) -> rusqlite::Result<()> {
-    ledger.execute(sql::BEGIN, [])?;
-    // One that was delivered again meanwhile is stale and stays where it is.
-    ledger.for_each(returned, |ledger, lease| ledger.release(lease, Duration::ZERO))?;
-    for job in group {
-        attempt(ledger, job.as_mut())?;
-    }
-    ledger.execute(sql::COMMIT, []).map(drop)
-}
-
-/// A statement that fails takes back its own command only, unless SQLite gave up the whole transaction.
-fn attempt(ledger: &mut Ledger<'_>, job: &mut dyn Job) -> rusqlite::Result<()> {
-    ledger.execute(sql::SAVEPOINT, [])?;
-    let before = ledger.tally;
-    if let Err(error) = job.run(ledger) {
-        if ledger.connection.is_autocommit() || faults::is_of_the_file(&error) {
-            return Err(error);
-        }
-        ledger.tally = before;
-        ledger.execute(sql::SAVEPOINT_ROLLBACK, [])?;
-    }
-    ledger.execute(sql::SAVEPOINT_RELEASE, []).map(drop)
 }

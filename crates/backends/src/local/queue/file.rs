@@ -37,10 +37,20 @@ const CHECKED_BYTES: u64 = 256 << 20;
 
 /// Opens or creates the file at `path`.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
+    check_that_no_log_is_alone(path)?;
     create(path).map_err(|error| {
         OpenError::unusable(path, error, "the queue needs a file that it can read and write in an existing folder")
     })?;
     open_existing(path)
+}
+
+/// SQLite would remove the log, and with it messages that were accepted.
+fn check_that_no_log_is_alone(path: &Path) -> Result<(), OpenError> {
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    if length(path) > 0 || length(&log::path_of(path)) == 0 {
+        return Ok(());
+    }
+    Err(OpenError::unusable(path, "it is missing or empty, and its log is not", DAMAGE_REMEDY))
 }
 
 /// Opens the file, without a write before all of it is looked at.
@@ -93,13 +103,15 @@ fn settle_log(path: &Path) -> Result<(), OpenError> {
             Err(OpenError::unusable(
                 path,
                 problem,
-                "restore it from a backup, or move it away to go on without what is in it",
+                "restore it and the queue's file from a backup, or move it away to go on without what is in it",
             ))
         }
         Some(Damage { at }) => {
             let problem = format!("it is damaged {at} bytes from its start, with messages behind that were accepted");
-            let remedy =
-                format!("restore it from a backup, or go on without those: truncate -s {at} {}", path.display());
+            let remedy = format!(
+                "restore it and the queue's file from a backup, or go on without those: truncate -s {at} {}",
+                path.display()
+            );
             Err(OpenError::unusable(path, problem, remedy))
         }
     }
@@ -166,7 +178,7 @@ fn check_owner(path: &Path, connection: &Connection) -> Result<(), OpenError> {
 
 const COUNT_TABLES: &str = "SELECT count(*) FROM sqlite_schema";
 const REMEDY: &str = "give the queue another file, or move this one away to start with an empty queue";
-const DAMAGE_REMEDY: &str = "restore it from a backup, or move this one and its log away to start with an empty queue";
+const DAMAGE_REMEDY: &str = "restore it and its log from a backup, or move both away to start with an empty queue";
 
 fn switch_to_wal(path: &Path, connection: &Connection) -> Result<(), OpenError> {
     let switch = || connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));

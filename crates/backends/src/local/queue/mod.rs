@@ -14,6 +14,7 @@ mod ledger;
 mod log;
 mod space;
 mod sql;
+mod transaction;
 mod writer;
 
 use std::fmt;

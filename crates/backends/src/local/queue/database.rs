@@ -24,12 +24,15 @@ use rusqlite::Connection;
 
 use super::inbox::Job;
 use super::ledger::{Ledger, Rules, Tally};
+use super::space::{self, Room};
 use super::transaction::transact;
-use super::{faults, file, space, sql};
+use super::{faults, file, sql};
 use crate::OpenError;
 
 /// Pages in the log before they are moved into the file: 16 MiB.
 const LOG_PAGES: i64 = 4000;
+/// Of the files that we make.
+const PAGE_BYTES: u64 = 4096;
 /// The pause between two looks whether the disk works again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -46,7 +49,11 @@ pub(super) struct Database {
     place: Option<file::Place>,
     tally: Tally,
     health: Health,
-    /// Whether the last look found too little room for messages.
+    /// What of the log is not in the file yet.
+    log_bytes: u64,
+    /// Whether the disk has less room than it should.
+    is_tight: bool,
+    /// Whether it has too little for messages.
     is_short: bool,
 }
 
@@ -74,8 +81,17 @@ pub(super) struct Committed {
 impl Database {
     pub(super) fn new(path: &Path, connection: Connection, failures: StoreFailures) -> Result<Self, OpenError> {
         let tally = Tally::read(&connection).map_err(|error| file::explain(path, &error))?;
-        let (path, place) = (path.to_owned(), file::place(path));
-        Ok(Self { path, failures, connection: Some(connection), place, tally, health: Health::Well, is_short: false })
+        Ok(Self {
+            path: path.to_owned(),
+            failures,
+            connection: Some(connection),
+            place: file::place(path),
+            tally,
+            health: Health::Well,
+            log_bytes: 0,
+            is_tight: false,
+            is_short: false,
+        })
     }
 
     /// When to look again whether the disk works.
@@ -126,10 +142,20 @@ impl Database {
         }
         let (tally, changed) = (ledger.tally, connection.total_changes() > before);
         self.tally = Tally { stirred: false, ..tally };
-        if changed && let Err(error) = shorten_log(connection, self.is_short) {
-            self.fail(&error);
+        if changed {
+            self.tidy();
         }
         Ok(Committed { changed, stirred: tally.stirred })
+    }
+
+    /// Keeps the log short.
+    fn tidy(&mut self) {
+        if let (Health::Well, Some(connection)) = (&self.health, &self.connection) {
+            match shorten_log(connection, self.is_tight) {
+                Ok(log_pages) => self.log_bytes = log_pages.unsigned_abs() * PAGE_BYTES,
+                Err(error) => self.fail(&error),
+            }
+        }
     }
 
     /// Looks whether the disk works again.
@@ -193,7 +219,14 @@ impl Database {
 
     /// Why there is too little room for messages, if so; the log has a line when that begins and when it ends.
     fn measure(&mut self) -> Option<String> {
-        let shortage = space::shortage(&self.path, self.connection.as_ref());
+        let look = |it: &Self| space::look(&it.path, it.connection.as_ref(), it.log_bytes);
+        let mut room = look(self);
+        self.is_tight = !matches!(room, Room::Plenty);
+        if self.is_tight && self.log_bytes > 0 {
+            self.tidy();
+            room = look(self);
+        }
+        let shortage = if let Room::Short(reason) = room { Some(reason) } else { None };
         let path = self.path.display();
         match &shortage {
             Some(reason) if !self.is_short => {
@@ -246,7 +279,9 @@ impl Database {
             checkpoint(connection, sql::EMPTY_LOG)?;
             connection.pragma_update(None, "application_id", sql::APPLICATION_ID)
         };
-        prove().map_err(|error| (faults::kind(&error), error.to_string()))
+        prove().map_err(|error| (faults::kind(&error), error.to_string()))?;
+        self.log_bytes = 0;
+        Ok(())
     }
 }
 
@@ -254,15 +289,16 @@ fn roll_back(connection: &Connection) -> rusqlite::Result<()> {
     if connection.is_autocommit() { Ok(()) } else { connection.execute_batch(sql::ROLLBACK) }
 }
 
-/// We do it and not SQLite, which would keep a failure to itself. On a full disk the log is kept at its shortest.
-fn shorten_log(connection: &Connection, is_short: bool) -> rusqlite::Result<()> {
+/// We do it and not SQLite, which would keep a failure to itself. On a disk with little room the log is kept at its
+/// shortest. Answers the pages that are not in the file yet.
+fn shorten_log(connection: &Connection, is_tight: bool) -> rusqlite::Result<i64> {
     let (pages, moved) = checkpoint(connection, sql::MEASURE_LOG)?;
-    if is_short {
-        checkpoint(connection, sql::EMPTY_LOG)?;
-    } else if pages - moved >= LOG_PAGES {
-        checkpoint(connection, sql::MOVE_LOG)?;
-    }
-    Ok(())
+    let (pages, moved) = match pages - moved {
+        _ if is_tight => checkpoint(connection, sql::EMPTY_LOG)?,
+        LOG_PAGES.. => checkpoint(connection, sql::MOVE_LOG)?,
+        _ => (pages, moved),
+    };
+    Ok(pages - moved)
 }
 
 /// Answers the pages in the log, and how many of them are in the file.

@@ -5,25 +5,38 @@ use std::path::Path;
 use rusqlite::Connection;
 
 /// What sends leave free. A receive and a deletion need room too, in the log and then in the file: without it a queue
-/// that has filled its disk could never be emptied. Far more than the log may grow to before it is moved into the file.
+/// that has filled its disk could never be emptied.
 #[cfg(unix)]
 const RESERVE: u64 = 64 << 20;
 
-/// Why no message can be taken, where the disk has too little room; on a small disk a quarter of it is kept. What
-/// deleted messages left free within the file counts as room.
+/// What a look at the disk finds.
+pub(super) enum Room {
+    /// All is well.
+    Plenty,
+    /// Enough for messages, as deleted ones left room within the file. The log must stay short.
+    InFile,
+    /// No message can be taken, and why.
+    Short(String),
+}
+
+/// Looks at the disk. `log_bytes` of the log will have to be moved into the file, which may grow by as much. On a small
+/// disk a quarter of it is kept.
 #[cfg(unix)]
-pub(super) fn shortage(path: &Path, connection: Option<&Connection>) -> Option<String> {
-    let disk = rustix::fs::statvfs(path).ok()?;
+pub(super) fn look(path: &Path, connection: Option<&Connection>, log_bytes: u64) -> Room {
+    let Ok(disk) = rustix::fs::statvfs(path) else { return Room::Plenty };
     let (free, size) = (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
-    let reserve = RESERVE.min(size / 4);
+    let (free, reserve) = (free.saturating_sub(log_bytes), RESERVE.min(size / 4));
     if free >= reserve {
-        return None;
+        return Room::Plenty;
     }
-    let free = free.saturating_add(connection.map_or(0, free_in_file));
-    (free < reserve).then(|| {
-        let (free, reserve) = (free >> 20, reserve >> 20);
-        format!("the disk is full: {free} MiB are free, and {reserve} MiB are kept for taking messages off the queue")
-    })
+    let in_file = connection.map_or(0, free_in_file);
+    if free >= reserve / 2 && free.saturating_add(in_file) >= reserve {
+        return Room::InFile;
+    }
+    let (free, reserve) = (free >> 20, reserve >> 20);
+    Room::Short(format!(
+        "the disk is full: {free} MiB are free, and {reserve} MiB are kept for taking messages off the queue"
+    ))
 }
 
 #[cfg(unix)]
@@ -34,6 +47,6 @@ fn free_in_file(connection: &Connection) -> u64 {
 
 /// Elsewhere only a write finds out.
 #[cfg(not(unix))]
-pub(super) fn shortage(_path: &Path, _connection: Option<&Connection>) -> Option<String> {
-    None
+pub(super) fn look(_path: &Path, _connection: Option<&Connection>, _log_bytes: u64) -> Room {
+    Room::Plenty
 }

@@ -11,4 +11,4 @@ mod tools;
 
 pub use app::{OPERATOR_TOKEN, TestApp, TestResponse, eventually};
 pub use clock::ManualClock;
-pub use tools::{check_exposition, require_tool};
+pub use tools::{check_exposition, require, require_tool};

@@ -17,11 +17,22 @@ const REQUIRE: &str = "KEELSON_REQUIRE_TOOLS";
 pub fn require_tool(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file());
-    if found.is_none() {
-        assert!(std::env::var_os(REQUIRE).is_none(), "{name} is missing although {REQUIRE} is set");
-        let _ = writeln!(std::io::stderr(), "SKIP: {name} is not installed");
+    require(name, found.is_some()).then_some(found).flatten()
+}
+
+/// For what else a test needs of its machine, such as a right: answers whether it `is_there`, and says why the test is
+/// skipped when it is not.
+///
+/// # Panics
+/// When it is missing although the test command promised it.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "tests run with what the test command put into the environment")]
+pub fn require(what: &str, is_there: bool) -> bool {
+    if !is_there {
+        assert!(std::env::var_os(REQUIRE).is_none(), "{what} is missing although {REQUIRE} is set");
+        let _ = writeln!(std::io::stderr(), "SKIP: {what} is missing");
     }
-    found
+    is_there
 }
 
 /// Lets `promtool` look at a page of metrics: it must find nothing at all.

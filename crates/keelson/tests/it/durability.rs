@@ -7,7 +7,7 @@ use std::fs;
 use chassis::testing::require_tool;
 
 use crate::launch::{BINARY, Launch};
-use crate::system::email;
+use crate::system::{System, email};
 
 /// One system call. Times are line numbers of the trace, which is written in the order of events.
 #[derive(Debug)]
@@ -60,13 +60,18 @@ async fn trace_one_message() -> Option<Vec<Call>> {
     let calls = "trace=fsync,fdatasync,write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,recvfrom,read,link,linkat";
     let words = [strace.to_str()?, "-f", "-y", "-s", "300", "-e", calls, "-o", file.to_str()?, BINARY];
     let mut system = launch.program(&words).start().await;
-    let run: serde_json::Value = serde_json::from_slice(&fs::read(system.data().join("run.json")).unwrap()).unwrap();
     let id = system.send(&email("traced")).await;
     system.object(&id).await;
     system.drained().await;
-    system.signal_to(u32::try_from(run["pid"].as_u64()?).unwrap(), "TERM");
-    assert!(system.ended().await.success());
+    stop(&mut system).await;
     Some(parse(&fs::read_to_string(file).unwrap()))
+}
+
+/// The system outlives `strace`, which is what was started.
+async fn stop(system: &mut System) {
+    let run: serde_json::Value = serde_json::from_slice(&fs::read(system.data().join("run.json")).unwrap()).unwrap();
+    system.signal_to(u32::try_from(run["pid"].as_u64().unwrap()).unwrap(), "TERM");
+    assert!(system.ended().await.success());
 }
 
 fn position(calls: &[Call], what: &str, is_it: impl Fn(&Call) -> bool) -> usize {
@@ -99,6 +104,28 @@ async fn what_is_acknowledged_or_deleted_is_on_the_disk_first() {
     let deleted = deleted.expect("the message is not deleted");
     let folders_ended = day.ended.max(root.ended);
     assert!(deleted.begun > folders_ended, "deleted before the folders were synced: {deleted:?}");
+}
+
+/// A log that a process left behind may be in the kernel's memory alone, marked as written.
+#[tokio::test]
+async fn a_log_that_was_left_behind_is_written_again_before_it_is_trusted() {
+    let Some(strace) = require_tool("strace") else { return };
+    let launch = Launch::up();
+    let mut system = launch.start().await;
+    let left = system.send(&email("left in the log")).await;
+    system.kill();
+    drop(system);
+    let file = launch.path("trace");
+    let calls = "trace=fsync,fdatasync,write,pwrite64";
+    let words = ["-f", "-y", "-s", "0", "-e", calls, "-o", file.to_str().unwrap(), BINARY];
+    let mut system = launch.program(&[&[strace.to_str().unwrap()], words.as_slice()].concat()).start().await;
+    system.object(&left).await;
+    stop(&mut system).await;
+    let calls = parse(&fs::read_to_string(file).unwrap());
+    let trusted = position(&calls, "write of the queue's file", |call| call.writes("/queue.db>"));
+    let before = &calls[..trusted];
+    let written = before.iter().rposition(|call| call.writes(LOG)).expect("the log is not written again");
+    assert!(before[written..].iter().any(|call| call.syncs(LOG)), "trusted before it was synced");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
+use crate::disks::below;
 use crate::system::System;
 
 /// The binary under test.
@@ -19,6 +20,8 @@ pub(crate) const STRONG_TOKEN: &str = "0123456789abcdef0123456789abcdef-strong";
 #[derive(Clone)]
 pub(crate) struct Launch {
     folder: Arc<TempDir>,
+    /// Through which the test sees the files of the system.
+    root: PathBuf,
     program: Vec<String>,
     args: Vec<String>,
     env: Vec<(String, String)>,
@@ -34,6 +37,7 @@ impl Launch {
     pub(crate) fn new(args: &[&str]) -> Self {
         let launch = Self {
             folder: Arc::new(tempfile::tempdir().unwrap()),
+            root: "/".into(),
             program: vec![BINARY.to_owned()],
             args: owned(args),
             env: Vec::new(),
@@ -64,20 +68,25 @@ impl Launch {
         Self { program: owned(words), ..self }
     }
 
+    /// The system sees other disks than the test.
+    pub(crate) fn seen_through(self, root: PathBuf) -> Self {
+        Self { root, ..self }
+    }
+
     /// The folder of the test. The system's own is [`Launch::data`] in it.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     pub(crate) fn data(&self) -> PathBuf {
-        self.path("data")
+        below(&self.root, &self.path("data"))
     }
 
     fn command(&self) -> Command {
         let (program, words) = self.program.split_first().unwrap();
         let mut command = Command::new(program);
         command.args(words).args(&self.args).env_clear().envs(coverage());
-        command.env("KEELSON_DATA", self.data()).envs(self.env.iter().cloned());
+        command.env("KEELSON_DATA", self.path("data")).envs(self.env.iter().cloned());
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         command
     }

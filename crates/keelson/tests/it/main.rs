@@ -3,7 +3,10 @@
 
 mod archive;
 mod cli;
+mod damage;
 mod development;
+mod disk_full;
+mod disks;
 mod durability;
 mod failures;
 mod launch;
@@ -12,5 +15,6 @@ mod message;
 mod production;
 mod restart;
 mod submit;
+mod sync_failures;
 mod system;
 mod token;

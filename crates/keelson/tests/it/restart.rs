@@ -1,6 +1,7 @@
 //! Ends of every kind: what was acknowledged is stored once, whatever happens.
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -51,6 +52,12 @@ fn load(system: &System, stop: &Arc<AtomicBool>) -> JoinSet<Load> {
     clients
 }
 
+/// Between 0 and 1, another one in each run.
+fn random_fraction() -> f64 {
+    let hash = RandomState::new().hash_one(());
+    f64::from(u32::try_from(hash >> 32).unwrap()) / f64::from(u32::MAX)
+}
+
 async fn results(clients: JoinSet<Load>) -> Load {
     let mut all = Load::default();
     for mut load in clients.join_all().await {
@@ -72,20 +79,28 @@ fn stored_ids(system: &System) -> BTreeSet<String> {
     ids
 }
 
-/// Kills the system under load again and again. A message whose answer was lost may be stored too, so at most one for
-/// each client and round.
+/// The longest that a system lives under load: it is killed at a random moment before that.
+const LONGEST_LIFE: Duration = Duration::from_millis(500);
+
+/// Kills the system under load again and again, at random moments. A message whose answer was lost may be stored too,
+/// so at most one for each client and round. Each message may be delivered once: one that was counted for a delivery
+/// that a kill ended would be dead.
 async fn kill_under_load(rounds: usize) {
-    let launch = Launch::up();
+    let launch = Launch::up().env("MAX_RECEIVE_COUNT", "1");
     let mut accepted = BTreeSet::new();
     for round in 0..rounds {
         let mut system = launch.start().await;
         let clients = load(&system, &Arc::default());
-        sleep(Duration::from_millis(120 + 37 * (round as u64 % 7))).await;
+        let life = LONGEST_LIFE.mul_f64(random_fraction());
+        sleep(life).await;
         system.kill();
+        drop(system);
         let load = results(clients).await;
-        assert!(!load.accepted.is_empty(), "round {round} accepted nothing");
+        println!("round {round}: killed after {life:?}, {} messages accepted", load.accepted.len());
+        assert!(load.failures.len() <= CLIENTS, "refused without a cause: {:?}", load.failures);
         accepted.extend(load.accepted);
     }
+    assert!(accepted.len() > rounds, "there was no load: {} messages", accepted.len());
     let system = launch.start().await;
     let queue = system.drained().await;
     assert_eq!(queue["dead"], 0, "{queue}");

@@ -16,13 +16,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use super::api_token;
 use super::http_client::{client, no_answer};
 use crate::cli::{Common, EndToEndArgs, ListenArgs};
 use crate::failure::Failure;
 use crate::output::print_line;
 use crate::run_file::RunFile;
 use crate::settings::{self, Mode, Settings};
-use crate::wire;
 
 /// How often the object store is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
@@ -79,28 +79,10 @@ async fn target(common: &Common) -> Result<Target, Failure> {
     }
     Ok(Target {
         ingest: running.address("ingest")?.to_owned(),
-        token: token(&settings, &running).await?,
+        token: api_token::of_running(&settings, &running).await?,
         objects: open_objects(&running.objects_url, &StorageFailures::default()).await?,
         clock: SystemClock::shared(),
     })
-}
-
-/// The token that the system generated, or the one that is set.
-async fn token(settings: &Settings, running: &RunFile) -> Result<SecretString, Failure> {
-    if let Some(file) = &running.api_token_file {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| Failure::unavailable(format!("{} cannot be read: {error}", file.display())))?;
-        return Ok(text.trim().into());
-    }
-    let Some(set) = &settings.ingest.api_token else {
-        return Err(Failure::usage("the running system has an API_TOKEN of its own: set API_TOKEN to the same"));
-    };
-    match wire::secret_sources().reference(set) {
-        Some((source, reference)) => {
-            source.fetch(&reference.name).await.map_err(|error| Failure::unavailable(error.to_string()))
-        }
-        None => Ok(set.clone()),
-    }
 }
 
 /// Unlike any other message, so that what is found is what was sent.

@@ -19,12 +19,16 @@ pub(super) fn client() -> Result<reqwest::Client, Failure> {
 
 /// A call that got no answer.
 pub(super) fn no_answer(url: &str, error: &reqwest::Error) -> Failure {
-    let cause = if error.is_timeout() {
+    Failure::unavailable(format!("{url}: {}", short_cause(error)))
+}
+
+/// Why a call got no answer.
+pub(super) fn short_cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
         format!("no answer within {TIMEOUT:?}")
     } else if error.is_connect() {
         "nothing listens there".to_owned()
     } else {
         error.to_string()
-    };
-    Failure::unavailable(format!("{url}: {cause}"))
+    }
 }

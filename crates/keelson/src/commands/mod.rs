@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod api_token;
 mod completions;
 mod config;
 mod e2e;

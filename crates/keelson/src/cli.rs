@@ -1,10 +1,14 @@
 //! The command line.
 
+mod send;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub(crate) use send::SendArgs;
 
 /// Builds and runs microservices: one binary, everything embedded, or each service on its own.
 #[derive(Debug, Parser)]
@@ -35,10 +39,11 @@ Examples:
   keelson                          everything on this machine, nothing to install
   keelson up --data /tmp/try       the same with another folder
   keelson e2e                      send a message through what runs and find it stored
+  keelson send Mail/inbox.mbox     send what is in files
   keelson serve ingest archiver    these services, for production
   keelson config explain RATE_LIMIT
 
-Exit codes: 0 done, 1 failed, 64 wrong usage or configuration, 69 something needed is unavailable, 130 interrupted.";
+Exit codes: 0 done, 1 failed, 64 wrong usage or configuration, 65 some input cannot be used,\n69 something needed is unavailable, 130 interrupted.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -59,6 +64,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  keelson e2e                      the system that runs on ./keelson-data\n  keelson e2e --data /tmp/try --timeout 10s"
     )]
     EndToEnd(EndToEndArgs),
+    /// Send mails and messages out of files: .eml, mbox, JSON lines, folders
+    #[command(after_help = send::HELP)]
+    Send(SendArgs),
     /// Ask whether services are ready; exit code 0 when all are
     #[command(
         after_help = "Examples:\n  keelson healthcheck                          what runs on ./keelson-data, or SERVICE_PORT\n  keelson healthcheck http://127.0.0.1:8080/health/live"

@@ -12,6 +12,8 @@ use chassis::telemetry::logs::LogError;
 
 /// Wrong usage or configuration (`EX_USAGE` of sysexits.h).
 pub(crate) const USAGE: u8 = 64;
+/// Some of the input could not be used (`EX_DATAERR`).
+const DATA: u8 = 65;
 /// Something that the command needs is unavailable (`EX_UNAVAILABLE`).
 const UNAVAILABLE: u8 = 69;
 /// Ended by the user, as shells count it: 128 + SIGINT.
@@ -35,6 +37,11 @@ impl Failure {
         Self { code: USAGE, text: text.into() }
     }
 
+    /// Some of its input could not be used.
+    pub(crate) fn data(text: impl Into<String>) -> Self {
+        Self { code: DATA, text: text.into() }
+    }
+
     /// Something that it needs is unavailable.
     pub(crate) fn unavailable(text: impl Into<String>) -> Self {
         Self { code: UNAVAILABLE, text: text.into() }
@@ -43,6 +50,15 @@ impl Failure {
     /// The user ended it.
     pub(crate) fn interrupted() -> Self {
         Self { code: INTERRUPTED, text: "interrupted".into() }
+    }
+
+    pub(crate) fn is_usage(&self) -> bool {
+        self.code == USAGE
+    }
+
+    /// The same failure, with more to say.
+    pub(crate) fn with(self, more: &str) -> Self {
+        Self { text: format!("{}{more}", self.text), ..self }
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {

@@ -30,3 +30,13 @@ pub(crate) fn color_on(stream: &impl IsTerminal) -> bool {
 pub(crate) fn bold(text: &str, on: bool) -> String {
     if on { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
 }
+
+/// A text of others on one line, without what could steer a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}
+
+/// Writes a line to standard error, beside the result.
+pub(crate) fn print_notice(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}

@@ -8,6 +8,7 @@ mod healthcheck;
 mod http_client;
 mod openapi;
 mod process;
+pub(crate) mod send;
 mod serve;
 mod up;
 
@@ -16,12 +17,13 @@ use std::process::ExitCode;
 use crate::cli::{Cli, Command, Common, UpArgs};
 use crate::failure::Failure;
 
-/// Runs the command. Servers drain on Ctrl-C; any other command ends at once.
+/// Runs the command. Servers drain on Ctrl-C and a sender says where it stopped; any other command ends at once.
 pub(crate) async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     let common = cli.common;
     match cli.command.unwrap_or(Command::Up(UpArgs::default())) {
         Command::Up(args) => up::run(&common, &args).await,
         Command::Serve(args) => serve::run(&common, &args).await,
+        Command::Send(args) => send::run(&common, &args).await.map(|()| ExitCode::SUCCESS),
         tool => tokio::select! {
             done = run_tool(tool, &common) => done.map(|()| ExitCode::SUCCESS),
             _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
@@ -31,7 +33,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
 
 async fn run_tool(command: Command, common: &Common) -> Result<(), Failure> {
     match command {
-        Command::Up(_) | Command::Serve(_) => Ok(()),
+        Command::Up(_) | Command::Serve(_) | Command::Send(_) => Ok(()),
         Command::EndToEnd(args) => e2e::run(common, &args).await,
         Command::Healthcheck(args) => healthcheck::run(common, &args).await,
         Command::Config(args) => config::run(common, &args),

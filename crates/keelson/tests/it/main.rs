@@ -14,6 +14,8 @@ mod layering;
 mod message;
 mod production;
 mod restart;
+mod send;
+mod send_faults;
 mod submit;
 mod sync_failures;
 mod system;

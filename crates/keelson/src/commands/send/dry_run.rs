@@ -21,7 +21,7 @@ pub(super) async fn run(args: &SendArgs) -> Result<(), Failure> {
         }
     }
     report.finish(None, args.json);
-    verdict(None, &report, true)
+    verdict(fodder.fault().await, &report, true)
 }
 
 fn refusal(data: &str) -> Option<String> {

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use indicatif::ProgressBar;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinHandle;
 
 use super::source::{Found, Sink};
+use crate::failure::Failure;
 
 /// What messages between their file and their answer may hold, in KiB.
 const BUDGET_KIB: u32 = 64 << 10;
@@ -21,7 +23,7 @@ pub(super) struct Fed {
 
 /// Where the reader puts what it finds.
 #[derive(Debug)]
-pub(super) struct Feed {
+struct Feed {
     sender: mpsc::Sender<Fed>,
     budget: Arc<Semaphore>,
     runtime: Handle,
@@ -33,14 +35,16 @@ pub(super) struct Feed {
 pub(super) struct Fodder {
     receiver: mpsc::Receiver<Fed>,
     budget: Arc<Semaphore>,
+    reader: JoinHandle<()>,
 }
 
-/// Both ends; `ahead` messages wait at most.
-pub(super) fn feed(ahead: usize, bar: ProgressBar) -> (Feed, Fodder) {
+/// Starts the thread that reads; `ahead` messages wait at most.
+pub(super) fn start(ahead: usize, bar: ProgressBar, read: impl FnOnce(&mut dyn Sink) + Send + 'static) -> Fodder {
     let (sender, receiver) = mpsc::channel(ahead);
     let budget = Arc::new(Semaphore::new(BUDGET_KIB as usize));
-    let feed = Feed { sender, budget: Arc::clone(&budget), runtime: Handle::current(), bar };
-    (feed, Fodder { receiver, budget })
+    let mut feed = Feed { sender, budget: Arc::clone(&budget), runtime: Handle::current(), bar };
+    let reader = tokio::task::spawn_blocking(move || read(&mut feed));
+    Fodder { receiver, budget, reader }
 }
 
 impl Sink for Feed {
@@ -65,6 +69,12 @@ impl Fodder {
     /// The next message; `None` when everything was read.
     pub(super) async fn next(&mut self) -> Option<Fed> {
         self.receiver.recv().await
+    }
+
+    /// After the last message: whether the reading broke off.
+    pub(super) async fn fault(&mut self) -> Option<Failure> {
+        let error = (&mut self.reader).await.err()?;
+        Some(Failure::failed(format!("the reading broke off: {error}")))
     }
 
     /// Ends the reading and answers what was read in vain.

@@ -182,4 +182,5 @@ fn attachment(part: &MessagePart<'_>) -> Value {
 }
 
 #[cfg(test)]
+#[path = "mail/tests.rs"] // said, since the fuzz target takes this file from elsewhere
 mod tests;

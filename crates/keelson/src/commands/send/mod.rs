@@ -8,6 +8,7 @@ mod gate;
 mod jsonl;
 mod mail;
 mod mbox;
+mod nesting;
 mod place;
 mod post;
 mod report;
@@ -26,7 +27,7 @@ use indicatif::ProgressBar;
 
 pub(crate) use format::Format;
 
-use self::feed::{Fodder, feed};
+use self::feed::Fodder;
 use self::gate::Gate;
 use self::place::STDIN;
 use self::post::Post;
@@ -82,10 +83,11 @@ fn check_paths(args: &SendArgs) -> Result<(), Failure> {
 fn start_reading(args: &SendArgs) -> (Report, Fodder) {
     let sized = args.paths.iter().all(|path| path.is_file() || path.is_dir());
     let report = Report::new(sized, args.dry_run);
-    let (mut sink, fodder) = feed(usize::from(args.concurrency), report.bar.clone());
     let reading = Reading { format: args.format, file_time: args.file_time };
     let walk = Walk::new(args.paths.clone(), args.resume.as_deref());
-    tokio::task::spawn_blocking(move || source::read_all(walk, reading, &mut sink));
+    let fodder = feed::start(usize::from(args.concurrency), report.bar.clone(), move |sink| {
+        source::read_all(walk, reading, sink);
+    });
     if sized && !report.bar.is_hidden() {
         let (paths, state, bar) = (args.paths.clone(), args.resume.clone(), report.bar.clone());
         tokio::task::spawn_blocking(move || add_up(paths, state, &bar));
@@ -111,6 +113,10 @@ fn verdict(stopped: Option<Failure>, report: &Report, resumable: bool) -> Result
     };
     if let Some(failure) = stopped {
         return Err(if failure.is_usage() { failure } else { failure.with(advice) });
+    }
+    let not_sent = report.count(Problem::NotSent);
+    if not_sent > 0 {
+        return Err(Failure::failed(format!("{not_sent} not sent, see above{advice}")));
     }
     let failed = report.count(Problem::Failed);
     if failed > 0 {

@@ -38,6 +38,8 @@ enum Reply {
     Refused(String),
     /// Not now; after a pause, if it told one.
     Later(Option<Duration>, String),
+    /// The same, because there is too much of everything.
+    TooMany(Option<Duration>, String),
     /// Nothing can be sent there.
     WrongTarget(String),
 }
@@ -78,11 +80,12 @@ impl Post {
                     let finished = self.gate.finished_count();
                     attempts += u32::from(finished != others_finished);
                     others_finished = finished;
-                    if attempts == MAX_ATTEMPTS && asked.is_none() {
+                    if attempts >= MAX_ATTEMPTS {
                         return Outcome::Failed(format!("{reason}, {MAX_ATTEMPTS} times"));
                     }
                     self.gate.setback(asked, &reason);
                 }
+                Reply::TooMany(asked, reason) => self.gate.setback(asked, &reason),
             }
         }
     }
@@ -116,9 +119,8 @@ async fn read(answer: Response, now: Timestamp) -> Reply {
         _ if status.is_redirection() => Reply::WrongTarget(format!("{reason}: it leads to {location}")),
         StatusCode::UNAUTHORIZED => Reply::WrongTarget(format!("{reason}: set API_TOKEN to the service's token")),
         StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Reply::WrongTarget(reason),
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
-            Reply::Later(asked, reason)
-        }
+        StatusCode::TOO_MANY_REQUESTS => Reply::TooMany(asked, reason),
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => Reply::Later(asked, reason),
         _ if status.is_client_error() => Reply::Refused(reason),
         _ => Reply::Later(asked, reason),
     }
@@ -173,7 +175,12 @@ mod tests {
                 unprocessable,
                 Reply::Refused("422 Validation failed (email_subject: String should have at least 1 character)".into()),
             ),
-            (429, &[("retry-after", "7")], json!({}), later(7, "429 Too Many Requests")),
+            (
+                429,
+                &[("retry-after", "7")],
+                json!({}),
+                Reply::TooMany(Some(Duration::from_secs(7)), "429 Too Many Requests".into()),
+            ),
             (503, &[("retry-after", "Thu, 01 Jan 1970 00:00:09 GMT")], json!({}), later(9, "503 Service Unavailable")),
             (503, &[("retry-after", "Wed, 31 Dec 1969 23:00:00 GMT")], json!({}), later(0, "503 Service Unavailable")),
             (502, &[], Value::Null, Reply::Later(None, "502 Bad Gateway".into())),

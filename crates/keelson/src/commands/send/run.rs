@@ -66,7 +66,10 @@ impl Run {
                 () = self.post.gate.stopped() => break,
                 Some(done) = self.tasks.join_next() => self.settle(done.ok()).await,
                 fed = fodder.next(), if !all_read && self.tasks.len() < concurrency => match fed {
-                    None => all_read = true,
+                    None => {
+                        all_read = true;
+                        fodder.fault().await.into_iter().for_each(|fault| self.post.gate.stop(fault));
+                    }
                     Some(fed) => self.take(fed),
                 },
             }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::ops::ControlFlow;
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use super::format::{Format, detect};
 use super::jsonl;
 use super::mail::{self, Outside};
 use super::mbox::Mbox;
+use super::nesting;
 use super::place::{Part, Place, STDIN};
 use super::walk::{Step, Walk};
 
@@ -180,7 +182,12 @@ impl Source<'_> {
         from_line: Option<&str>,
         file_time: Option<Timestamp>,
     ) -> ControlFlow<()> {
-        let data = mail::data(raw, Outside { from_line, file_time });
+        if let Some(reason) = nesting::too_deep(raw) {
+            return self.unreadable(part, reason.to_owned());
+        }
+        // A mail that breaks the parser must not hold back all others.
+        let data = catch_unwind(|| mail::data(raw, Outside { from_line, file_time }));
+        let data = data.unwrap_or(Err("it breaks the parser of mails; please report it"));
         let data = data.map(|data| serde_json::Value::Object(data).to_string()).map_err(str::to_owned);
         self.found(part, raw, data)
     }

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod dlq;
 mod send;
 
 use std::net::IpAddr;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use dlq::{Chosen, DlqArgs, DlqCommand};
 pub(crate) use send::SendArgs;
 
 /// Builds and runs microservices: one binary, everything embedded, or each service on its own.
@@ -67,6 +69,9 @@ pub(crate) enum Command {
     /// Send mails and messages out of files: .eml, mbox, JSON lines, folders
     #[command(after_help = send::HELP)]
     Send(SendArgs),
+    /// List, show, send back or delete the messages that the archiver gave up on
+    #[command(after_help = dlq::HELP)]
+    Dlq(DlqArgs),
     /// Ask whether services are ready; exit code 0 when all are
     #[command(
         after_help = "Examples:\n  keelson healthcheck                          what runs on ./keelson-data, or SERVICE_PORT\n  keelson healthcheck http://127.0.0.1:8080/health/live"

@@ -40,3 +40,9 @@ pub(crate) fn printable(text: &str) -> String {
 pub(crate) fn print_notice(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
+
+/// Writes a question to standard error, where it does not mix with the result.
+pub(crate) fn print_prompt(text: &str) {
+    let mut err = io::stderr().lock();
+    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,9 @@ pub(crate) struct RunFile {
     pub(crate) pid: u32,
     /// Where services listen, by short name.
     pub(crate) services: BTreeMap<String, String>,
+    /// Where they listen for operators, when that is elsewhere.
+    #[serde(default)]
+    pub(crate) operators: BTreeMap<String, String>,
     /// What `/ops/v1` asks for.
     pub(crate) operator_token: String,
     /// Where the generated ingest token is; `None` when `API_TOKEN` was set.
@@ -80,20 +84,28 @@ impl RunFile {
         let address = self.services.get(short_name).map(String::as_str);
         address.ok_or_else(|| Failure::unavailable(format!("{short_name} is not part of the system that runs")))
     }
+
+    /// Where a service of the running system has its `/ops/v1`.
+    pub(crate) fn operators_address(&self, short_name: &str) -> Result<&str, Failure> {
+        self.operators.get(short_name).map_or_else(|| self.address(short_name), |address| Ok(address))
+    }
 }
 
-/// Addresses as a client reaches them: a listener on every address is reached on this machine.
+/// Addresses for callers, as a client reaches them.
 pub(crate) fn reachable(listening: &[Listening]) -> BTreeMap<String, String> {
-    let url = |it: &Listening| {
-        let mut address = it.address;
-        if address.ip().is_unspecified() {
-            address.set_ip(if address.is_ipv4() {
-                [127, 0, 0, 1].into()
-            } else {
-                std::net::Ipv6Addr::LOCALHOST.into()
-            });
-        }
-        (it.identity.short_name.to_owned(), format!("http://{address}"))
-    };
-    listening.iter().map(url).collect()
+    listening.iter().map(|it| (it.identity.short_name.to_owned(), url(it.address))).collect()
+}
+
+/// Addresses for operators, of services that have such.
+pub(crate) fn reachable_by_operators(listening: &[Listening]) -> BTreeMap<String, String> {
+    listening.iter().filter_map(|it| Some((it.identity.short_name.to_owned(), url(it.internal?)))).collect()
+}
+
+/// A listener on every address is reached on this machine.
+fn url(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        let own = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        address.set_ip(own);
+    }
+    format!("http://{address}")
 }

@@ -18,7 +18,7 @@ use tracing::info;
 use crate::cli::ServiceName;
 use crate::failure::{Failure, ended};
 use crate::output::color_on;
-use crate::run_file::{Announced, RunFile, reachable};
+use crate::run_file::{Announced, RunFile, reachable, reachable_by_operators};
 use crate::settings::{Mode, Settings};
 use crate::wire::{self, API_TOKEN_FILE, OWN_CRATES, Stores};
 
@@ -88,6 +88,7 @@ fn run_file(settings: &Settings, bound: &Bound, operator_token: &SecretString) -
     Ok(RunFile {
         pid: std::process::id(),
         services: reachable(&bound.listening()),
+        operators: reachable_by_operators(&bound.listening()),
         operator_token: operator_token.expose_secret().to_owned(),
         api_token_file: settings.ingest.api_token.is_none().then(token_file).transpose()?,
         objects_url: match settings.objects_url.strip_prefix("file:") {

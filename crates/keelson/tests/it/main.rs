@@ -7,6 +7,7 @@ mod damage;
 mod development;
 mod disk_full;
 mod disks;
+mod dlq;
 mod durability;
 mod failures;
 mod launch;

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::launch::{Launch, STRONG_TOKEN};
 use crate::system::{Answer, email, eventually, send_raw};
 
-fn serve(services: &[&str]) -> Launch {
+/// Services in production, with a listener for operators on any free port.
+pub(crate) fn serve(services: &[&str]) -> Launch {
     let launch = Launch::new(&[&["serve"], services].concat());
     let launch = launch.env("PRODUCTION", "true").env("KEELSON_HOST", "127.0.0.1").env("INTERNAL_PORT", "0");
     launch.env("API_TOKEN", STRONG_TOKEN).env("DRAIN_DELAY", "0s")

@@ -1,0 +1,180 @@
+//! `keelson dlq`: the dead letters of the running system, through `/ops/v1`.
+
+mod ops;
+
+use std::io::{self, IsTerminal};
+
+use chassis::clock::{Clock, SystemClock};
+use chassis::ports::{DeadLetter, DeadLetterSummary};
+use jiff::Timestamp;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use self::ops::Ops;
+use crate::cli::{Chosen, Common, DlqArgs, DlqCommand};
+use crate::failure::Failure;
+use crate::output::{print, print_line, print_prompt, printable};
+
+/// Letters of the reason in a list.
+const SHOWN_REASON: usize = 80;
+
+/// Lists, shows, redrives or purges.
+pub(crate) async fn run(common: &Common, args: &DlqArgs) -> Result<(), Failure> {
+    if let DlqCommand::Purge { yes: false, .. } = args.command
+        && !io::stdin().is_terminal()
+    {
+        return Err(Failure::usage("this deletes messages for good, and there is no terminal to ask: add --yes"));
+    }
+    let ops = Ops::find(common, args)?;
+    match &args.command {
+        DlqCommand::List { limit, json } => list(&ops, *limit, *json).await,
+        DlqCommand::Show { id, json } => show(&ops, id, *json).await,
+        DlqCommand::Redrive(chosen) => redrive(&ops, chosen).await,
+        DlqCommand::Purge { yes, .. } => purge(&ops, *yes).await,
+    }
+}
+
+async fn list(ops: &Ops, limit: u16, as_json: bool) -> Result<(), Failure> {
+    let mut answer = ops.call(Method::GET, &format!("dead-letters?limit={limit}"), None).await?;
+    if as_json {
+        print_line(&answer.to_string());
+        return Ok(());
+    }
+    let letters: Vec<DeadLetterSummary> = read(answer["dead_letters"].take())?;
+    if letters.is_empty() {
+        print_line("no dead letters");
+        return Ok(());
+    }
+    let now = SystemClock.now();
+    print_line(&format!("{:<36}  {:>5}  {:>8}  {:>9}  REASON", "ID", "DEAD", "RECEIVED", "BYTES"));
+    for letter in &letters {
+        let (id, age) = (printable(&letter.id.0), age(letter.dead_at, now));
+        let reason = shortened(&letter.reason);
+        print_line(&format!("{id:<36}  {age:>5}  {:>8}  {:>9}  {reason}", letter.receive_count, letter.size_bytes));
+    }
+    let all = dead(ops).await?;
+    if all > letters.len() as u64 {
+        print_line(&format!("{} of {all}; --limit shows more, up to 1000", letters.len()));
+    }
+    Ok(())
+}
+
+fn shortened(reason: &str) -> String {
+    let start: String = printable(reason).chars().take(SHOWN_REASON).collect();
+    if start.len() < reason.len() && reason.chars().count() > SHOWN_REASON { format!("{start}…") } else { start }
+}
+
+/// `5s`, `5m`, `5h`, `5d`: what a person wants to know.
+fn age(then: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(then).as_secs().max(0);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..86_400 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+async fn show(ops: &Ops, id: &str, as_json: bool) -> Result<(), Failure> {
+    let Some(found) = ops.find_letter(id).await? else { return Err(unknown(&[id])) };
+    if as_json {
+        print_line(&found.to_string());
+        return Ok(());
+    }
+    let letter: DeadLetter = read(found)?;
+    let now = SystemClock.now();
+    let mut text = format!("id         {}\nreason     {}\n", printable(&letter.id.0), printable(&letter.reason));
+    text.push_str(&format!("received   {}\nsent       {}\n", times(letter.receive_count), letter.sent_at));
+    text.push_str(&format!("dead       {}, {} ago\n", letter.dead_at, age(letter.dead_at, now)));
+    for (name, value) in &letter.attributes {
+        text.push_str(&format!("attribute  {}={}\n", printable(name), printable(value)));
+    }
+    text.push('\n');
+    // A terminal obeys what a program gets as it is.
+    let is_terminal = io::stdout().is_terminal();
+    let body = letter.body.lines().map(|line| if is_terminal { printable(line) } else { line.to_owned() });
+    text.push_str(&body.collect::<Vec<_>>().join("\n"));
+    print(&format!("{text}\n"));
+    Ok(())
+}
+
+async fn redrive(ops: &Ops, chosen: &Chosen) -> Result<(), Failure> {
+    let mut unknown_ids = Vec::new();
+    for id in &chosen.ids {
+        if ops.find_letter(id).await?.is_none() {
+            unknown_ids.push(id.as_str());
+        }
+    }
+    if !unknown_ids.is_empty() {
+        return Err(unknown(&unknown_ids));
+    }
+    let wanted = if chosen.all { json!({ "all": true }) } else { json!({ "ids": chosen.ids }) };
+    let answer = ops.call(Method::POST, "dead-letters/redrive", Some(&wanted)).await?;
+    print_line(&format!("{} went back to the queue", letters(&answer["count"])));
+    Ok(())
+}
+
+async fn purge(ops: &Ops, yes: bool) -> Result<(), Failure> {
+    if !yes {
+        let count = dead(ops).await?;
+        if count == 0 {
+            print_line("no dead letters");
+            return Ok(());
+        }
+        let question = format!("Delete {} for good? [y/N] ", letters(&json!(count)));
+        if !confirmed(question).await {
+            return Err(Failure::failed("nothing was deleted"));
+        }
+    }
+    let answer = ops.call(Method::DELETE, "dead-letters", None).await?;
+    print_line(&format!("{} deleted", letters(&answer["count"])));
+    Ok(())
+}
+
+async fn confirmed(question: String) -> bool {
+    let ask = move || {
+        print_prompt(&question);
+        let mut answer = String::new();
+        let _ = io::stdin().read_line(&mut answer);
+        matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    };
+    tokio::task::spawn_blocking(ask).await.unwrap_or(false)
+}
+
+async fn dead(ops: &Ops) -> Result<u64, Failure> {
+    Ok(ops.call(Method::GET, "queue", None).await?["dead"].as_u64().unwrap_or(0))
+}
+
+/// Nothing is done when one of several is not there: the user should look again.
+fn unknown(ids: &[&str]) -> Failure {
+    let ids: Vec<_> = ids.iter().map(|id| printable(id)).collect();
+    Failure::failed(format!("no dead letter {}; `keelson dlq list` shows those there are", ids.join(", ")))
+}
+
+fn letters(count: &Value) -> String {
+    if *count == 1 { "1 dead letter".to_owned() } else { format!("{count} dead letters") }
+}
+
+fn times(count: u32) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+}
+
+fn read<T: serde::de::DeserializeOwned>(answer: Value) -> Result<T, Failure> {
+    serde_json::from_value(answer).map_err(|error| Failure::failed(format!("the answer is not understood: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_has_one_unit_and_a_reason_one_line() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        for (seconds, text) in [(0, "0s"), (59, "59s"), (60, "1m"), (7_300, "2h"), (200_000, "2d"), (-5, "0s")] {
+            assert_eq!(age(at(0), at(seconds)), text);
+        }
+        assert_eq!(shortened("a\nb"), "a\u{fffd}b");
+        assert_eq!(shortened(&"ä".repeat(81)), format!("{}…", "ä".repeat(80)));
+        assert_eq!(shortened(&"ä".repeat(80)), "ä".repeat(80));
+    }
+}

@@ -9,33 +9,36 @@ use crate::commands::send::Format;
 /// What becomes of a mail, and how the command ends.
 pub(super) const HELP: &str = "\
 What is read:
-  A file is an mbox, JSON lines or a single mail by its name (.mbox, .jsonl, .ndjson, .eml), or by how it begins.
-  Folders are walked in the order of names. A message may have 32 MiB, the service takes 1 MiB of text.
-  A line of JSON is a message's `data`, or {\"data\":{…}}; a token in it is left behind.
+  A file is an mbox, JSON lines or a single mail by its name (.mbox, .jsonl, .ndjson, .eml), or
+  by how it begins. Folders are walked in the order of names. A message may have 32 MiB; the
+  service takes 1 MiB of text. A line of JSON is a message's `data`, or {\"data\":{…}}; a token in
+  it is left behind.
 
 What a mail becomes:
   email_subject     Subject, or \"(no subject)\"
-  email_sender      From; else Sender, Return-Path, or the mbox's own line; with none it is not sent
-  email_timestream  Date as RFC 3339, or as it was written; else that of the last Received, or the mbox's own line;
-                    with none it is not sent, unless --file-time is given
-  email_content     the text, or the HTML as text; else the text of an attached mail, the body as it
-                    stands when it has lost its structure, or \"(no text)\"
-  Beside them: email_recipients, email_message_id, email_attachments (names, types, sizes), and in
-  email_substituted each field that was not taken from its own header.
+  email_sender      From; else Sender, Return-Path, or the mbox's own line; with none it is not
+                    sent
+  email_timestream  Date as RFC 3339, or as it was written; else that of the last Received, or
+                    the mbox's own line; with none it is not sent, unless --file-time is given
+  email_content     the text, or the HTML as text; else the text of an attached mail, the body
+                    as it stands when it has lost its structure, or \"(no text)\"
+  Beside them: email_recipients, email_message_id, email_attachments (names, types, sizes), and
+  in email_substituted each field that was not taken from its own header.
 
-Each message is sent, or named on standard error with its reason. Requests are repeated after 429, 503 and
-faults, with growing pauses and not earlier than Retry-After says. Delivery is at least once: a message whose
-acknowledgement is lost is sent again. After a kill -9, --resume sends at most --concurrency messages twice.
+Each message is sent, or named on standard error with its reason. Requests are repeated after
+429, 503 and faults, with growing pauses and not earlier than Retry-After says. Delivery is at
+least once: a message whose acknowledgement is lost is sent again. After a kill -9, --resume
+sends at most --concurrency messages twice.
 
 Examples:
-  keelson send Mail/                                 everything in a folder, to what runs on ./keelson-data
-  keelson send inbox.mbox --resume inbox.state       started again, it goes on where it stopped
+  keelson send Mail/                             everything in a folder, to what runs here
+  keelson send inbox.mbox --resume inbox.state   started again, it goes on where it stopped
   zcat old.mbox.gz | keelson send -
-  keelson send --dry-run Mail/                       say what would not be sent
+  keelson send --dry-run Mail/                   say what would not be sent
   API_TOKEN=file:token keelson send list.jsonl --url http://10.0.0.7:8080
 
-Exit codes: 0 all sent, 64 wrong usage or target, 65 some refused or unreadable, 69 the service is away or
-takes nothing more, 130 interrupted.";
+Exit codes: 0 all sent, 64 wrong usage or target, 65 some refused or unreadable, 69 the service
+is away or takes nothing more, 130 interrupted.";
 
 #[derive(Debug, Args)]
 pub(crate) struct SendArgs {

@@ -85,7 +85,8 @@ impl Run {
             }
         }
         if !all_read {
-            let after = last.map_or_else(|| "what is there to read".to_owned(), |place| format!("all after {place}"));
+            let after =
+                last.map_or_else(|| "whatever was not read yet".to_owned(), |place| format!("all after {place}"));
             self.report.say(&format!("not sent: {after}"));
         }
         Ok(())

@@ -39,8 +39,14 @@ pub(super) struct Serving {
 /// Serves requests until the client leaves, takes too long, or the lifecycle closes.
 pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, serving: Serving) {
     send_at_once(&socket, peer);
+    // Not `readable()`, which may be over before there is anything to read.
+    let mut first = [0];
     tokio::select! {
-        first = timeout(serving.timeouts.first_byte, socket.readable()) => if !matches!(first, Ok(Ok(()))) { return },
+        first = timeout(serving.timeouts.first_byte, socket.peek(&mut first)) => {
+            if !matches!(first, Ok(Ok(1))) {
+                return;
+            }
+        }
         () = last_call(&serving.lifecycle) => return,
     }
     if serving.http2 && http2::is_spoken_on(&socket, serving.timeouts.stall).await {

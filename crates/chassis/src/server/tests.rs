@@ -26,7 +26,7 @@ use crate::telemetry::metrics::Metrics;
 
 const SHORT: Timeouts = Timeouts {
     first_byte: Duration::from_millis(300),
-    idle: Duration::from_millis(600),
+    idle: Duration::from_secs(1),
     stall: Duration::from_millis(300),
     stall_when_leaving: Duration::from_millis(200),
     linger: Duration::from_millis(200),
@@ -260,6 +260,7 @@ async fn bytes_behind_a_body_that_nobody_read_are_no_request() {
 #[tokio::test]
 async fn silent_dripping_and_idle_connections_end_within_their_time() {
     let server = Server::start(&[]);
+    let begun = Instant::now();
     let mut silent = server.connect().await;
     let mut half = server.send(b"GET / HTT").await;
     let mut idle = server.send(GET).await;
@@ -279,14 +280,15 @@ async fn silent_dripping_and_idle_connections_end_within_their_time() {
     };
     let (dripped, silence, half, idle, stalled) = tokio::join!(
         dripping,
-        read_to_end(&mut silent),
+        async { (read_to_end(&mut silent).await, begun.elapsed()) },
         read_to_end(&mut half),
         read_to_end(&mut idle),
         read_to_end(&mut stalled),
     );
 
     assert!(dripped < LONG, "a byte now and then kept the connection open");
-    assert_eq!(silence, "");
+    assert_eq!(silence.0, "");
+    assert!(silence.1 < SHORT.idle, "silent for {:?}, which is the time of an idle connection", silence.1);
     assert_refused(&half, 408, "half a head");
     assert!(idle.starts_with("HTTP/1.1 200 OK") && idle.ends_with("hello"), "{idle}");
     assert!(stalled.starts_with("HTTP/1.1 4"), "{stalled}");

@@ -10,6 +10,7 @@ mod disks;
 mod dlq;
 mod durability;
 mod failures;
+mod hostile;
 mod launch;
 mod layering;
 mod message;

@@ -37,7 +37,7 @@ const INTERNAL_PORT: OptionalSetting<Port> = OptionalSetting::new(
 );
 const DRAIN_DELAY: OptionalSetting<Duration> = OptionalSetting::new(
     "DRAIN_DELAY",
-    "How long to go on serving after SIGTERM, with readiness at 503. Make it longer than the load balancer takes to notice, and shorter than `SHUTDOWN_GRACE`. Default: 0, 5s in production.",
+    "How long to go on serving after SIGTERM, with readiness at 503. Make it longer than the load balancer takes to notice, and at least a second shorter than `SHUTDOWN_GRACE`. Default: 0, 5s in production.",
 );
 const SHUTDOWN_GRACE: Setting<Duration> = Setting::new(
     "SHUTDOWN_GRACE",
@@ -114,6 +114,8 @@ const LOG_DIR: OptionalSetting<PathBuf> = OptionalSetting::new(
 /// Less would answer every request 503.
 const SHORTEST_REQUEST_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// What is left of the grace after the drain delay, for requests to be finished and clients to be told.
+const LEAST_TO_FINISH: Duration = Duration::from_secs(1);
 /// More of anything than one process can have.
 const LARGEST_COUNT: usize = 1 << 30;
 
@@ -330,8 +332,9 @@ impl ChassisConfig {
         if self.internal_port.is_some_and(|port| port.checked_add(services.saturating_sub(1)).is_none()) {
             reader.refuse(&INTERNAL_PORT.info, "a port with one more above it for each further service");
         }
-        if self.lifetimes.drain_delay >= self.lifetimes.shutdown_grace {
-            let expected = format!("less than SHUTDOWN_GRACE ({:?})", self.lifetimes.shutdown_grace);
+        if self.lifetimes.drain_delay + LEAST_TO_FINISH > self.lifetimes.shutdown_grace {
+            let grace = self.lifetimes.shutdown_grace;
+            let expected = format!("at least {LEAST_TO_FINISH:?} less than SHUTDOWN_GRACE ({grace:?}), to finish in");
             reader.refuse(&DRAIN_DELAY.info, &expected);
         }
     }

@@ -6,6 +6,7 @@ use std::io;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
+use http::header;
 use http_body_util::BodyExt;
 
 use super::overload::BodyMemory;
@@ -62,7 +63,9 @@ fn unreadable(error: axum::Error) -> Error {
     if is_timeout(&error) {
         return too_slow();
     }
-    Error::new(Kind::BadRequest, "The request body could not be read").caused_by(error)
+    // Where the next request would begin is not known any more.
+    let refusal = Error::new(Kind::BadRequest, "The request body could not be read").caused_by(error);
+    refusal.with_header(header::CONNECTION, "close")
 }
 
 /// Whether the server's stream gave the client up, somewhere below the HTTP library.

@@ -35,7 +35,7 @@ use crate::error::{Error, Kind};
 use crate::ids::Ids;
 use crate::telemetry::correlation::{CorrelationId, Scope, TraceContext, in_scope, with_current};
 use crate::telemetry::logs::{AccessRecord, Logs};
-use crate::telemetry::metrics::{Metrics, UNMATCHED};
+use crate::telemetry::metrics::{Metrics, UNMATCHED, is_known};
 
 const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
 const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -184,7 +184,7 @@ impl Exchange {
         }
         let _turn = match state.overload.try_admit() {
             _ if self.is_unlimited() => None,
-            None => Some(Box::pin(state.overload.admit()).await?),
+            None => Some(Box::pin(timeout_at(deadline, state.overload.admit())).await.map_err(|_elapsed| too_late())??),
             turn => turn,
         };
         if state.max_body_bytes > FRAMEWORK_BODY_LIMIT {
@@ -197,8 +197,7 @@ impl Exchange {
             Ok(Ok(Err(never))) => match never {},
             // The panic hook has logged the message and the place.
             Ok(Err(_panic)) => Err(Error::internal("the handler panicked")),
-            Err(_elapsed) => Err(Error::new(Kind::Unavailable, "The request took too long")
-                .caused_by("the request's time limit is over")),
+            Err(_elapsed) => Err(too_late()),
         }
     }
 
@@ -251,7 +250,7 @@ impl Exchange {
         histogram.observe(seconds);
         let mut durations = self.edge.durations.write().unwrap_or_else(PoisonError::into_inner);
         // Methods are the client's to invent: what is not known has one label and no place here.
-        if durations.len() < MAX_DURATIONS && !durations.iter().any(|entry| known(&entry)) {
+        if is_known(&self.method) && durations.len() < MAX_DURATIONS && !durations.iter().any(|entry| known(&entry)) {
             durations.push((self.method.clone(), status, histogram));
         }
     }
@@ -273,6 +272,10 @@ impl Drop for Exchange {
         };
         with_current(|scope| self.edge.state.logs.access(&record, scope));
     }
+}
+
+fn too_late() -> Error {
+    Error::new(Kind::Unavailable, "The request took too long").caused_by("the request's time limit is over")
 }
 
 /// Seconds with six decimals, without the machinery of floating point.

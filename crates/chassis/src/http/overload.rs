@@ -16,6 +16,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How many of the largest bodies are held in memory at once.
 const LARGEST_BODIES: usize = 64;
+/// What every body may have of the memory whoever has the rest, so that large ones do not crowd out small ones.
+const OWN_BYTES: usize = 16 * 1024;
 
 /// The bounds of one service.
 #[derive(Debug)]
@@ -66,18 +68,26 @@ pub(super) struct BodyMemory<'a> {
 
 impl BodyMemory<'_> {
     pub(super) fn take(&mut self, bytes: usize) -> Result<(), Error> {
+        let shared_before = self.shared_bytes();
         self.bytes += bytes;
-        let before = self.all.body_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) > self.all.max_body_bytes {
+        let shared = self.shared_bytes() - shared_before;
+        let before = self.all.body_bytes.fetch_add(shared, Ordering::Relaxed);
+        if shared > 0 && before.saturating_add(shared) > self.all.max_body_bytes {
             return Err(overloaded("the memory for request bodies is full"));
         }
         Ok(())
     }
 }
 
+impl BodyMemory<'_> {
+    fn shared_bytes(&self) -> usize {
+        self.bytes.saturating_sub(OWN_BYTES)
+    }
+}
+
 impl Drop for BodyMemory<'_> {
     fn drop(&mut self) {
-        self.all.body_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.all.body_bytes.fetch_sub(self.shared_bytes(), Ordering::Relaxed);
     }
 }
 
@@ -115,12 +125,15 @@ mod tests {
 
     #[test]
     fn the_memory_of_all_bodies_is_bounded_and_given_back() {
-        let overload = Overload::new(1, 10);
+        let overload = Overload::new(1, OWN_BYTES);
+        let all = LARGEST_BODIES * OWN_BYTES;
         let mut one = overload.body();
-        assert!(one.take(400).is_ok());
-        assert!(overload.body().take(400).is_err());
-        assert!(one.take(240).is_ok());
+        assert!(one.take(OWN_BYTES).is_ok() && one.take(all - 1).is_ok());
+        assert!(overload.body().take(OWN_BYTES + 2).is_err());
+        assert!(overload.body().take(OWN_BYTES).is_ok(), "a small body is not refused for the large ones");
+        assert!(one.take(1).is_ok());
         drop(one);
-        assert!(overload.body().take(640).is_ok());
+        assert!(overload.body().take(OWN_BYTES + all).is_ok());
+        assert_eq!(overload.body_bytes.load(Ordering::Relaxed), 0);
     }
 }

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use super::holder::find_holder;
 
 /// Connections that wait to be accepted.
-const BACKLOG: i32 = 1024;
+pub(super) const BACKLOG: i32 = 1024;
 
 /// A port that cannot be had.
 #[derive(Debug, Error)]

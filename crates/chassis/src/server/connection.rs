@@ -1,8 +1,8 @@
 //! One connection, from its first byte to its last.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,6 +12,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower::Service;
@@ -42,6 +43,7 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, serving: Serving)
     // Not `readable()`, which may be over before there is anything to read.
     let mut first = [0];
     tokio::select! {
+        biased;
         first = timeout(serving.timeouts.first_byte, socket.peek(&mut first)) => {
             if !matches!(first, Ok(Ok(1))) {
                 return;
@@ -49,7 +51,7 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, serving: Serving)
         }
         () = last_call(&serving.lifecycle) => return,
     }
-    if serving.http2 && http2::is_spoken_on(&socket, serving.timeouts.stall).await {
+    if serving.http2 && http2::is_spoken_on(&socket, &serving.lifecycle).await {
         http2::serve(socket, peer, serving).await;
     } else {
         serve_http1(socket, peer, serving).await;
@@ -59,7 +61,7 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, serving: Serving)
 async fn serve_http1(socket: TcpStream, peer: SocketAddr, serving: Serving) {
     let Serving { router, timeouts, lifecycle, .. } = serving;
     let progress = Arc::new(Progress::default());
-    let stream = RequestStream::new(socket, timeouts, lifecycle.clone(), Arc::clone(&progress));
+    let mut stream = RequestStream::new(socket, timeouts, lifecycle.clone(), Arc::clone(&progress));
     let (of_service, draining) = (Arc::clone(&progress), lifecycle.clone());
     let service = service_fn(move |request: http::Request<Incoming>| {
         // An empty body of the framework takes no memory of its own.
@@ -69,32 +71,44 @@ async fn serve_http1(socket: TcpStream, peer: SocketAddr, serving: Serving) {
             request.extensions_mut().insert(refusal);
         }
         // A router is always ready.
+        let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
         let answer = router.clone().call(request);
         let (progress, draining) = (Arc::clone(&of_service), draining.clone());
         async move {
             let mut answer = answer.await?;
-            // Who refuses a request may not have read it, and what is not read must not pass for the next request.
-            if progress.is_unread() || draining.is_draining() {
+            // Who refuses a request may not have read it, and what is not read must not pass for the next request. Of
+            // chunks the library skips the first alone, and then closes.
+            let has_more = progress.is_unread() || (is_chunked && !answer.status().is_success());
+            if has_more || draining.is_draining() {
                 answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             progress.answered();
             Ok::<_, Infallible>(answer)
         }
     });
-    let connection = http1::Builder::new().max_buf_size(LIBRARY_BUFFER).serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
+    // A client that has sent all it has to say still waits for its answer, and work that is begun is finished.
+    let mut builder = http1::Builder::new();
+    builder.half_close(true).max_buf_size(LIBRARY_BUFFER);
+    let mut connection = Box::pin(builder.serve_connection(TokioIo::new(&mut stream), service));
     let result = tokio::select! {
         result = connection.as_mut() => result,
         () = last_call(&lifecycle) => {
             // Not hyper's own graceful shutdown, which drops the beginning of a request that is being sent.
             progress.leave();
             tokio::select! {
-                result = connection => result,
+                result = connection.as_mut() => result,
                 () = lifecycle.stopped().cancelled() => return,
             }
         }
     };
+    drop(connection);
     if let Err(error) = result {
         debug!(%peer, cause = %error, "connection ended early");
+        return;
+    }
+    // The library leaves this out where the client asked for an upgrade.
+    tokio::select! {
+        _ = poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context)) => {}
+        () = lifecycle.stopped().cancelled() => {}
     }
 }

@@ -142,7 +142,9 @@ fn check_encoding(encoding: &[u8]) -> Result<Framing, Refusal> {
 /// Section 6.2. `from_str` would take a plus sign.
 fn parse_length(length: &[u8]) -> Result<u64, Refusal> {
     let text = std::str::from_utf8(length).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    text.and_then(|text| text.parse().ok()).ok_or(bad("Content-Length is not a number of bytes"))
+    // More than anybody can mean, and the library has a use of its own for the largest numbers.
+    let length = text.and_then(|text| text.parse().ok()).filter(|length| i64::try_from(*length).is_ok());
+    length.ok_or(bad("Content-Length is not a number of bytes"))
 }
 
 fn explain(error: httparse::Error, head: &[u8]) -> Refusal {

@@ -4,24 +4,27 @@
 //! resets (CVE-2023-44487), header lists (CONTINUATION floods, CVE-2024-27316), frames without data (CVE-2019-9518,
 //! bounded where bodies are read), and the time of a connection on which nothing happens.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use http::{Request, header};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::Service;
 use tracing::debug;
 
@@ -30,6 +33,7 @@ use super::head::MAX_HEAD_BYTES;
 use super::last_call;
 use crate::error::Kind;
 use crate::http::{PeerAddress, Refusal};
+use crate::lifecycle::Lifecycle;
 
 /// How a client begins that knows beforehand (RFC 9113, section 3.4). No method of HTTP/1.1 begins so.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
@@ -42,11 +46,12 @@ const MAX_RESETS: usize = 20;
 /// How often a silent client is asked whether it is there, and how long it has to answer.
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a preface that comes in pieces is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How often a preface that comes in pieces is looked at, and for how long. Hardly any does.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_FOR: Duration = Duration::from_secs(1);
 
 /// Whether the client begins as HTTP/2 does. Takes nothing from the socket.
-pub(super) async fn is_spoken_on(socket: &TcpStream, limit: Duration) -> bool {
+pub(super) async fn is_spoken_on(socket: &TcpStream, lifecycle: &Lifecycle) -> bool {
     let looking = async {
         let mut begin = [0; PREFACE.len()];
         loop {
@@ -61,40 +66,95 @@ pub(super) async fn is_spoken_on(socket: &TcpStream, limit: Duration) -> bool {
             sleep(LOOK_EVERY).await;
         }
     };
-    timeout(limit, looking).await.unwrap_or(false)
+    tokio::select! {
+        found = timeout(LOOK_FOR, looking) => found.unwrap_or(false),
+        () = last_call(lifecycle) => false,
+    }
 }
 
 /// What happens on one connection.
 #[derive(Debug, Default)]
 struct Activity {
-    in_work: AtomicUsize,
     begun: AtomicUsize,
+    unfinished: AtomicUsize,
+    /// When the answers became ready that are not sent to their end.
+    unsent: Mutex<BTreeMap<usize, Instant>>,
     abandoned: AtomicUsize,
     too_many: Notify,
 }
 
-/// One request until it is answered.
+impl Activity {
+    fn unsent(&self) -> MutexGuard<'_, BTreeMap<usize, Instant>> {
+        self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether handlers work.
+    fn is_at_work(&self) -> bool {
+        self.unfinished.load(Ordering::Relaxed) > self.unsent().len()
+    }
+
+    /// Whether the client has not read an answer to its end within the limit.
+    fn is_stuck(&self, limit: Duration) -> bool {
+        self.unsent().values().any(|ready| ready.elapsed() > limit)
+    }
+}
+
+/// One request until its answer is sent.
+#[derive(Debug)]
 struct Exchange {
     activity: Arc<Activity>,
+    number: usize,
     answered: bool,
 }
 
 impl Exchange {
     fn begin(activity: &Arc<Activity>) -> Self {
-        activity.in_work.fetch_add(1, Ordering::Relaxed);
-        activity.begun.fetch_add(1, Ordering::Relaxed);
-        Self { activity: Arc::clone(activity), answered: false }
+        activity.unfinished.fetch_add(1, Ordering::Relaxed);
+        let number = activity.begun.fetch_add(1, Ordering::Relaxed);
+        Self { activity: Arc::clone(activity), number, answered: false }
+    }
+
+    fn answered(&mut self) {
+        self.answered = true;
+        self.activity.unsent().insert(self.number, Instant::now());
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.activity.in_work.fetch_sub(1, Ordering::Relaxed);
+        self.activity.unfinished.fetch_sub(1, Ordering::Relaxed);
+        self.activity.unsent().remove(&self.number);
         if self.answered {
             self.activity.abandoned.store(0, Ordering::Relaxed);
         } else if self.activity.abandoned.fetch_add(1, Ordering::Relaxed) >= MAX_ABANDONED {
             self.activity.too_many.notify_one();
         }
+    }
+}
+
+/// The body of an answer; the library drops it when the last of it is sent.
+struct Sending {
+    body: Body,
+    _exchange: Exchange,
+}
+
+impl hyper::body::Body for Sending {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -108,10 +168,9 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, serving: Serving)
         answer(router.clone(), request.map(Body::new), peer, exchange)
     });
     let mut connection = pin!(builder().serve_connection(TokioIo::new(socket), service));
-    let mut begun = 0;
-    let mut leave_at = None;
+    let (mut begun, mut leave_at) = (0, None);
     loop {
-        let idle = leave_at.unwrap_or_else(|| tokio::time::Instant::now() + timeouts.idle);
+        let look_at = leave_at.unwrap_or_else(|| Instant::now() + timeouts.idle);
         tokio::select! {
             result = connection.as_mut() => {
                 if let Err(error) = result {
@@ -123,17 +182,19 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, serving: Serving)
                 debug!(%peer, "connection closed: the client takes its requests back");
                 return;
             }
-            () = sleep_until(idle) => {
-                let before = std::mem::replace(&mut begun, activity.begun.load(Ordering::Relaxed));
-                let is_idle = begun == before && activity.in_work.load(Ordering::Relaxed) == 0;
-                match leave_at {
-                    Some(_) => return,
-                    None if is_idle => leave_at = Some(tokio::time::Instant::now() + timeouts.stall),
-                    None => continue,
+            () = sleep_until(look_at) => {
+                let is_at_work = activity.is_at_work();
+                if activity.is_stuck(timeouts.idle) || (leave_at.is_some() && !is_at_work) {
+                    return;
                 }
+                let before = std::mem::replace(&mut begun, activity.begun.load(Ordering::Relaxed));
+                if leave_at.is_none() && (is_at_work || begun != before) {
+                    continue;
+                }
+                leave_at = Some(Instant::now() + timeouts.stall);
             }
             () = last_call(&lifecycle), if leave_at.is_none() => {
-                leave_at = Some(lifecycle.clients_until().unwrap_or_else(tokio::time::Instant::now));
+                leave_at = Some(lifecycle.clients_until().unwrap_or_else(Instant::now));
             }
             () = lifecycle.stopped().cancelled() => return,
         }
@@ -168,9 +229,9 @@ async fn answer(
         let refusal = Refusal::new(Kind::BadRequest, "A request has one :authority, and no Host that differs");
         request.extensions_mut().insert(refusal);
     }
-    let answer = router.call(request).await;
-    exchange.answered = true;
-    answer.map(without_connection_headers)
+    let answer = router.call(request).await?;
+    exchange.answered();
+    Ok(without_connection_headers(answer).map(|body| Body::new(Sending { body, _exchange: exchange })))
 }
 
 /// HTTP/2 has no such headers (RFC 9113, section 8.2.2); a refused request closes its stream alone.

@@ -160,3 +160,27 @@ async fn an_idle_connection_ends_and_a_busy_one_is_finished_at_the_end() {
     assert_eq!(status, 200);
     timeout(LONG, server.task).await.expect("the server ends").unwrap();
 }
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_ends_the_connection() {
+    let server = http2();
+    // No window for any stream: SETTINGS_INITIAL_WINDOW_SIZE = 0.
+    let no_window = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let mut stream = server.send(&[PREFACE, &no_window, &frame(HEADERS, 5, 1, HEAD)].concat()).await;
+    let mut answer = Vec::new();
+    // The end may be a reset, since frames of ours are unread.
+    let _ = timeout(LONG, stream.read_to_end(&mut answer)).await.expect("the server closes");
+}
+
+#[tokio::test]
+async fn work_that_outlasts_its_clients_is_finished_at_the_end() {
+    let server = http2();
+    let mut client = connect(&server).await;
+    let (answer, _) = client.send_request(request(Method::GET, "/slow"), true).unwrap();
+    eventually(|| server.handled() == 1).await;
+    server.lifecycle.shut_down();
+    // Clients have half of the grace, which is less than the handler takes.
+    let lifetimes = Lifetimes { drain_delay: Duration::ZERO, shutdown_grace: Duration::from_secs(2) };
+    let (_, answer) = tokio::join!(server.lifecycle.run_to_end(lifetimes), answer);
+    assert_eq!(answer.unwrap().status(), 200);
+}

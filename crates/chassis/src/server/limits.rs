@@ -29,7 +29,10 @@ pub(crate) fn connections_for(wanted: usize, listeners: usize) -> usize {
 impl Limits {
     pub(crate) fn new(max_connections: usize, http: &HttpConfig, metrics: Metrics) -> Self {
         let bounds = http.connections;
-        let clients = Clients::new(bounds.max_per_client, bounds.spare_loopback, http.trusted_proxies.clone());
+        // Where files are few, no client may have all the connections that are left.
+        let most = if max_connections < bounds.max { max_connections.div_ceil(2) } else { max_connections };
+        let clients =
+            Clients::new(bounds.max_per_client.min(most), bounds.spare_loopback, http.trusted_proxies.clone());
         Self { max_connections, timeouts: &TIMEOUTS, http2: bounds.http2, clients: Arc::new(clients), metrics }
     }
 

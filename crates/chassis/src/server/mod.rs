@@ -22,6 +22,7 @@ mod tests;
 mod timeouts;
 mod writing;
 
+use bind::BACKLOG;
 pub(crate) use bind::{BindError, bind};
 pub(crate) use limits::{Limits, connections_for};
 
@@ -108,10 +109,15 @@ async fn last_call(lifecycle: &Lifecycle) {
 /// Closes the socket and answers what still waited in it, since the kernel would reset that.
 fn leave(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     let mut waiting = Vec::new();
-    if let Ok(listener) = listener.into_std() {
-        while let Ok((socket, peer)) = listener.accept() {
-            let socket = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket));
-            waiting.extend(socket.map(|socket| (socket, peer)));
+    let Ok(listener) = listener.into_std() else { return waiting };
+    for _ in 0..BACKLOG {
+        match listener.accept() {
+            Ok((socket, peer)) => {
+                let socket = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket));
+                waiting.extend(socket.map(|socket| (socket, peer)));
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(_) => break,
         }
     }
     waiting
@@ -119,15 +125,18 @@ fn leave(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
 
 /// An error of one connection is over with it; any other is the process's (no more descriptors or memory) and lasts.
 async fn pause_after(error: &io::Error, failing: &mut Complaint) {
-    let of_one_connection =
-        [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::Interrupted];
-    if of_one_connection.contains(&error.kind()) {
+    if is_of_one_connection(error) {
         return;
     }
     if let Some(times) = failing.due() {
         warn!(cause = %error, times, "connections cannot be accepted");
     }
     sleep(ACCEPT_PAUSE).await;
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::Interrupted];
+    kinds.contains(&error.kind())
 }
 
 /// Small answers leave at once instead of waiting for more (Nagle's algorithm).

@@ -237,13 +237,18 @@ impl RequestStream {
             }
             return Poll::Pending;
         }
-        let is_idle = self.held.is_empty() && matches!(self.expected, Expected::Head(_));
+        let is_idle = !self.has_begun() && matches!(self.expected, Expected::Head(_));
         if is_idle && self.progress.is_leaving() {
             return Poll::Ready(self.give_up());
         }
         let limit = if is_idle { self.timeouts.idle } else { self.stall() };
         let latest = self.latest();
         self.reading.poll(context, limit, latest).map(|()| self.give_up())
+    }
+
+    /// Whether the next request has begun. An empty line before it is none of it (RFC 9112, section 2.2).
+    fn has_begun(&self) -> bool {
+        self.held.iter().any(|byte| !b"\r\n".contains(byte))
     }
 
     /// A request is in work, and whatever the client sends belongs to the next one.
@@ -269,7 +274,7 @@ impl RequestStream {
     fn give_up(&mut self) -> io::Result<()> {
         match self.expected {
             Expected::Body(_) | Expected::Chunked(_) => return Err(io::ErrorKind::TimedOut.into()),
-            Expected::Head(_) if !self.held.is_empty() => {
+            Expected::Head(_) if self.has_begun() => {
                 let head = std::mem::take(&mut self.held);
                 self.refuse(Refusal::new(Kind::RequestTimeout, "The request head took too long"), &head);
             }

@@ -33,6 +33,8 @@ const SHORT: Timeouts = Timeouts {
 };
 /// Well over every limit above.
 pub(super) const LONG: Duration = Duration::from_secs(5);
+/// How long a slow handler works.
+const SLOW: Duration = Duration::from_millis(1500);
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 pub(super) struct Server {
@@ -60,6 +62,7 @@ impl Server {
             .route("/", get(async || "hello"))
             .route("/echo", post(async |body: Bytes| body))
             .route("/large", get(async || "x".repeat(32 << 20)))
+            .route("/slow", any(async || sleep(SLOW).await))
             .route("/ignore", any(async || StatusCode::IM_A_TEAPOT))
             .layer(axum::middleware::map_request(move |request: Request| {
                 let fresh = usize::from(request.extensions().get::<Refusal>().is_none());
@@ -373,4 +376,41 @@ async fn connections_over_the_limit_of_the_port_wait_for_their_turn() {
     assert_eq!(server.handled(), 1);
     drop(first);
     assert!(read_to_end(&mut second).await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn a_client_that_has_nothing_more_to_send_gets_its_answers() {
+    let server = Server::start(&[]);
+    let mut stream = server.send(&[b"POST /slow HTTP/1.1\r\nHost: a\r\n\r\n", GET].concat()).await;
+    stream.shutdown().await.unwrap();
+    let answer = read_to_end(&mut stream).await;
+    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 2, "{answer}");
+}
+
+#[tokio::test]
+async fn an_answer_to_an_upgrade_is_not_lost_when_the_body_still_arrives() {
+    let server = Server::start(&[]);
+    let head =
+        "POST /ignore HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 4000000\r\n\r\n";
+    let mut stream = server.send(head.as_bytes()).await;
+    sleep(SHORT.linger / 4).await;
+    stream.write_all(&vec![b'x'; 4_000_000]).await.unwrap();
+    assert!(read_to_end(&mut stream).await.starts_with("HTTP/1.1 418"));
+}
+
+#[tokio::test]
+async fn an_empty_line_behind_a_request_begins_no_other() {
+    let server = Server::start(&[]);
+    let answer = server.answer(&[GET, b"\r\n"].concat()).await;
+    assert!(answer.ends_with("hello"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_says_so() {
+    let server = Server::start(&[]);
+    let head = "HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n";
+    let answer = server.answer(format!("POST /nowhere {head}").as_bytes()).await;
+    assert!(answer.contains("404") && answer.contains("connection: close"), "{answer}");
+    let huge = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551615\r\n\r\n";
+    assert_refused(&server.answer(huge.as_bytes()).await, 400, huge);
 }

@@ -253,18 +253,23 @@ fn target_info(version: &str) -> IntGauge {
     info
 }
 
+/// Whether a method is one of those that have a label of their own.
+pub(crate) fn is_known(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::PATCH
+            | Method::DELETE
+            | Method::OPTIONS
+            | Method::CONNECT
+            | Method::TRACE
+    )
+}
+
 /// The method, from the closed set of those that are known.
 fn method_label(method: &Method) -> &str {
-    match *method {
-        Method::GET
-        | Method::HEAD
-        | Method::POST
-        | Method::PUT
-        | Method::PATCH
-        | Method::DELETE
-        | Method::OPTIONS
-        | Method::CONNECT
-        | Method::TRACE => method.as_str(),
-        _ => "_OTHER",
-    }
+    if is_known(method) { method.as_str() } else { "_OTHER" }
 }

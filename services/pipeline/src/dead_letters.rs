@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequest, Request, State};
 use chassis::error::{Error, FieldError, Kind};
-use chassis::http::{Json as JsonBody, Path, Query};
-use chassis::ports::{DeadLetter, MessageId, Queue, Redrive};
+use chassis::http::{Json as JsonBody, Path, Query, RawBody};
+use chassis::ports::{DeadLetter, DeadLetters, MessageId, Queue, QueueError};
 use chassis::telemetry::logs::AUDIT;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ struct Limit {
     limit: Option<usize>,
 }
 
-/// Which dead letters go back: `all`, or `ids`.
+/// Which dead letters: `all`, or `ids`.
 #[derive(Debug, Deserialize, ToSchema)]
 struct Wanted {
     /// Every one.
@@ -46,6 +46,19 @@ struct Wanted {
     /// These; ids that are not there are passed over.
     #[serde(default)]
     ids: Vec<String>,
+}
+
+impl Wanted {
+    fn choice(self) -> Result<DeadLetters, Error> {
+        match (self.all, self.ids.is_empty()) {
+            (true, true) => Ok(DeadLetters::All),
+            (false, false) => Ok(DeadLetters::Ids(self.ids.into_iter().map(MessageId).collect())),
+            _ => {
+                let expected = "expected either `all: true` or a non-empty list `ids`";
+                Err(Error::invalid(vec![FieldError::new(&["body"], expected, "choice")]))
+            }
+        }
+    }
 }
 
 /// How many there were.
@@ -91,23 +104,39 @@ async fn redrive_dead_letters(
     State(queue): State<Arc<dyn Queue>>,
     JsonBody(wanted): JsonBody<Wanted>,
 ) -> Result<Json<Count>, Error> {
-    let which = match (wanted.all, wanted.ids.is_empty()) {
-        (true, true) => Redrive::All,
-        (false, false) => Redrive::Ids(wanted.ids.into_iter().map(MessageId).collect()),
-        _ => {
-            let expected = "expected either `all: true` or a non-empty list `ids`";
-            return Err(Error::invalid(vec![FieldError::new(&["body"], expected, "choice")]));
-        }
-    };
-    let count = queue.redrive(which).await?;
-    info!(target: AUDIT, action = "redrive_dead_letters", count, "dead letters went back to the queue");
+    let count = redrive(&*queue, wanted.choice()?).await?;
     Ok(Json(Count { count }))
 }
 
-/// Deletes every dead letter.
-#[utoipa::path(delete, path = "/ops/v1/dead-letters", tag = "operations", responses((status = 200, body = Count)))]
-async fn purge_dead_letters(State(queue): State<Arc<dyn Queue>>) -> Result<Json<Count>, Error> {
-    let count = queue.purge_dead_letters().await?;
-    info!(target: AUDIT, action = "purge_dead_letters", count, "dead letters were deleted");
+/// Deletes dead letters for good: every one, unless the body names some.
+#[utoipa::path(delete, path = "/ops/v1/dead-letters", tag = "operations", request_body = Option<Wanted>, responses((status = 200, body = Count)))]
+async fn purge_dead_letters(State(queue): State<Arc<dyn Queue>>, RawBody(body): RawBody) -> Result<Json<Count>, Error> {
+    let wanted = if body.is_empty() {
+        None
+    } else {
+        JsonBody::<Option<Wanted>>::from_request(Request::new(body.into()), &()).await?.0
+    };
+    let which = wanted.map_or(Ok(DeadLetters::All), Wanted::choice)?;
+    let count = purge(&*queue, which).await?;
     Ok(Json(Count { count }))
+}
+
+/// Sends dead letters back to the queue, and writes so to the audit log.
+///
+/// # Errors
+/// Those of the queue.
+pub async fn redrive(queue: &dyn Queue, which: DeadLetters) -> Result<u64, QueueError> {
+    let count = queue.redrive(which).await?;
+    info!(target: AUDIT, action = "redrive_dead_letters", count, "dead letters went back to the queue");
+    Ok(count)
+}
+
+/// Deletes dead letters for good, and writes so to the audit log.
+///
+/// # Errors
+/// Those of the queue.
+pub async fn purge(queue: &dyn Queue, which: DeadLetters) -> Result<u64, QueueError> {
+    let count = queue.purge_dead_letters(which).await?;
+    info!(target: AUDIT, action = "purge_dead_letters", count, "dead letters were deleted");
+    Ok(count)
 }

@@ -6,7 +6,7 @@
 
 pub mod archiver;
 pub mod config;
-mod dead_letters;
+pub mod dead_letters;
 mod error;
 pub mod ingest;
 pub mod model;

@@ -221,7 +221,7 @@ async fn a_large_queue_is_purged_and_redriven_in_slices() {
         assert!(receive(&queue).await.is_empty());
     }
     assert_eq!(queue.stats().await.unwrap().dead, 2500);
-    assert_eq!(queue.redrive(chassis::ports::Redrive::All).await.unwrap(), 2500);
+    assert_eq!(queue.redrive(chassis::ports::DeadLetters::All).await.unwrap(), 2500);
     assert_eq!(queue.stats().await.unwrap().visible, 2500);
     assert_eq!(queue.purge().await.unwrap(), 2500);
     assert_eq!(queue.stats().await.unwrap(), Default::default());

@@ -15,8 +15,8 @@ use crate::ids::Ids;
 use crate::ports::lease::Lease;
 use crate::ports::long_poll::LongPoll;
 use crate::ports::queue::{
-    DeadLetter, DeadLetterSummary, MAX_VISIBILITY, Message, MessageId, NewMessage, Queue, QueueError, QueueStats,
-    Receipt, Receive, Redrive, validate_batch, validate_batch_len, validate_visibility,
+    DeadLetter, DeadLetterSummary, DeadLetters, MAX_VISIBILITY, Message, MessageId, NewMessage, Queue, QueueError,
+    QueueStats, Receipt, Receive, validate_batch, validate_batch_len, validate_visibility,
 };
 
 /// A queue that lives and dies with the process.
@@ -229,14 +229,18 @@ impl State {
         self.dead.push((seq, letter));
     }
 
-    fn redrive(&mut self, which: &Redrive, now: Timestamp) -> u64 {
+    fn take_dead(&mut self, which: &DeadLetters) -> Vec<(i64, DeadLetter)> {
         let is_wanted = |letter: &DeadLetter| match which {
-            Redrive::All => true,
-            Redrive::Ids(ids) => ids.contains(&letter.id),
+            DeadLetters::All => true,
+            DeadLetters::Ids(ids) => ids.contains(&letter.id),
         };
-        let (wanted, kept): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.dead).into_iter().partition(|(_, letter)| is_wanted(letter));
+        let (wanted, kept) = std::mem::take(&mut self.dead).into_iter().partition(|(_, letter)| is_wanted(letter));
         self.dead = kept;
+        wanted
+    }
+
+    fn redrive(&mut self, which: &DeadLetters, now: Timestamp) -> u64 {
+        let wanted = self.take_dead(which);
         let redriven = count(wanted.len());
         for (seq, letter) in wanted {
             let message = NewMessage::new(letter.body, letter.attributes);
@@ -355,14 +359,14 @@ impl Queue for MemoryQueue {
         Ok(self.open()?.dead.iter().map(|(_, letter)| letter).find(|letter| letter.id == *id).cloned())
     }
 
-    async fn redrive(&self, which: Redrive) -> Result<u64, QueueError> {
+    async fn redrive(&self, which: DeadLetters) -> Result<u64, QueueError> {
         let redriven = self.open()?.redrive(&which, self.clock.now());
         self.changes.send_replace(());
         Ok(redriven)
     }
 
-    async fn purge_dead_letters(&self) -> Result<u64, QueueError> {
-        Ok(count(std::mem::take(&mut self.open()?.dead).len()))
+    async fn purge_dead_letters(&self, which: DeadLetters) -> Result<u64, QueueError> {
+        Ok(count(self.open()?.take_dead(&which).len()))
     }
 }
 

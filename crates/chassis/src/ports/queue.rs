@@ -265,9 +265,9 @@ pub struct DeadLetterSummary {
     pub dead_at: Timestamp,
 }
 
-/// Which dead letters go back to the main queue.
+/// Which dead letters are to go: back to the main queue, or for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Redrive {
+pub enum DeadLetters {
     /// Every one.
     All,
     /// These; ids that are not there are passed over.
@@ -375,8 +375,8 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
 
     /// Sends dead letters back to the main queue with their id, attributes and time of sending, their count at zero;
     /// answers how many.
-    async fn redrive(&self, which: Redrive) -> Result<u64, QueueError>;
+    async fn redrive(&self, which: DeadLetters) -> Result<u64, QueueError>;
 
-    /// Deletes every dead letter; answers how many.
-    async fn purge_dead_letters(&self) -> Result<u64, QueueError>;
+    /// Deletes dead letters for good; answers how many.
+    async fn purge_dead_letters(&self, which: DeadLetters) -> Result<u64, QueueError>;
 }

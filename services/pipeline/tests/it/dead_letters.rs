@@ -38,13 +38,18 @@ async fn the_operator_lists_shows_redrives_and_purges() {
     let body = json!({"ids": [id, "unknown"]}).to_string();
     assert_eq!(operate(&app, Method::POST, "/ops/v1/dead-letters/redrive", &body).await["count"], 1);
     eventually("the letter again", || async { stores.queue.find_dead_letter(&id).await.unwrap() }).await;
+    let other = bury(&stores).await;
+    let body = json!({"ids": [other, "unknown"]}).to_string();
+    assert_eq!(operate(&app, Method::DELETE, "/ops/v1/dead-letters", &body).await["count"], 1);
+    assert!(stores.queue.find_dead_letter(&id).await.unwrap().is_some(), "it was not named");
     assert_eq!(operate(&app, Method::DELETE, "/ops/v1/dead-letters", "").await["count"], 1);
     assert_eq!(operate(&app, Method::GET, "/ops/v1/queue", "").await["dead"], 0);
 }
 
 #[tokio::test]
 async fn wrong_requests_of_the_operator_are_refused() {
-    let (app, _stores) = start();
+    let (app, stores) = start();
+    let id = bury(&stores).await;
     let ask = async |method: Method, path: &str, body: &str| app.operate(method, path, body.to_owned()).await;
     ask(Method::GET, "/ops/v1/dead-letters/unknown", "").await.expect_problem(404, "Dead letter not found");
     ask(Method::GET, "/ops/v1/dead-letters?limit=0", "").await.expect_problem(422, "Validation failed");
@@ -52,6 +57,13 @@ async fn wrong_requests_of_the_operator_are_refused() {
     ask(Method::POST, "/ops/v1/dead-letters/redrive", "{}").await.expect_problem(422, "Validation failed");
     let both = r#"{"all":true,"ids":["a"]}"#;
     ask(Method::POST, "/ops/v1/dead-letters/redrive", both).await.expect_problem(422, "Validation failed");
+    for body in ["{}", both, r#"{"ids":[]}"#, r#"{"id":["a"]}"#, "[]", " ", "all"] {
+        ask(Method::DELETE, "/ops/v1/dead-letters", body).await.expect_problem(422, "Validation failed");
+    }
+    assert!(
+        stores.queue.find_dead_letter(&id).await.unwrap().is_some(),
+        "a request that is not understood deletes none"
+    );
     app.get("/ops/v1/queue").await.expect_problem(401, "Access token is missing");
     app.get("/ops/v1/dead-letters").await.expect_problem(401, "Access token is missing");
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chassis::ports::{
-    DeadLetter, DeadLetterSummary, MemoryQueue, Message, MessageId, NewMessage, Queue, QueueError, QueueStats, Receipt,
-    Receive, Redrive,
+    DeadLetter, DeadLetterSummary, DeadLetters, MemoryQueue, Message, MessageId, NewMessage, Queue, QueueError,
+    QueueStats, Receipt, Receive,
 };
 
 type Answers<T> = Result<Vec<Result<T, QueueError>>, QueueError>;
@@ -100,11 +100,11 @@ impl Queue for FaultyQueue {
         self.inner.find_dead_letter(id).await
     }
 
-    async fn redrive(&self, which: Redrive) -> Result<u64, QueueError> {
+    async fn redrive(&self, which: DeadLetters) -> Result<u64, QueueError> {
         self.inner.redrive(which).await
     }
 
-    async fn purge_dead_letters(&self) -> Result<u64, QueueError> {
-        self.inner.purge_dead_letters().await
+    async fn purge_dead_letters(&self, which: DeadLetters) -> Result<u64, QueueError> {
+        self.inner.purge_dead_letters(which).await
     }
 }

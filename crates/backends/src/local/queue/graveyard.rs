@@ -31,16 +31,29 @@ impl Ledger<'_> {
     }
 
     pub(super) fn redrive_ids(&mut self, ids: &[MessageId]) -> rusqlite::Result<u64> {
-        let mut redriven = 0;
+        self.for_each_dead(ids, Self::revive)
+    }
+
+    pub(super) fn purge_dead_ids(&mut self, ids: &[MessageId]) -> rusqlite::Result<u64> {
+        self.for_each_dead(ids, Self::purge_one_dead)
+    }
+
+    /// Ids that are not there, or not there any more, are passed over.
+    fn for_each_dead(
+        &mut self,
+        ids: &[MessageId],
+        act: fn(&mut Self, i64, i64) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<u64> {
+        let mut done = 0;
         for id in ids {
             let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
             let found = self.connection.prepare_cached(sql::FIND_DEAD_SEQ)?.query_row([&id.0], read).optional()?;
             if let Some((number, seq)) = found {
-                self.revive(number, seq)?;
-                redriven += 1;
+                act(self, number, seq)?;
+                done += 1;
             }
         }
-        Ok(redriven)
+        Ok(done)
     }
 
     fn revive(&mut self, number: i64, seq: i64) -> rusqlite::Result<()> {
@@ -67,11 +80,16 @@ impl Ledger<'_> {
         let ceiling = self.dead_ceiling(ceiling)?;
         let dead = self.some_dead(ceiling)?;
         for &(number, seq) in &dead {
-            self.execute(sql::DELETE_DEAD, [number])?;
-            self.execute(sql::DELETE_MESSAGE, [seq])?;
-            self.tally.dead -= 1;
+            self.purge_one_dead(number, seq)?;
         }
         Ok(Slice { ceiling, done: dead.len() as u64 })
+    }
+
+    fn purge_one_dead(&mut self, number: i64, seq: i64) -> rusqlite::Result<()> {
+        self.execute(sql::DELETE_DEAD, [number])?;
+        self.execute(sql::DELETE_MESSAGE, [seq])?;
+        self.tally.dead -= 1;
+        Ok(())
     }
 
     /// Deletes one slice of the main queue.

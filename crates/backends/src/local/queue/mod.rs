@@ -27,8 +27,8 @@ use async_trait::async_trait;
 use chassis::ports::lease::Lease;
 use chassis::ports::long_poll::LongPoll;
 use chassis::ports::queue::{
-    DeadLetter, DeadLetterSummary, Message, MessageId, NewMessage, Queue, QueueError, QueueStats, Receipt, Receive,
-    Redrive, validate_batch, validate_batch_len, validate_visibility,
+    DeadLetter, DeadLetterSummary, DeadLetters, Message, MessageId, NewMessage, Queue, QueueError, QueueStats, Receipt,
+    Receive, validate_batch, validate_batch_len, validate_visibility,
 };
 use rusqlite::Connection;
 use tokio::sync::watch;
@@ -238,15 +238,18 @@ impl Queue for SqliteQueue {
         self.look(move |ledger| ledger.find_dead_letter(&id)).await
     }
 
-    async fn redrive(&self, which: Redrive) -> Result<u64, QueueError> {
+    async fn redrive(&self, which: DeadLetters) -> Result<u64, QueueError> {
         match which {
-            Redrive::All => self.slices(|ledger, ceiling| ledger.redrive_some(ceiling)).await,
-            Redrive::Ids(ids) => self.call(move |ledger| ledger.redrive_ids(&ids)).await,
+            DeadLetters::All => self.slices(|ledger, ceiling| ledger.redrive_some(ceiling)).await,
+            DeadLetters::Ids(ids) => self.call(move |ledger| ledger.redrive_ids(&ids)).await,
         }
     }
 
-    async fn purge_dead_letters(&self) -> Result<u64, QueueError> {
-        self.slices(|ledger, ceiling| ledger.purge_some_dead(ceiling)).await
+    async fn purge_dead_letters(&self, which: DeadLetters) -> Result<u64, QueueError> {
+        match which {
+            DeadLetters::All => self.slices(|ledger, ceiling| ledger.purge_some_dead(ceiling)).await,
+            DeadLetters::Ids(ids) => self.call(move |ledger| ledger.purge_dead_ids(&ids)).await,
+        }
     }
 }
 

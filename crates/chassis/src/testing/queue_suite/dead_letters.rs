@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{LONG, PATIENCE, QueueHarness, SHORT, assert_nothing_visible, is_stale, receive, send, take_all, take_one};
-use crate::ports::queue::{Attributes, DeadLetter, DeadLetterSummary, MessageId, NewMessage, Redrive};
+use crate::ports::queue::{Attributes, DeadLetter, DeadLetterSummary, DeadLetters, MessageId, NewMessage};
 
 async fn dead_letters(harness: &impl QueueHarness) -> Vec<DeadLetterSummary> {
     harness.queue().dead_letters(100).await.unwrap()
@@ -102,24 +102,24 @@ pub async fn redrive_of_all_brings_every_message_back(harness: &impl QueueHarnes
     for number in 0..12 {
         ids.push(killed(harness, &number.to_string(), "bad").await);
     }
-    assert_eq!(harness.queue().redrive(Redrive::All).await.unwrap(), 12);
+    assert_eq!(harness.queue().redrive(DeadLetters::All).await.unwrap(), 12);
     assert_eq!(dead_letters(harness).await, []);
     let mut received: Vec<_> = take_all(harness, 12).await.into_iter().map(|message| message.id).collect();
     received.sort();
     ids.sort();
     assert_eq!(received, ids);
-    assert_eq!(harness.queue().redrive(Redrive::All).await.unwrap(), 0);
+    assert_eq!(harness.queue().redrive(DeadLetters::All).await.unwrap(), 0);
 }
 
 pub async fn redrive_of_ids_passes_over_unknown_ones(harness: &impl QueueHarness) {
     let stays = killed(harness, "stays", "bad").await;
     let returns = killed(harness, "returns", "bad").await;
-    let which = Redrive::Ids(vec![MessageId("unknown".to_owned()), returns.clone(), returns.clone()]);
+    let which = DeadLetters::Ids(vec![MessageId("unknown".to_owned()), returns.clone(), returns.clone()]);
     assert_eq!(harness.queue().redrive(which).await.unwrap(), 1);
     assert_eq!(take_one(harness, LONG).await.id, returns);
     let left: Vec<_> = dead_letters(harness).await.into_iter().map(|letter| letter.id).collect();
     assert_eq!(left, [stays]);
-    assert_eq!(harness.queue().redrive(Redrive::Ids(Vec::new())).await.unwrap(), 0);
+    assert_eq!(harness.queue().redrive(DeadLetters::Ids(Vec::new())).await.unwrap(), 0);
 }
 
 pub async fn a_redriven_message_starts_anew(harness: &impl QueueHarness) {
@@ -132,7 +132,7 @@ pub async fn a_redriven_message_starts_anew(harness: &impl QueueHarness) {
         harness.advance(SHORT).await;
     }
     assert_nothing_visible(harness).await;
-    harness.queue().redrive(Redrive::All).await.unwrap();
+    harness.queue().redrive(DeadLetters::All).await.unwrap();
     let message = take_one(harness, LONG).await;
     assert_eq!((message.id, message.sent_at, message.receive_count), (id, sent_at, 1));
     assert_eq!((message.body.as_str(), message.attributes), ("poison", attributes));
@@ -142,7 +142,7 @@ pub async fn the_receipt_from_before_a_redrive_is_stale(harness: &impl QueueHarn
     send(harness, "bad").await;
     let receipt = take_one(harness, LONG).await.receipt;
     harness.queue().dead_letter(&receipt, "bad").await.unwrap();
-    harness.queue().redrive(Redrive::All).await.unwrap();
+    harness.queue().redrive(DeadLetters::All).await.unwrap();
     assert!(is_stale(&harness.queue().delete(std::slice::from_ref(&receipt)).await.unwrap().remove(0)));
     assert!(is_stale(&harness.queue().dead_letter(&receipt, "again").await));
     assert_eq!(take_one(harness, LONG).await.body, "bad");
@@ -152,9 +152,23 @@ pub async fn purged_dead_letters_are_gone(harness: &impl QueueHarness) {
     killed(harness, "one", "bad").await;
     let id = killed(harness, "two", "bad").await;
     send(harness, "alive").await;
-    assert_eq!(harness.queue().purge_dead_letters().await.unwrap(), 2);
+    assert_eq!(harness.queue().purge_dead_letters(DeadLetters::All).await.unwrap(), 2);
     assert_eq!(dead_letters(harness).await, []);
     assert_eq!(harness.queue().find_dead_letter(&id).await.unwrap(), None);
-    assert_eq!(harness.queue().redrive(Redrive::Ids(vec![id])).await.unwrap(), 0);
+    assert_eq!(harness.queue().redrive(DeadLetters::Ids(vec![id])).await.unwrap(), 0);
+    assert_eq!(take_one(harness, LONG).await.body, "alive");
+}
+
+pub async fn a_purge_of_ids_passes_over_unknown_ones(harness: &impl QueueHarness) {
+    let stays = killed(harness, "stays", "bad").await;
+    let goes = killed(harness, "goes", "bad").await;
+    let alive = send(harness, "alive").await;
+    let which = DeadLetters::Ids(vec![MessageId("unknown".to_owned()), goes.clone(), alive, goes.clone()]);
+    assert_eq!(harness.queue().purge_dead_letters(which).await.unwrap(), 1);
+    let left: Vec<_> = dead_letters(harness).await.into_iter().map(|letter| letter.id).collect();
+    assert_eq!(left, [stays]);
+    assert_eq!(harness.queue().find_dead_letter(&goes).await.unwrap(), None);
+    assert_eq!(harness.queue().purge_dead_letters(DeadLetters::Ids(Vec::new())).await.unwrap(), 0);
+    assert_eq!(harness.queue().stats().await.unwrap().dead, 1);
     assert_eq!(take_one(harness, LONG).await.body, "alive");
 }

@@ -179,6 +179,7 @@ macro_rules! queue_conformance {
                 a_redriven_message_starts_anew,
                 the_receipt_from_before_a_redrive_is_stale,
                 purged_dead_letters_are_gone,
+                a_purge_of_ids_passes_over_unknown_ones,
                 // waiting
                 a_long_poll_ends_when_a_message_is_sent,
                 a_long_poll_ends_when_a_message_is_released,

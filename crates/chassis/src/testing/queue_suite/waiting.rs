@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{LONG, QueueHarness, SHORT, bodies, receive, send, take_one};
-use crate::ports::queue::{NewMessage, Redrive};
+use crate::ports::queue::{DeadLetters, NewMessage};
 
 const WAIT: Duration = Duration::from_secs(10);
 /// Until the poll surely waits.
@@ -65,7 +65,7 @@ pub async fn a_long_poll_ends_when_a_message_is_redriven(harness: &impl QueueHar
     let receipt = take_one(harness, LONG).await.receipt;
     harness.queue().dead_letter(&receipt, "bad").await.unwrap();
     let change = async {
-        harness.queue().redrive(Redrive::All).await.unwrap();
+        harness.queue().redrive(DeadLetters::All).await.unwrap();
     };
     poll_ends_with(harness, "revived", harness.wakes_within(), change).await;
 }

@@ -5,4 +5,4 @@ pub mod local;
 mod open;
 
 pub use error::OpenError;
-pub use open::{QueueContext, open_objects, open_queue, secret_sources};
+pub use open::{QueueContext, open_objects, open_queue, queue_exists, secret_sources};

@@ -45,6 +45,21 @@ pub async fn open_queue(url: &str, context: QueueContext) -> Result<Arc<dyn Queu
     }
 }
 
+/// Whether there is something to open under `url`, for those who must not make a new queue.
+///
+/// # Errors
+/// When the URL is not understood.
+pub fn queue_exists(url: &str) -> Result<bool, OpenError> {
+    match split(url) {
+        ("memory", rest) => expect_nothing("queue", rest).map(|()| false),
+        ("sqlite", path) => {
+            let path = expect_path("queue", path, "`sqlite:` and the path of a file")?;
+            Ok(SqliteQueue::exists(path.as_ref()))
+        }
+        (found, _) => Err(unknown("queue", found, QUEUE_SCHEMES)),
+    }
+}
+
 /// Opens the object store that `url` names; failures of its disk are counted in `failures`.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use backends::OpenError;
 use backends::local::FolderError;
 use chassis::config::Mistakes;
 use chassis::lifecycle::Ending;
+use chassis::ports::QueueError;
 use chassis::run::RunError;
 use chassis::telemetry::logs::LogError;
 
@@ -90,6 +91,15 @@ impl From<OpenError> for Failure {
 impl From<FolderError> for Failure {
     fn from(error: FolderError) -> Self {
         Self::unavailable(error.to_string())
+    }
+}
+
+impl From<QueueError> for Failure {
+    fn from(error: QueueError) -> Self {
+        match error {
+            QueueError::Unavailable(_) | QueueError::Timeout => Self::unavailable(error.to_string()),
+            _ => Self::failed(error.to_string()),
+        }
     }
 }
 

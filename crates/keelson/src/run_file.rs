@@ -66,17 +66,26 @@ impl RunFile {
 
     /// Finds the system that runs on a folder.
     pub(crate) fn find(data: &Path) -> Result<Self, Failure> {
+        Self::look(data)?.ok_or_else(|| nothing_runs(data))
+    }
+
+    /// The file, when there is one. A process that was killed leaves it.
+    pub(crate) fn look(data: &Path) -> Result<Option<Self>, Failure> {
         let path = data.join(NAME);
-        let bytes = fs::read(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Failure::unavailable(format!(
-                "nothing runs on {}: start `keelson up`, or name its folder with --data",
-                data.display()
-            )),
-            _ => Failure::unavailable(format!("{} cannot be read: {error}", path.display())),
-        })?;
-        serde_json::from_slice(&bytes).map_err(|error| {
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Failure::unavailable(format!("{} cannot be read: {error}", path.display()))),
+        };
+        let read = serde_json::from_slice(&bytes).map_err(|error| {
             Failure::unavailable(format!("{} is not what `keelson up` writes: {error}", path.display()))
-        })
+        })?;
+        Ok(Some(read))
+    }
+
+    /// Removes what a process that was killed left. For the owner of the folder alone.
+    pub(crate) fn remove(data: &Path) {
+        let _ = fs::remove_file(data.join(NAME));
     }
 
     /// Where a service of the running system listens.
@@ -89,6 +98,14 @@ impl RunFile {
     pub(crate) fn operators_address(&self, short_name: &str) -> Result<&str, Failure> {
         self.operators.get(short_name).map_or_else(|| self.address(short_name), |address| Ok(address))
     }
+}
+
+/// There is no system, and none that was.
+pub(crate) fn nothing_runs(data: &Path) -> Failure {
+    Failure::unavailable(format!(
+        "nothing runs on {}: start `keelson up`, or name its folder with --data",
+        data.display()
+    ))
 }
 
 /// Addresses for callers, as a client reaches them.

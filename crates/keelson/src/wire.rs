@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use backends::local::{DataFolder, generated_secret};
-use backends::{QueueContext, open_objects, open_queue};
+use backends::local::{DataFolder, FolderError, generated_secret};
+use backends::{QueueContext, open_objects, open_queue, queue_exists};
 use chassis::auth::ApiToken;
 use chassis::config::{SecretSources, check_secret};
 use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretError, SecretRef, SecretSource};
@@ -42,18 +42,55 @@ pub(crate) struct Stores {
 pub(crate) async fn open(settings: &Settings, context: &Context) -> Result<Stores, Failure> {
     let folder = DataFolder::lock(&settings.data)?;
     let failures = StorageFailures::default();
-    let queue_context = QueueContext {
-        clock: Arc::clone(&context.clock),
-        ids: Arc::clone(&context.ids),
-        max_receive_count: settings.archiver.max_receive_count,
-        failures: failures.clone(),
-    };
     Ok(Stores {
-        queue: open_queue(&settings.queue_url, queue_context).await?,
+        queue: open_queue(&settings.queue_url, queue_context(settings, context, &failures)).await?,
         objects: open_objects(&settings.objects_url, &failures).await?,
         failures,
         _folder: folder,
     })
+}
+
+fn queue_context(settings: &Settings, context: &Context, failures: &StorageFailures) -> QueueContext {
+    QueueContext {
+        clock: Arc::clone(&context.clock),
+        ids: Arc::clone(&context.ids),
+        max_receive_count: settings.archiver.max_receive_count,
+        failures: failures.clone(),
+    }
+}
+
+/// The queue of a system that does not run. No system can start on its folder while this lives.
+#[derive(Debug)]
+pub(crate) struct StoppedQueue {
+    pub(crate) queue: Arc<dyn Queue>,
+    _folder: DataFolder,
+}
+
+/// What there is on a folder beside a system that can be reached.
+#[derive(Debug)]
+pub(crate) enum Left {
+    /// No queue.
+    Nothing,
+    /// A process that owns the folder.
+    InUse(FolderError),
+    /// A queue that nobody has open.
+    Queue(StoppedQueue),
+}
+
+/// Opens the queue alone, owning the folder as a system does. Makes no folder and no queue: there is nothing to see in a
+/// new one, and a mistaken folder must not swallow messages.
+pub(crate) async fn open_left(settings: &Settings, context: &Context) -> Result<Left, Failure> {
+    if !settings.data.is_dir() || !queue_exists(&settings.queue_url)? {
+        return Ok(Left::Nothing);
+    }
+    let folder = match DataFolder::lock(&settings.data) {
+        Ok(folder) => folder,
+        Err(error @ FolderError::InUse { .. }) => return Ok(Left::InUse(error)),
+        Err(error) => return Err(error.into()),
+    };
+    let queue_context = queue_context(settings, context, &StorageFailures::default());
+    let queue = open_queue(&settings.queue_url, queue_context).await?;
+    Ok(Left::Queue(StoppedQueue { queue, _folder: folder }))
 }
 
 /// The token that ingest asks for: the one that is set, one that is fetched, or the generated one.

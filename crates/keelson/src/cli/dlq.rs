@@ -5,16 +5,20 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, value_parser};
 
 pub(super) const HELP: &str = "\
-Dead letters are messages that the archiver gave up on: not storable, or failed too often.
+Dead letters are messages that the archiver gave up on: not storable, or failed too often. They are
+those of the system that runs on the data folder. When nothing runs there, the queue is opened
+itself, and no system can start on the folder until the command is done.
 
 Examples:
   keelson dlq list
   keelson dlq show 01a1fcc5-807f-74c1-b15c-d5dc53c430a1
   keelson dlq redrive --all                    send all back to the queue, when the cause is mended
+  keelson dlq purge 01a1fcc5-807f-74c1-b15c-d5dc53c430a1
   keelson dlq purge --all --yes                delete all for good, without a question
   keelson dlq list --url http://10.0.0.7:9091 --token-file operator_token
 
-Exit codes: 0 done, 1 no such dead letter, 64 wrong usage, 69 nothing runs, 130 interrupted.";
+Exit codes: 0 done, 1 no such dead letter, 64 wrong usage, 69 no system and no queue, or no answer,
+130 interrupted.";
 
 #[derive(Debug, Args)]
 pub(crate) struct DlqArgs {
@@ -50,11 +54,10 @@ pub(crate) enum DlqCommand {
     },
     /// Send dead letters back to the queue; they keep their ids and dates
     Redrive(Chosen),
-    /// Delete every dead letter for good
+    /// Delete dead letters for good
     Purge {
-        /// All there are
-        #[arg(long, required = true)]
-        all: bool,
+        #[command(flatten)]
+        chosen: Chosen,
         /// Do not ask
         #[arg(long)]
         yes: bool,

@@ -11,6 +11,7 @@ mod openapi;
 mod process;
 pub(crate) mod send;
 mod serve;
+mod system;
 mod up;
 
 use std::process::ExitCode;

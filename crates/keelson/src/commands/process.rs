@@ -109,7 +109,7 @@ pub(super) fn context(settings: &Settings) -> Context {
 }
 
 /// JSON in production, else for people. Standard output belongs to `up` itself, and to the logs of a container.
-fn install_logs(settings: &Settings, mode: Mode, services: &[ServiceName]) -> Result<Arc<Logs>, Failure> {
+pub(super) fn install_logs(settings: &Settings, mode: Mode, services: &[ServiceName]) -> Result<Arc<Logs>, Failure> {
     let production = settings.chassis.production;
     let config = &settings.chassis.logs;
     let only = if let [only] = services { wire::identity(*only).name } else { "keelson" };

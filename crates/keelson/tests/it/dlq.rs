@@ -9,21 +9,21 @@ use crate::production::serve;
 use crate::system::System;
 
 /// A running system with as many dead letters, and their ids.
-async fn with_letters(launch: &Launch, count: usize) -> (System, Vec<String>) {
+pub(crate) async fn with_letters(launch: &Launch, count: usize) -> (System, Vec<String>) {
     let ids = plant(launch, &vec![("elsewhere", "[1,\n\"\u{1b}[31m\"]"); count]).await;
     let system = launch.start().await;
     assert_eq!(system.drained().await["dead"], count);
     (system, ids)
 }
 
-fn done(launch: &Launch, args: &[&str]) -> String {
+pub(crate) fn done(launch: &Launch, args: &[&str]) -> String {
     let output = launch.args(&[&["dlq"], args].concat()).run();
     assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
     assert!(output.stderr.is_empty(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn refused(launch: &Launch, args: &[&str], code: i32) -> String {
+pub(crate) fn refused(launch: &Launch, args: &[&str], code: i32) -> String {
     let output = launch.args(&[&["dlq"], args].concat()).run();
     assert_eq!((output.status.code(), output.stdout.len()), (Some(code), 0), "{args:?}: {output:?}");
     String::from_utf8(output.stderr).unwrap()
@@ -70,14 +70,25 @@ async fn dead_letters_are_sent_back_and_deleted() {
     assert_eq!(done(&launch, &["redrive", "--all"]), "3 dead letters went back to the queue\n");
     assert_eq!(system.drained().await["dead"], 3);
 
+    let text = refused(&launch, &["purge", &ids[0], "unknown", "--yes"], 1);
+    assert!(text.contains("no dead letter unknown;"), "{text}");
+    assert_eq!(done(&launch, &["purge", &ids[0], &ids[0], "--yes"]), "1 dead letter deleted\n");
+    assert!(refused(&launch, &["show", &ids[0]], 1).contains("no dead letter"));
+    assert_eq!(system.queue().await["dead"], 2);
+
     let text = refused(&launch, &["purge", "--all"], 64);
     assert!(text.contains("no terminal to ask: add --yes"), "{text}");
-    assert_eq!(system.queue().await["dead"], 3);
-    assert_eq!(done(&launch, &["purge", "--all", "--yes"]), "3 dead letters deleted\n");
+    assert_eq!(system.queue().await["dead"], 2);
+    assert_eq!(done(&launch, &["purge", "--all", "--yes"]), "2 dead letters deleted\n");
     assert_eq!(done(&launch, &["list"]), "no dead letters\n");
-    for args in
-        [&["purge"][..], &["redrive"], &["redrive", "--all", "x"], &["list", "--limit", "0"], &["list", "--url", "x"]]
-    {
+    for args in [
+        &["purge"][..],
+        &["redrive"],
+        &["redrive", "--all", "x"],
+        &["purge", "--all", "x"],
+        &["list", "--limit", "0"],
+        &["list", "--url", "x"],
+    ] {
         refused(&launch, args, 64);
     }
 }

@@ -18,6 +18,7 @@ mod production;
 mod restart;
 mod send;
 mod send_faults;
+mod stopped;
 mod submit;
 mod sync_failures;
 mod system;

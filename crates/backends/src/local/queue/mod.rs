@@ -69,6 +69,12 @@ impl SqliteQueue {
         Ok(Arc::new(Self { path, inbox: Some(inbox), changes, thread }))
     }
 
+    /// Whether a queue was made in the file at `path`. One whose log alone is left was.
+    #[must_use]
+    pub fn exists(path: &Path) -> bool {
+        path.exists() || log::path_of(path).exists()
+    }
+
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -1,16 +1,18 @@
-//! `keelson dlq`: the dead letters of the running system, through `/ops/v1`.
+//! `keelson dlq`: the dead letters of the running system through `/ops/v1`, or in the queue when nothing runs.
 
+mod letters;
 mod ops;
+mod stopped;
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 
 use chassis::clock::{Clock, SystemClock};
-use chassis::ports::{DeadLetter, DeadLetterSummary};
+use chassis::ports::{DeadLetters, MessageId};
 use jiff::Timestamp;
-use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use self::ops::Ops;
+use self::letters::Letters;
 use crate::cli::{Chosen, Common, DlqArgs, DlqCommand};
 use crate::failure::Failure;
 use crate::output::{print, print_line, print_prompt, printable};
@@ -25,22 +27,21 @@ pub(crate) async fn run(common: &Common, args: &DlqArgs) -> Result<(), Failure> 
     {
         return Err(Failure::usage("this deletes messages for good, and there is no terminal to ask: add --yes"));
     }
-    let ops = Ops::find(common, args)?;
+    let dead = &*letters::open(common, args).await?;
     match &args.command {
-        DlqCommand::List { limit, json } => list(&ops, *limit, *json).await,
-        DlqCommand::Show { id, json } => show(&ops, id, *json).await,
-        DlqCommand::Redrive(chosen) => redrive(&ops, chosen).await,
-        DlqCommand::Purge { yes, .. } => purge(&ops, *yes).await,
+        DlqCommand::List { limit, json } => list(dead, *limit, *json).await,
+        DlqCommand::Show { id, json } => show(dead, id, *json).await,
+        DlqCommand::Redrive(chosen) => redrive(dead, chosen).await,
+        DlqCommand::Purge { chosen, yes } => purge(dead, chosen, *yes).await,
     }
 }
 
-async fn list(ops: &Ops, limit: u16, as_json: bool) -> Result<(), Failure> {
-    let mut answer = ops.call(Method::GET, &format!("dead-letters?limit={limit}"), None).await?;
+async fn list(dead: &dyn Letters, limit: u16, as_json: bool) -> Result<(), Failure> {
+    let letters = dead.list(limit.into()).await?;
     if as_json {
-        print_line(&answer.to_string());
+        print_line(&json!({ "count": letters.len(), "dead_letters": letters }).to_string());
         return Ok(());
     }
-    let letters: Vec<DeadLetterSummary> = read(answer["dead_letters"].take())?;
     if letters.is_empty() {
         print_line("no dead letters");
         return Ok(());
@@ -52,7 +53,7 @@ async fn list(ops: &Ops, limit: u16, as_json: bool) -> Result<(), Failure> {
         let reason = shortened(&letter.reason);
         print_line(&format!("{id:<36}  {age:>5}  {:>8}  {:>9}  {reason}", letter.receive_count, letter.size_bytes));
     }
-    let all = dead(ops).await?;
+    let all = dead.count().await?;
     if all > letters.len() as u64 {
         print_line(&format!("{} of {all}; --limit shows more, up to 1000", letters.len()));
     }
@@ -75,13 +76,12 @@ fn age(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
-async fn show(ops: &Ops, id: &str, as_json: bool) -> Result<(), Failure> {
-    let Some(found) = ops.find_letter(id).await? else { return Err(unknown(&[id])) };
+async fn show(dead: &dyn Letters, id: &str, as_json: bool) -> Result<(), Failure> {
+    let Some(letter) = dead.find(id).await? else { return Err(unknown(&[id])) };
     if as_json {
-        print_line(&found.to_string());
+        print_line(&json!(letter).to_string());
         return Ok(());
     }
-    let letter: DeadLetter = read(found)?;
     let now = SystemClock.now();
     let mut text = format!("id         {}\nreason     {}\n", printable(&letter.id.0), printable(&letter.reason));
     text.push_str(&format!("received   {}\nsent       {}\n", times(letter.receive_count), letter.sent_at));
@@ -98,37 +98,50 @@ async fn show(ops: &Ops, id: &str, as_json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn redrive(ops: &Ops, chosen: &Chosen) -> Result<(), Failure> {
-    let mut unknown_ids = Vec::new();
-    for id in &chosen.ids {
-        if ops.find_letter(id).await?.is_none() {
-            unknown_ids.push(id.as_str());
-        }
-    }
-    if !unknown_ids.is_empty() {
-        return Err(unknown(&unknown_ids));
-    }
-    let wanted = if chosen.all { json!({ "all": true }) } else { json!({ "ids": chosen.ids }) };
-    let answer = ops.call(Method::POST, "dead-letters/redrive", Some(&wanted)).await?;
-    print_line(&format!("{} went back to the queue", letters(&answer["count"])));
+async fn redrive(dead: &dyn Letters, chosen: &Chosen) -> Result<(), Failure> {
+    let count = dead.redrive(choice(dead, chosen).await?).await?;
+    print_line(&format!("{} went back to the queue", counted(count)));
     Ok(())
 }
 
-async fn purge(ops: &Ops, yes: bool) -> Result<(), Failure> {
+async fn purge(dead: &dyn Letters, chosen: &Chosen, yes: bool) -> Result<(), Failure> {
+    let which = choice(dead, chosen).await?;
     if !yes {
-        let count = dead(ops).await?;
+        let count = match &which {
+            DeadLetters::All => dead.count().await?,
+            DeadLetters::Ids(ids) => ids.len() as u64,
+        };
         if count == 0 {
             print_line("no dead letters");
             return Ok(());
         }
-        let question = format!("Delete {} for good? [y/N] ", letters(&json!(count)));
+        let question = format!("Delete {} for good? [y/N] ", counted(count));
         if !confirmed(question).await {
             return Err(Failure::failed("nothing was deleted"));
         }
     }
-    let answer = ops.call(Method::DELETE, "dead-letters", None).await?;
-    print_line(&format!("{} deleted", letters(&answer["count"])));
+    let count = dead.purge(which).await?;
+    print_line(&format!("{} deleted", counted(count)));
     Ok(())
+}
+
+/// All, or those that are named. Nothing is done when one of several is not there: the user should look again.
+async fn choice(dead: &dyn Letters, chosen: &Chosen) -> Result<DeadLetters, Failure> {
+    if chosen.all {
+        return Ok(DeadLetters::All);
+    }
+    let mut unknown_ids = Vec::new();
+    let ids: BTreeSet<_> = chosen.ids.iter().collect();
+    for &id in &ids {
+        if dead.find(id).await?.is_none() {
+            unknown_ids.push(id.as_str());
+        }
+    }
+    if unknown_ids.is_empty() {
+        Ok(DeadLetters::Ids(ids.into_iter().cloned().map(MessageId).collect()))
+    } else {
+        Err(unknown(&unknown_ids))
+    }
 }
 
 async fn confirmed(question: String) -> bool {
@@ -141,26 +154,17 @@ async fn confirmed(question: String) -> bool {
     tokio::task::spawn_blocking(ask).await.unwrap_or(false)
 }
 
-async fn dead(ops: &Ops) -> Result<u64, Failure> {
-    Ok(ops.call(Method::GET, "queue", None).await?["dead"].as_u64().unwrap_or(0))
-}
-
-/// Nothing is done when one of several is not there: the user should look again.
 fn unknown(ids: &[&str]) -> Failure {
     let ids: Vec<_> = ids.iter().map(|id| printable(id)).collect();
     Failure::failed(format!("no dead letter {}; `keelson dlq list` shows those there are", ids.join(", ")))
 }
 
-fn letters(count: &Value) -> String {
-    if *count == 1 { "1 dead letter".to_owned() } else { format!("{count} dead letters") }
+fn counted(count: u64) -> String {
+    if count == 1 { "1 dead letter".to_owned() } else { format!("{count} dead letters") }
 }
 
 fn times(count: u32) -> String {
     if count == 1 { "once".to_owned() } else { format!("{count} times") }
-}
-
-fn read<T: serde::de::DeserializeOwned>(answer: Value) -> Result<T, Failure> {
-    serde_json::from_value(answer).map_err(|error| Failure::failed(format!("the answer is not understood: {error}")))
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! `/ops/v1` of the archiver, as a command calls it.
 
+use async_trait::async_trait;
+use chassis::ports::{DeadLetter, DeadLetterSummary, DeadLetters};
 use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
-use crate::cli::{Common, DlqArgs, ListenArgs};
+use super::letters::Letters;
 use crate::commands::http_client::{client, no_answer};
 use crate::failure::Failure;
-use crate::run_file::RunFile;
-use crate::settings;
 
 /// Where the operators' routes are, and who may use them.
 #[derive(Debug)]
@@ -19,21 +20,9 @@ pub(super) struct Ops {
 }
 
 impl Ops {
-    /// The system that runs on the data folder, or the one that is named.
-    pub(super) fn find(common: &Common, args: &DlqArgs) -> Result<Self, Failure> {
-        let (address, token) = match (&args.url, &args.token_file) {
-            (Some(url), Some(file)) => {
-                let text = std::fs::read_to_string(file)
-                    .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", file.display())))?;
-                (url.clone(), text.trim().into())
-            }
-            _ => {
-                let layers = settings::load(common, &ListenArgs::default(), None)?;
-                let running = RunFile::find(&settings::data_folder(&layers))?;
-                (running.operators_address("archiver")?.to_owned(), running.operator_token.into())
-            }
-        };
-        let address = if address.contains("://") { address } else { format!("http://{address}") };
+    /// The routes at an address.
+    pub(super) fn at(address: &str, token: SecretString) -> Result<Self, Failure> {
+        let address = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
         let wrong = |why: String| Failure::usage(format!("--url {address}: {why}"));
         let base: Url = address.parse().map_err(|error| wrong(format!("no URL: {error}")))?;
         if base.scheme() != "http" {
@@ -42,23 +31,18 @@ impl Ops {
         Ok(Self { client: client()?, base, token })
     }
 
-    /// One dead letter, if it is there.
-    pub(super) async fn find_letter(&self, id: &str) -> Result<Option<Value>, Failure> {
-        let mut url = self.url("dead-letters")?;
-        if let Ok(mut segments) = url.path_segments_mut() {
-            // Whatever a user types stays one segment.
-            segments.push(id);
-        }
-        match self.send(Method::GET, url, None).await? {
-            (StatusCode::NOT_FOUND, answer) if answer["detail"] == "Dead letter not found" => Ok(None),
-            (status, answer) => self.checked(status, answer).map(Some),
-        }
-    }
-
-    /// Calls a route.
-    pub(super) async fn call(&self, method: Method, route: &str, body: Option<&Value>) -> Result<Value, Failure> {
+    async fn call(&self, method: Method, route: &str, body: Option<&Value>) -> Result<Value, Failure> {
         let (status, answer) = self.send(method, self.url(route)?, body).await?;
         self.checked(status, answer)
+    }
+
+    /// Calls a route that works on some letters; answers on how many.
+    async fn change(&self, method: Method, route: &str, which: DeadLetters) -> Result<u64, Failure> {
+        let body = match which {
+            DeadLetters::All => json!({ "all": true }),
+            DeadLetters::Ids(ids) => json!({ "ids": ids }),
+        };
+        read(self.call(method, route, Some(&body)).await?["count"].take())
     }
 
     fn url(&self, route: &str) -> Result<Url, Failure> {
@@ -91,4 +75,40 @@ impl Ops {
             _ => Failure::failed(text),
         })
     }
+}
+
+#[async_trait]
+impl Letters for Ops {
+    async fn count(&self) -> Result<u64, Failure> {
+        read(self.call(Method::GET, "queue", None).await?["dead"].take())
+    }
+
+    async fn list(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, Failure> {
+        let mut answer = self.call(Method::GET, &format!("dead-letters?limit={limit}"), None).await?;
+        read(answer["dead_letters"].take())
+    }
+
+    async fn find(&self, id: &str) -> Result<Option<DeadLetter>, Failure> {
+        let mut url = self.url("dead-letters")?;
+        if let Ok(mut segments) = url.path_segments_mut() {
+            // Whatever a user types stays one segment.
+            segments.push(id);
+        }
+        match self.send(Method::GET, url, None).await? {
+            (StatusCode::NOT_FOUND, answer) if answer["detail"] == "Dead letter not found" => Ok(None),
+            (status, answer) => read(self.checked(status, answer)?).map(Some),
+        }
+    }
+
+    async fn redrive(&self, which: DeadLetters) -> Result<u64, Failure> {
+        self.change(Method::POST, "dead-letters/redrive", which).await
+    }
+
+    async fn purge(&self, which: DeadLetters) -> Result<u64, Failure> {
+        self.change(Method::DELETE, "dead-letters", which).await
+    }
+}
+
+fn read<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
+    serde_json::from_value(answer).map_err(|error| Failure::failed(format!("the answer is not understood: {error}")))
 }

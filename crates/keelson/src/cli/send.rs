@@ -25,6 +25,9 @@ What a mail becomes:
   Beside them: email_recipients, email_message_id, email_attachments (names, types, sizes), and
   in email_substituted each field that was not taken from its own header.
 
+When nothing runs on the data folder, messages are checked in the same way and put on its queue,
+where they wait for `keelson up`. No system can start on the folder until all are there.
+
 Each message is sent, or named on standard error with its reason. Requests are repeated after
 429, 503 and faults, with growing pauses and not earlier than Retry-After says. Delivery is at
 least once: a message whose acknowledgement is lost is sent again. After a kill -9, --resume
@@ -34,11 +37,12 @@ Examples:
   keelson send Mail/                             everything in a folder, to what runs here
   keelson send inbox.mbox --resume inbox.state   started again, it goes on where it stopped
   zcat old.mbox.gz | keelson send -
-  keelson send --dry-run Mail/                   say what would not be sent
+  keelson send --dry-run Mail/                   say what would not be sent; with --resume, what
+                                                 would still be sent
   API_TOKEN=file:token keelson send list.jsonl --url http://10.0.0.7:8080
 
-Exit codes: 0 all sent, 64 wrong usage or target, 65 some refused or unreadable, 69 the service
-is away or takes nothing more, 130 interrupted.";
+Exit codes: 0 all sent, 64 wrong usage or target, 65 some refused or unreadable, 69 no system and
+no queue, or it takes nothing more, 130 interrupted.";
 
 #[derive(Debug, Args)]
 pub(crate) struct SendArgs {

@@ -1,6 +1,7 @@
 //! The system of a data folder, as commands work with it: one that runs, or the queue that a stopped one has left.
 
 use chassis::config::Layers;
+use chassis::service::Context;
 
 use super::http_client::client;
 use super::process::context;
@@ -17,10 +18,11 @@ pub(super) enum System {
     Stopped(Box<Stopped>),
 }
 
-/// A system that does not run, and its settings.
+/// A system that does not run, and what it would run with.
 #[derive(Debug)]
 pub(super) struct Stopped {
     pub(super) settings: Settings,
+    pub(super) context: Context,
     pub(super) queue: StoppedQueue,
 }
 
@@ -36,7 +38,7 @@ pub(super) async fn find(layers: &Layers) -> Result<System, Failure> {
     match (wire::open_left(&settings, &context).await?, running) {
         (Left::Queue(queue), _) => {
             RunFile::remove(&data);
-            Ok(System::Stopped(Box::new(Stopped { settings, queue })))
+            Ok(System::Stopped(Box::new(Stopped { settings, context, queue })))
         }
         // Whoever calls it learns why it does not answer.
         (_, Some(running)) => Ok(System::Running(running)),

@@ -1,30 +1,25 @@
 //! The two ways to hand in a message. The order of the checks is part of the contract.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use chassis::auth::Verdict;
 use chassis::error::Error;
 use chassis::http::RawBody;
-use chassis::ports::queue::{Attributes, MessageId, NewMessage, QueueError};
-use chassis::telemetry::correlation;
+use chassis::ports::queue::{MessageId, QueueError};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::Ingest;
+use super::enqueue::enqueue;
 use crate::model::error::IngestError;
 use crate::model::message::{MessageRequest, check_content_type};
-use crate::model::names::{self, Source};
+use crate::model::names::Source;
 use crate::model::submit::Submission;
-
-/// How long the queue may take to confirm: callers have their answer within 5 s.
-const SEND_TIMEOUT: Duration = Duration::from_millis(4500);
 
 /// What `POST /api/message` takes.
 #[derive(ToSchema)]
@@ -141,9 +136,8 @@ impl Ingest {
     }
 
     async fn send(&self, source: Source, body: String, email_instant: Option<String>) -> Result<MessageId, Error> {
-        let message = NewMessage::new(body, attributes(source, email_instant));
         let timer = self.metrics.send_seconds.start_timer();
-        let sent = timeout(SEND_TIMEOUT, self.queue.send(message)).await.unwrap_or(Err(QueueError::Timeout));
+        let sent = enqueue(&*self.queue, source, body, email_instant).await;
         timer.observe_duration();
         match sent {
             Ok(message_id) => {
@@ -157,18 +151,4 @@ impl Ingest {
             }
         }
     }
-}
-
-fn attributes(source: Source, email_instant: Option<String>) -> Attributes {
-    let scope = correlation::current();
-    let correlation_id = scope.as_ref().and_then(|scope| scope.correlation_id.as_ref()).map(ToString::to_string);
-    let traceparent = scope.and_then(|scope| scope.trace).map(|trace| trace.traceparent());
-    let named = [
-        (names::SOURCE, Some(source.as_str().to_owned())),
-        (names::CONTENT_TYPE, Some("application/json".to_owned())),
-        (names::CORRELATION_ID, correlation_id),
-        (names::TRACEPARENT, traceparent),
-        (names::EMAIL_INSTANT, email_instant),
-    ];
-    named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }

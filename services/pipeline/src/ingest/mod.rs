@@ -1,5 +1,6 @@
 //! Takes messages over HTTP, checks them, and answers when the queue has them durably.
 
+mod enqueue;
 mod handlers;
 mod metrics;
 mod routes;
@@ -12,6 +13,7 @@ use chassis::ports::Queue;
 use chassis::service::{Context, Identity, Service};
 use serde_json::json;
 
+pub use enqueue::enqueue;
 use metrics::IngestMetrics;
 
 /// Who ingest is.

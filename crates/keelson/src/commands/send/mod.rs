@@ -1,6 +1,8 @@
 //! `keelson send`: messages out of files, to `POST /api/message`. A thread reads (`source`), a bounded channel carries
-//! (`feed`), one loop holds the state and the counts (`run`), a task for each message sends it (`post`).
+//! (`feed`), one loop holds the state and the counts (`run`), a task for each message sends it (`post`) to the service
+//! that runs (`service`) or, when nothing runs, to its queue (`waiting`).
 
+mod checks;
 mod dry_run;
 mod feed;
 mod format;
@@ -13,15 +15,17 @@ mod place;
 mod post;
 mod report;
 mod run;
+mod service;
 mod source;
 mod state;
 mod target;
+mod waiting;
 mod walk;
+mod way;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chassis::clock::SystemClock;
 use chassis::config::FromText;
 use indicatif::ProgressBar;
 
@@ -35,9 +39,8 @@ use self::report::{Problem, Report};
 use self::run::Run;
 use self::source::Reading;
 use self::state::State;
-use self::target::Target;
 use self::walk::Walk;
-use super::http_client::client;
+use self::way::Way;
 use crate::cli::{Common, SendArgs};
 use crate::failure::Failure;
 
@@ -47,21 +50,16 @@ pub(crate) async fn run(common: &Common, args: &SendArgs) -> Result<(), Failure>
         .ok_or_else(|| Failure::usage(format!("--patience {}: expected {}", args.patience, Duration::EXPECTED)))?;
     check_paths(args)?;
     if args.dry_run {
-        return interruptible(dry_run::run(args)).await;
+        return interruptible(dry_run::run(common, args)).await;
     }
-    let client = client()?;
-    let target = interruptible(async {
-        let target = Target::find(common, args.url.as_deref()).await?;
-        target.reach(&client).await?;
-        Ok(target)
-    })
-    .await?;
-    let state = args.resume.as_deref().map(|path| State::open(path, &target.name)).transpose()?;
+    let way = interruptible(Way::find(common, args.url.as_deref())).await?;
+    let state = args.resume.as_deref().map(|path| State::open(path, way.name())).transpose()?;
     let (report, fodder) = start_reading(args);
-    let post = Post { client, target, gate: Gate::new(patience), clock: SystemClock::shared() };
+    let post = Post { way, gate: Gate::new(patience) };
     let mut run = Run::new(post, state, report);
     run.send_all(fodder, usize::from(args.concurrency)).await?;
-    run.report.finish(Some(&run.post.target.url), args.json);
+    let way = &run.post.way;
+    run.report.finish(Some((way.shown(), way.is_running())), args.json);
     verdict(run.post.gate.why_stopped(), &run.report, args.resume.is_some())
 }
 

@@ -116,8 +116,8 @@ impl Report {
         self.sent as f64 / took.as_secs_f64().max(0.001)
     }
 
-    /// The sums.
-    pub(super) fn finish(&self, target: Option<&str>, as_json: bool) {
+    /// The sums. `target`: where the messages went, and whether it runs.
+    pub(super) fn finish(&self, target: Option<(&str, bool)>, as_json: bool) {
         self.bar.finish_and_clear();
         let took = self.begun.elapsed();
         if as_json {
@@ -129,11 +129,15 @@ impl Report {
             sums.push_str(&format!(", {} {}", problem.name(), self.count(problem)));
         }
         print_line(&format!("{sums}; {:.2} s, {:.0}/s", took.as_secs_f64(), self.rate(took)));
+        if let Some((folder, false)) = target {
+            print_line(&format!("nothing runs on {folder}: what was sent waits in its queue for `keelson up`"));
+        }
     }
 
-    fn to_json(&self, target: Option<&str>, took: Duration) -> Value {
+    fn to_json(&self, target: Option<(&str, bool)>, took: Duration) -> Value {
         json!({
-            "target": target,
+            "target": target.map(|(name, _)| name),
+            "running": target.map(|(_, running)| running),
             "dry_run": self.dry,
             "sent": self.sent,
             "already_sent": self.already_sent,

@@ -51,21 +51,25 @@ impl State {
             }
             Err(TryLockError::Error(error)) => return Err(cannot(&error)),
         }
-        let mut state = Self { path: path.to_path_buf(), file, keys: HashSet::new() };
-        let found = state.load().map_err(|error| cannot(&error))?;
-        match found {
-            Loaded::Target(before) if before == target => Ok(state),
-            Loaded::Target(before) => Err(Failure::usage(format!(
-                "{shown} tells what was sent to {before}, not to {target}: name another file with --resume"
-            ))),
-            Loaded::Nothing => {
-                state.begin(target).map_err(|error| cannot(&error))?;
-                Ok(state)
-            }
-            Loaded::Foreign => Err(Failure::usage(format!(
-                "{shown} is no state of `keelson send`, and is left as it is: name another file with --resume"
-            ))),
-        }
+        let Contents { found, keys, whole } = read(&file).map_err(|error| cannot(&error))?;
+        let is_new = !found.is_of(target, path)?;
+        let mut state = Self { path: path.to_path_buf(), file, keys };
+        let prepared = if is_new { state.begin(target) } else { state.cut_off(whole) };
+        prepared.map_err(|error| cannot(&error))?;
+        Ok(state)
+    }
+
+    /// What is sent already, without a change of the file. There need not be one.
+    pub(super) fn peek(path: &Path, target: &str) -> Result<HashSet<u128>, Failure> {
+        let cannot = |error: &io::Error| Failure::unavailable(format!("{} cannot be read: {error}", path.display()));
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
+            Err(error) => return Err(cannot(&error)),
+        };
+        let Contents { found, keys, .. } = read(&file).map_err(|error| cannot(&error))?;
+        found.is_of(target, path)?;
+        Ok(keys)
     }
 
     /// Writes the first line; the folder is synced too, as the file is new.
@@ -78,32 +82,10 @@ impl State {
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     }
 
-    /// Reads every whole line. What a kill left of the last one is cut off: its message was not yet noted.
-    fn load(&mut self) -> io::Result<Loaded> {
-        let mut reader = BufReader::new(&self.file);
-        let (mut line, mut whole, mut target) = (Vec::new(), 0, None);
-        loop {
-            line.clear();
-            let bytes = reader.read_until(b'\n', &mut line)?;
-            if bytes == 0 || !line.ends_with(b"\n") {
-                break;
-            }
-            let read: Option<Line> = serde_json::from_slice(&line).ok();
-            match (&target, read) {
-                (None, Some(Line { keelson_send: Some(1), target: Some(found), .. })) => target = Some(found),
-                (None, _) => return Ok(Loaded::Foreign),
-                // A line that is damaged hides nothing: its message is sent again.
-                (Some(_), read) => self.keys.extend(read.and_then(|it| u128::from_str_radix(&it.key?, 16).ok())),
-            }
-            whole += bytes as u64;
-        }
-        let Some(target) = target else {
-            let is_torn = !line.is_empty() && first_line("").as_bytes().starts_with(&line[..line.len().min(12)]);
-            return Ok(if line.is_empty() || is_torn { Loaded::Nothing } else { Loaded::Foreign });
-        };
+    /// What a kill left of the last line goes: its message was not yet noted.
+    fn cut_off(&mut self, whole: u64) -> io::Result<()> {
         self.file.set_len(whole)?;
-        self.file.seek(SeekFrom::End(0))?;
-        Ok(Loaded::Target(target))
+        self.file.seek(SeekFrom::End(0)).map(drop)
     }
 
     /// Notes messages; when it returns, the disk has them.
@@ -121,10 +103,63 @@ impl State {
 }
 
 #[derive(Debug)]
-enum Loaded {
+struct Contents {
+    found: Found,
+    keys: HashSet<u128>,
+    /// Bytes of whole lines.
+    whole: u64,
+}
+
+#[derive(Debug)]
+enum Found {
     Nothing,
     Target(String),
     Foreign,
+}
+
+impl Found {
+    /// Whether the file tells of this target; no when it tells of nothing yet.
+    fn is_of(&self, target: &str, path: &Path) -> Result<bool, Failure> {
+        let shown = path.display();
+        match self {
+            Self::Target(before) if before == target => Ok(true),
+            Self::Target(before) => Err(Failure::usage(format!(
+                "{shown} tells what was sent to {before}, not to {target}: name another file with --resume"
+            ))),
+            Self::Nothing => Ok(false),
+            Self::Foreign => Err(Failure::usage(format!(
+                "{shown} is no state of `keelson send`, and is left as it is: name another file with --resume"
+            ))),
+        }
+    }
+}
+
+/// Reads every whole line.
+fn read(file: &File) -> io::Result<Contents> {
+    let mut reader = BufReader::new(file);
+    let (mut line, mut whole, mut target, mut keys) = (Vec::new(), 0, None, HashSet::new());
+    loop {
+        line.clear();
+        let bytes = reader.read_until(b'\n', &mut line)?;
+        if bytes == 0 || !line.ends_with(b"\n") {
+            break;
+        }
+        let read: Option<Line> = serde_json::from_slice(&line).ok();
+        match (&target, read) {
+            (None, Some(Line { keelson_send: Some(1), target: Some(found), .. })) => target = Some(found),
+            (None, _) => return Ok(Contents { found: Found::Foreign, keys, whole }),
+            // A line that is damaged hides nothing: its message is sent again.
+            (Some(_), read) => keys.extend(read.and_then(|it| u128::from_str_radix(&it.key?, 16).ok())),
+        }
+        whole += bytes as u64;
+    }
+    let is_torn = || !line.is_empty() && first_line("").as_bytes().starts_with(&line[..line.len().min(12)]);
+    let found = match target {
+        Some(target) => Found::Target(target),
+        None if line.is_empty() || is_torn() => Found::Nothing,
+        None => Found::Foreign,
+    };
+    Ok(Contents { found, keys, whole })
 }
 
 fn first_line(target: &str) -> String {

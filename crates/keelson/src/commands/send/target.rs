@@ -1,14 +1,15 @@
 //! Where messages go: the system that runs on the data folder, or an address.
 
+use std::path::Path;
+
 use reqwest::Url;
 use secrecy::SecretString;
 
-use crate::cli::{Common, ListenArgs};
 use crate::commands::api_token;
 use crate::commands::http_client::no_answer;
 use crate::failure::Failure;
 use crate::run_file::RunFile;
-use crate::settings::{self, Mode, Settings};
+use crate::settings::Settings;
 
 const ROUTE: &str = "/api/message";
 
@@ -24,25 +25,24 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) async fn find(common: &Common, url: Option<&str>) -> Result<Self, Failure> {
-        let layers = settings::load(common, &ListenArgs::default(), None)?;
-        let settings = Settings::read(&layers, Mode::Up, &[])?;
-        if let Some(url) = url {
-            let token = api_token::of_settings(&settings).await?;
-            let token = token.ok_or_else(|| {
-                Failure::usage("with --url, set API_TOKEN to the token of that service, or to `file:PATH`")
-            })?;
-            let base = base(url)?;
-            return Ok(Self { url: format!("{base}{ROUTE}"), health: format!("{base}/health"), name: base, token });
-        }
-        let running = RunFile::find(&settings.data)?;
-        let folder = std::path::absolute(&settings.data).unwrap_or_else(|_| settings.data.clone());
+    /// The service at an address.
+    pub(super) async fn at(url: &str, settings: &Settings) -> Result<Self, Failure> {
+        let token = api_token::of_settings(settings).await?;
+        let token = token.ok_or_else(|| {
+            Failure::usage("with --url, set API_TOKEN to the token of that service, or to `file:PATH`")
+        })?;
+        let base = base(url)?;
+        Ok(Self { url: format!("{base}{ROUTE}"), health: format!("{base}/health"), name: base, token })
+    }
+
+    /// The ingest of a running system.
+    pub(super) async fn of_running(running: &RunFile, settings: &Settings) -> Result<Self, Failure> {
         let base = running.address("ingest")?;
         Ok(Self {
             url: format!("{base}{ROUTE}"),
             health: format!("{base}/health"),
-            name: folder.display().to_string(),
-            token: api_token::of_running(&settings, &running).await?,
+            name: folder_name(&settings.data),
+            token: api_token::of_running(settings, running).await?,
         })
     }
 
@@ -53,6 +53,16 @@ impl Target {
             Err(error) => Err(no_answer(&self.url, &error)),
         }
     }
+}
+
+/// What a target is called in the file of `--resume`: its address, or the folder of its system.
+pub(super) fn target_name(url: Option<&str>, data: &Path) -> Result<String, Failure> {
+    url.map_or_else(|| Ok(folder_name(data)), base)
+}
+
+/// A folder is the same one whether its system runs or not.
+pub(super) fn folder_name(data: &Path) -> String {
+    std::path::absolute(data).unwrap_or_else(|_| data.to_owned()).display().to_string()
 }
 
 /// The address without the route, which users may leave in it.

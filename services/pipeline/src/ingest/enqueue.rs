@@ -1,0 +1,41 @@
+//! The way of a checked message onto the queue.
+
+use std::time::Duration;
+
+use chassis::ports::Queue;
+use chassis::ports::queue::{Attributes, MessageId, NewMessage, QueueError};
+use chassis::telemetry::correlation;
+use tokio::time::timeout;
+
+use crate::model::names::{self, Source};
+
+/// How long the queue may take to confirm: callers have their answer within 5 s.
+const SEND_TIMEOUT: Duration = Duration::from_millis(4500);
+
+/// Puts a checked message on the queue, with the ids of the present scope; answers when the queue has it durably.
+///
+/// # Errors
+/// Those of the queue; [`QueueError::Timeout`] after 4.5 s.
+pub async fn enqueue(
+    queue: &dyn Queue,
+    source: Source,
+    body: String,
+    email_instant: Option<String>,
+) -> Result<MessageId, QueueError> {
+    let message = NewMessage::new(body, attributes(source, email_instant));
+    timeout(SEND_TIMEOUT, queue.send(message)).await.unwrap_or(Err(QueueError::Timeout))
+}
+
+fn attributes(source: Source, email_instant: Option<String>) -> Attributes {
+    let scope = correlation::current();
+    let correlation_id = scope.as_ref().and_then(|scope| scope.correlation_id.as_ref()).map(ToString::to_string);
+    let traceparent = scope.and_then(|scope| scope.trace).map(|trace| trace.traceparent());
+    let named = [
+        (names::SOURCE, Some(source.as_str().to_owned())),
+        (names::CONTENT_TYPE, Some("application/json".to_owned())),
+        (names::CORRELATION_ID, correlation_id),
+        (names::TRACEPARENT, traceparent),
+        (names::EMAIL_INSTANT, email_instant),
+    ];
+    named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}

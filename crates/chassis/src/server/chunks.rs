@@ -70,7 +70,8 @@ impl Chunks {
             (Self::DataLineFeed, b'\n') => Self::Start,
             (Self::TrailerStart, b'\r') => Self::LastLineFeed,
             (Self::Trailer, b'\r') => Self::TrailerLineFeed,
-            (Self::TrailerStart | Self::Trailer, _) => Self::Trailer,
+            // A proxy may end a line at a bare LF, and the body at two of them.
+            (Self::TrailerStart | Self::Trailer, byte) if byte != b'\n' => Self::Trailer,
             (Self::TrailerLineFeed, b'\n') => Self::TrailerStart,
             (Self::LastLineFeed, b'\n') => Self::Complete,
             _ => Self::Broken,
@@ -117,6 +118,9 @@ mod tests {
             "5;a\nhello",
             "1\r\nxx",
             "0\r\n\rx",
+            "0\r\n\n",
+            "0\r\nA: b\n\n",
+            "0\r\nA: b\nC: d\r\n\r\n",
             "11111111111111111\r\n",
         ] {
             assert_eq!(taken(format!("{body}0\r\n\r\n").as_bytes()).1, Chunks::Broken, "{body:?}");

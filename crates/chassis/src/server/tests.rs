@@ -211,6 +211,18 @@ async fn a_bad_chunk_is_400_and_ends_the_connection() {
     }
 }
 
+/// A proxy may see the end of the body there, and what follows as a request that it let through.
+#[tokio::test]
+async fn nothing_is_taken_behind_a_bare_line_feed_in_the_trailers() {
+    let server = Server::start(&[]);
+    let head = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for body in ["0\r\nA: b\n\n", "0\r\nA: b\nC: d\r\n\r\n"] {
+        let answer = server.answer(format!("{head}{body}GET / HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await;
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{body:?}: {answer}");
+        assert!(answer.contains("connection: close"), "{body:?}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order_however_they_are_cut() {
     let server = Server::start(&[]);

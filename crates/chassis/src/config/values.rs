@@ -99,8 +99,12 @@ impl FromText for IpNet {
     }
 }
 
+/// The longest time of a setting, 10000 days: it can be added to every clock without an overflow.
+const LONGEST: Duration = Duration::from_secs(10_000 * 86_400);
+
 impl FromText for Duration {
-    const EXPECTED: &'static str = "a time, such as `30`, `30s`, `250ms`, `5m` or `24h` (a bare number is seconds)";
+    const EXPECTED: &'static str =
+        "a time up to 10000d, such as `30`, `30s`, `250ms`, `5m` or `24h` (a bare number is seconds)";
 
     fn from_text(text: &str) -> Option<Self> {
         let digits = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());
@@ -114,7 +118,7 @@ impl FromText for Duration {
             "d" => number * 86_400.0,
             _ => return None,
         };
-        Self::try_from_secs_f64(seconds).ok()
+        Self::try_from_secs_f64(seconds).ok().filter(|time| *time <= LONGEST)
     }
 }
 
@@ -142,7 +146,8 @@ mod tests {
         assert_eq!(read("250ms"), Some(Duration::from_millis(250)));
         assert_eq!(read("1.5 s"), Some(Duration::from_millis(1500)));
         assert_eq!(read("24h"), Some(Duration::from_secs(86_400)));
-        for bad in ["", "s", "-1", "1e3", "5 parsecs", "1.2.3", "99999999999999999999d"] {
+        assert_eq!(read("10000d"), Some(LONGEST));
+        for bad in ["", "s", "-1", "1e3", "5 parsecs", "1.2.3", "99999999999999999999d", "10001d", "1e19"] {
             assert_eq!(read(bad), None, "{bad:?} was taken");
         }
     }

@@ -69,6 +69,27 @@ fn consumer_services_have_names_endpoints_and_ports() {
 }
 
 #[test]
+fn an_origin_is_a_scheme_and_a_host_and_nothing_else() {
+    for good in ["https://app.example.com", "http://localhost:3000", "http://[::1]:80"] {
+        assert_eq!(read(&Layers::of(&[("CORS_ORIGINS", good)]), 1).unwrap().http.cors_origins, [good]);
+    }
+    for bad in [
+        "*",
+        "null",
+        "a.example",
+        "https://",
+        "https://a/",
+        "https://a/b",
+        "https://a?b",
+        "https://a#b",
+        "https://u@a",
+        "HTTPS://A",
+    ] {
+        assert_eq!(mistakes(&[("CORS_ORIGINS", bad)]).len(), 1, "{bad}");
+    }
+}
+
+#[test]
 fn flags_beat_the_environment_which_beats_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keelson.toml");

@@ -6,6 +6,7 @@ use std::path::{Component, Path};
 use chassis::ports::objects::{MAX_KEY_BYTES, ObjectKey};
 use chassis::ports::queue::MessageId;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
 use pipeline::model::record::object_key;
 
@@ -16,9 +17,16 @@ fuzz_target!(|input: (&str, i64)| {
         stays_below(&key);
     }
     let Ok(sent_at) = Timestamp::from_second(second) else { return };
-    if let Ok(key) = object_key(&MessageId(text.to_owned()), sent_at) {
-        stays_below(&key);
-        assert_eq!(id_of(&key), text.as_bytes(), "{key} names another message");
+    match object_key(&MessageId(text.to_owned()), sent_at) {
+        Ok(key) => {
+            stays_below(&key);
+            assert_eq!(key.as_str().parse::<ObjectKey>().expect("it is a key for every store"), key);
+            assert_eq!(id_of(&key), text.as_bytes(), "{key} names another message");
+            let day = sent_at.to_zoned(TimeZone::UTC).strftime("messages/%Y/%m/%d/").to_string();
+            assert!(second < 0 || key.as_str().starts_with(&day), "{key} is not of {day}");
+        }
+        // Too long for a file name, at three bytes for one at most.
+        Err(_) => assert!(text.is_empty() || text.len() * 3 + ".json".len() > 255, "{text:?} has no key"),
     }
 });
 

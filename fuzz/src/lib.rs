@@ -127,3 +127,33 @@ pub fn message(body: &str, attributes: Attributes) -> Message {
         receive_count: 1,
     }
 }
+
+/// Decodes a body in chunks (RFC 9112, section 7.1): its length in `bytes`, and what it holds; `None` when it is broken
+/// or not complete. Plain, for comparison with what must work in pieces.
+pub fn decode_chunks(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
+    let mut rest = bytes;
+    let mut body = Vec::new();
+    loop {
+        let line = line_of(&mut rest)?;
+        let digits = line.split(|byte| b" \t;".contains(byte)).next().filter(|digits| !digits.is_empty())?;
+        let mut size = 0_u64;
+        for digit in digits {
+            size = size.checked_mul(16)?.checked_add(char::from(*digit).to_digit(16)?.into())?;
+        }
+        if size == 0 {
+            break;
+        }
+        let (chunk, behind) = rest.split_at_checked(usize::try_from(size).ok()?)?;
+        body.extend_from_slice(chunk);
+        rest = behind.strip_prefix(b"\r\n")?;
+    }
+    while !line_of(&mut rest)?.is_empty() {}
+    Some((bytes.len() - rest.len(), body))
+}
+
+/// Cuts the first line off; `None` when there is none that ends with CRLF and holds neither.
+fn line_of<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (line, behind) = rest.split_at(rest.iter().position(|byte| b"\r\n".contains(byte))?);
+    *rest = behind.strip_prefix(b"\r\n")?;
+    Some(line)
+}

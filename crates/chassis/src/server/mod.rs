@@ -16,6 +16,8 @@ mod http2;
 mod http2_tests;
 mod limits;
 mod patience;
+#[cfg(any(test, feature = "testing"))]
+pub mod request_head;
 mod stream;
 #[cfg(test)]
 mod tests;

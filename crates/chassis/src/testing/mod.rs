@@ -9,6 +9,7 @@ pub mod queue_suite;
 pub mod secret_suite;
 mod tools;
 
+pub use crate::server::request_head;
 pub use app::{OPERATOR_TOKEN, TestApp, TestResponse, eventually};
 pub use clock::ManualClock;
 pub use tools::{check_exposition, require, require_tool};

@@ -1,0 +1,114 @@
+//! The closed loop: each connection sends its next request when it has its answer.
+
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+use hdrhistogram::Histogram;
+use mio::{Events, Poll, Token};
+
+use super::connection::{Connection, Progress};
+use super::{Target, latencies, note};
+
+/// How long a run may stand still.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// When a run ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Until {
+    Over(Duration),
+    Answers(u64),
+}
+
+/// What a run was answered.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    pub(crate) count: u64,
+    pub(crate) took: Duration,
+    pub(crate) latency: Histogram<u64>,
+}
+
+/// Connections of one client. Requests that are under way at the end of a run are answered in the next one.
+#[derive(Debug)]
+pub(crate) struct Closed<'a> {
+    target: &'a Target,
+    poll: Poll,
+    events: Events,
+    connections: Vec<Connection>,
+    begun: Vec<Instant>,
+    /// Requests that a run by count may still send.
+    left: u64,
+    parked: Vec<usize>,
+}
+
+impl<'a> Closed<'a> {
+    pub(crate) fn connect(target: &'a Target, connections: usize) -> Result<Self> {
+        let poll = Poll::new()?;
+        let open = |index| Connection::open(target.address, poll.registry(), Token(index));
+        let connections = (0..connections).map(open).collect::<Result<Vec<_>, _>>()?;
+        let begun = vec![Instant::now(); connections.len()];
+        let parked = (0..connections.len()).collect();
+        Ok(Self { target, events: Events::with_capacity(1024), poll, connections, begun, left: 0, parked })
+    }
+
+    /// Sends and receives. Every answer must be a 200 of the right length.
+    pub(crate) fn run(&mut self, until: Until) -> Result<Answers> {
+        let started = Instant::now();
+        let mut answers = Answers { count: 0, took: Duration::ZERO, latency: latencies()? };
+        let wanted = if let Until::Answers(count) = until { count } else { u64::MAX };
+        self.left = wanted;
+        for index in std::mem::take(&mut self.parked) {
+            self.send(index)?;
+        }
+        loop {
+            let elapsed = started.elapsed();
+            let over = matches!(until, Until::Over(length) if elapsed >= length);
+            if over || answers.count >= wanted {
+                answers.took = elapsed;
+                return Ok(answers);
+            }
+            self.turn(&mut answers)?;
+        }
+    }
+
+    fn turn(&mut self, answers: &mut Answers) -> Result<()> {
+        match self.poll.poll(&mut self.events, Some(PATIENCE)) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            other => other?,
+        }
+        ensure!(!self.events.is_empty(), "{} did not answer for {PATIENCE:?}", self.target.address);
+        let ready: Vec<usize> = self.events.iter().map(|event| event.token().0).collect();
+        for index in ready {
+            match self.connections[index].advance(&self.target.request) {
+                Progress::Waiting => {}
+                Progress::Gone => bail!("{} closed a connection of a closed loop", self.target.address),
+                Progress::Answered(answer) => {
+                    let right = answer.status == 200 && answer.length == self.target.length && !answer.closes;
+                    ensure!(
+                        right,
+                        "{} answered {answer:?}, expected 200 and {}",
+                        self.target.address,
+                        self.target.length
+                    );
+                    answers.count += 1;
+                    note(&mut answers.latency, self.begun[index].elapsed());
+                    self.send(index)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, index: usize) -> Result<()> {
+        if self.left == 0 {
+            self.parked.push(index);
+            return Ok(());
+        }
+        self.left -= 1;
+        self.begun[index] = Instant::now();
+        match self.connections[index].send(&self.target.request) {
+            Progress::Gone => bail!("{} does not take requests", self.target.address),
+            _ => Ok(()),
+        }
+    }
+}

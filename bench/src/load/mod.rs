@@ -1,0 +1,65 @@
+//! The load: HTTP/1.1 with keep-alive over non-blocking sockets, all connections on one thread.
+//!
+//! It must cost less than the cheapest server, so a request is one ready-made write and an answer mostly one read.
+//! Every answer's status and length are looked at.
+
+pub(crate) mod closed;
+mod connection;
+pub(crate) mod once;
+pub(crate) mod open;
+pub(crate) mod slow;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use hdrhistogram::Histogram;
+
+/// A request and the answer that it must get.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    pub(crate) request: Arc<[u8]>,
+    /// Bytes of the body of every answer.
+    pub(crate) length: usize,
+}
+
+impl Target {
+    /// Asks once, so that the length of all further answers is known.
+    pub(crate) fn new(address: SocketAddr, request: Vec<u8>) -> Result<Self> {
+        let answer = once::ask(address, &request)?;
+        ensure!(answer.status == 200, "{address} answered {}: {}", answer.status, answer.text());
+        Ok(Self { address, request: request.into(), length: answer.body.len() })
+    }
+}
+
+/// `GET path` as a plain client sends it.
+pub(crate) fn get(path: &str, token: Option<&str>) -> Vec<u8> {
+    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench/1\r\nAccept: */*\r\n{token}\r\n").into_bytes()
+}
+
+/// `POST path` with a JSON text.
+pub(crate) fn post(path: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench/1\r\nAccept: */*\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    );
+    (head + body).into_bytes()
+}
+
+/// Latencies in microseconds, up to a minute, to three digits.
+pub(crate) fn latencies() -> Result<Histogram<u64>> {
+    Histogram::new_with_bounds(1, 60_000_000, 3).context("a histogram of latencies")
+}
+
+pub(crate) fn note(histogram: &mut Histogram<u64>, latency: Duration) {
+    histogram.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+}
+
+/// A quantile in milliseconds.
+pub(crate) fn millis(histogram: &Histogram<u64>, quantile: f64) -> f64 {
+    histogram.value_at_quantile(quantile) as f64 / 1000.0
+}

@@ -1,0 +1,140 @@
+//! The benchmarks: rows of measurements of the product beside its peers. `bench/run` builds and calls this.
+//!
+//! `paired` is the method, `rows` what is measured, `load` the clients, `peers` the servers that we wrote to compare
+//! with; those of others are in `bench/peers`.
+
+mod bench;
+mod cgroup;
+mod load;
+mod machine;
+mod paired;
+mod peers;
+mod report;
+mod rows;
+mod server;
+mod stats;
+mod system;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::{Args, Parser, Subcommand};
+
+use bench::Bench;
+use paired::Plan;
+use report::{Report, progress};
+use rows::ROWS;
+use system::Cores;
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure
+    Rows(RowsArgs),
+    /// Run a server to compare with
+    #[command(subcommand)]
+    Peer(peers::Peer),
+}
+
+#[derive(Debug, Args)]
+struct RowsArgs {
+    /// Which rows; all of them when none is named
+    rows: Vec<String>,
+    /// The binary that is measured
+    #[arg(long)]
+    keelson: PathBuf,
+    /// Python with the packages of the FastAPI peer
+    #[arg(long)]
+    python: Option<PathBuf>,
+    /// The folder `bench` of the repository
+    #[arg(long)]
+    home: PathBuf,
+    /// A folder on a real disk
+    #[arg(long)]
+    scratch: PathBuf,
+    #[arg(long, default_value_t = 8)]
+    rounds: usize,
+    /// Seconds
+    #[arg(long, default_value_t = 1.0)]
+    slice: f64,
+    /// Write the table into the README and the raw output beside it
+    #[arg(long)]
+    write: bool,
+    /// Fail when a goal is missed
+    #[arg(long)]
+    strict: bool,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Peer(peer) => peers::run(peer).map(|()| ExitCode::SUCCESS),
+        Command::Rows(args) => measure(&args),
+    };
+    outcome.unwrap_or_else(|error| {
+        progress(format_args!("bench: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn measure(args: &RowsArgs) -> Result<ExitCode> {
+    for name in &args.rows {
+        let known: Vec<_> = ROWS.iter().map(|row| row.name).collect();
+        ensure!(known.contains(&name.as_str()), "there is no row `{name}`; the rows are {}", known.join(", "));
+    }
+    system::check()?;
+    let cores = Cores::choose()?;
+    let machine = machine::describe(cores)?;
+    cores.take_load_core()?;
+    let disk = tempfile::tempdir_in(&args.scratch).context("a folder on the disk")?;
+    let logs = tempfile::tempdir_in(machine::memory_folder())?;
+    let mut bench = Bench {
+        keelson: args.keelson.canonicalize().context("the binary that is measured")?,
+        own: std::env::current_exe()?,
+        python: args.python.clone(),
+        peers: args.home.join("peers"),
+        disk: disk.path().to_owned(),
+        logs: logs.path().to_owned(),
+        cores,
+        plan: Plan { rounds: args.rounds, slice: Duration::from_secs_f64(args.slice) },
+        report: Report::default(),
+    };
+    for row in ROWS.iter().filter(|row| args.rows.is_empty() || args.rows.iter().any(|name| name == row.name)) {
+        bench.report.begin(row.name, row.about);
+        (row.run)(&mut bench).with_context(|| format!("row {}", row.name))?;
+    }
+    finish(args, &bench.report, &machine)
+}
+
+fn finish(args: &RowsArgs, report: &Report, machine: &str) -> Result<ExitCode> {
+    let results = args.home.join("results");
+    if args.write {
+        std::fs::create_dir_all(&results)?;
+        report.write(&args.home.join("README.md"), &results.join("raw.txt"), machine)?;
+    } else {
+        report.write_raw(&args.scratch.join("raw.txt"), machine)?;
+    }
+    print_table(&report.table());
+    if report.is_void() {
+        progress(format_args!(
+            "VOID: the same binary against itself did not come out equal; run again when the machine is quiet"
+        ));
+        return Ok(ExitCode::from(2));
+    }
+    let missed = report.misses();
+    if missed > 0 {
+        progress(format_args!("{missed} goals are missed"));
+    }
+    Ok(if args.strict && missed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+#[expect(clippy::print_stdout, reason = "the table is the result")]
+fn print_table(table: &str) {
+    println!("\n{table}");
+}

@@ -1,0 +1,59 @@
+//! A chassis service whose handler is held up by something behind it: one of 8 places, 2 ms each.
+//!
+//! The time is spent waiting, not on a core, as with a database or another service: what such a service does when more
+//! comes than it can do is up to the chassis alone.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use axum::Router;
+use axum::routing::get;
+use chassis::clock::SystemClock;
+use chassis::config::{ChassisConfig, Layers, Reader, SETTINGS};
+use chassis::lifecycle::Lifecycle;
+use chassis::run::{Launch, bind};
+use chassis::service::{Context, Identity, Service};
+use chassis::telemetry::logs::{LogSettings, Logs};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use utoipa_axum::router::OpenApiRouter;
+
+/// Requests that are worked on at once.
+const PERMITS: usize = 8;
+/// How long each takes.
+const PERMIT_HELD: Duration = Duration::from_millis(2);
+
+const IDENTITY: Identity =
+    Identity { name: "limited", short_name: "limited", about: "Waits for something that is slow." };
+
+/// Serves with the settings of the environment and else the defaults.
+pub(super) async fn serve(port: u16) -> Result<()> {
+    let known: Vec<_> = SETTINGS.iter().flat_map(|section| section.settings).copied().collect();
+    let layers = Layers::load(&known, None, &[])?;
+    let mut reader = Reader::new(&layers);
+    let config = ChassisConfig::read(&mut reader, 1, Ipv4Addr::LOCALHOST);
+    let config = reader.finish(config)?;
+    let places = Arc::new(Semaphore::new(PERMITS));
+    let work = move || async move {
+        if let Ok(_place) = places.acquire().await {
+            sleep(PERMIT_HELD).await;
+        }
+        "done"
+    };
+    let routes = OpenApiRouter::from(Router::new().route("/work", get(work)));
+    let service = Service::new(IDENTITY, &Context::system()).routes(routes);
+    let logs = Logs::install(LogSettings::new("limited"), SystemClock::shared())?;
+    let bound = bind(Launch {
+        services: vec![(service, port, "--port")],
+        config,
+        logs: Arc::clone(&logs),
+        lifecycle: Lifecycle::new(),
+        operator_token: None,
+        configuration: serde_json::Map::new(),
+    })?;
+    bound.run(|| {}).await?;
+    logs.close();
+    Ok(())
+}

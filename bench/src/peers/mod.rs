@@ -1,0 +1,76 @@
+//! The servers and loops that the product is compared with. Each does at most the work of its counterpart.
+
+mod answer;
+mod bare;
+mod files;
+mod limited;
+mod row_commits;
+mod telemetry;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Subcommand;
+
+pub(crate) use answer::{Answer, capture};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Peer {
+    /// hyper and nothing else, with one answer to everything
+    Bare {
+        #[arg(long)]
+        port: u16,
+        /// The answer, as JSON
+        #[arg(long)]
+        answer: PathBuf,
+        /// Ids, metrics and access log of the chassis around it
+        #[arg(long)]
+        telemetry: bool,
+    },
+    /// Takes messages like ingest, with one commit for each
+    RowCommits {
+        #[arg(long)]
+        port: u16,
+        /// The database
+        #[arg(long)]
+        file: PathBuf,
+    },
+    /// A chassis service whose handler waits for one of a few places
+    Limited {
+        #[arg(long)]
+        port: u16,
+    },
+    /// Creates files and fsyncs them
+    Files {
+        #[arg(long)]
+        folder: PathBuf,
+        #[arg(long)]
+        writers: usize,
+        /// Of one file
+        #[arg(long)]
+        bytes: usize,
+        #[arg(long)]
+        seconds: f64,
+    },
+}
+
+/// Runs until it is ended.
+pub(crate) fn run(peer: Peer) -> Result<()> {
+    match peer {
+        Peer::Files { folder, writers, bytes, seconds } => {
+            files::run(&folder, writers, bytes, Duration::from_secs_f64(seconds))
+        }
+        Peer::Bare { port, answer, telemetry: false } => runtime()?.block_on(bare::serve(port, Answer::read(&answer)?)),
+        Peer::Bare { port, answer, telemetry: true } => {
+            runtime()?.block_on(telemetry::serve(port, Answer::read(&answer)?))
+        }
+        Peer::RowCommits { port, file } => runtime()?.block_on(row_commits::serve(port, &file)),
+        Peer::Limited { port } => runtime()?.block_on(limited::serve(port)),
+    }
+}
+
+/// The flavour that the product uses: as many workers as the process has cores, so one when it is pinned.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")
+}

@@ -1,0 +1,38 @@
+//! What is measured, a file for each row.
+
+mod archiver;
+mod exact;
+mod get;
+mod ingest;
+mod latency;
+mod memory;
+mod overload;
+mod slow;
+mod start;
+mod telemetry;
+
+use anyhow::Result;
+
+use crate::bench::Bench;
+
+/// One row: how it is called, what it is about, and what runs it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) run: fn(&mut Bench) -> Result<()>,
+}
+
+/// All rows, in the order in which they run.
+pub(crate) const ROWS: &[Row] = &[
+    Row { name: "get", about: "GET with the full edge against a bare hyper, FastAPI and nginx", run: get::run },
+    Row { name: "telemetry", about: "log, metrics and ids on against off", run: telemetry::run },
+    Row { name: "exact", about: "instructions, allocations and system calls of one request", run: exact::run },
+    Row { name: "ingest", about: "durable ingest against one commit for each row, 64 connections", run: ingest::run },
+    Row { name: "archiver", about: "objects per second against a bare loop of create and fsync", run: archiver::run },
+    Row { name: "latency", about: "from the POST to the object", run: latency::run },
+    Row { name: "start", about: "from the start of the process to the first 200", run: start::run },
+    Row { name: "memory", about: "idle, and for each idle connection", run: memory::run },
+    Row { name: "overload", about: "an open loop at five times the capacity", run: overload::run },
+    Row { name: "slow", about: "silent and byte-dripping connections beside healthy ones", run: slow::run },
+];

@@ -1,13 +1,14 @@
 """A FastAPI service that does what the edge of the product does for `GET /ops/v1/log-level`.
 
 Token, rate limit for each client, correlation id, trace, duration histogram, security headers, one JSON line for each
-request. It is written for speed: one plain ASGI middleware instead of a tower of them, and log lines that are written
-together every 100 ms, as the product does it.
+request. It is idiomatic and written for speed: one plain ASGI middleware instead of a tower of them, and the standard
+logging with lines that are written together every 100 ms, as the product does it.
 """
 
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import secrets
 import time
@@ -36,18 +37,40 @@ SECURITY_HEADERS = [
     (b"referrer-policy", b"strict-origin-when-cross-origin"),
 ]
 
-lines: list[str] = []
 histograms: dict[tuple[str, str, int], Histogram] = {}
 arrivals: dict[str, float] = {}
+
+
+class JsonFormatter(logging.Formatter):
+    def format(self, record):
+        line = {
+            "timestamp": datetime.fromtimestamp(record.created, timezone.utc).isoformat(),
+            "level": record.levelname,
+            "message": record.getMessage(),
+            "service": "ingest",
+        }
+        line.update(record.fields)
+        return json.dumps(line)
+
+
+class BufferedHandler(logging.StreamHandler):
+    def flush(self):
+        """Not after each line: see write_lines."""
+
+
+stdout = open(1, "w", buffering=64 * 1024, closefd=False)
+handler = BufferedHandler(stdout)
+handler.setFormatter(JsonFormatter())
+access = logging.getLogger("access")
+access.addHandler(handler)
+access.setLevel(logging.INFO)
+access.propagate = False
 
 
 async def write_lines():
     while True:
         await asyncio.sleep(FLUSH_SECONDS)
-        if lines:
-            text = "\n".join(lines) + "\n"
-            lines.clear()
-            os.write(1, text.encode())
+        stdout.flush()
 
 
 @contextlib.asynccontextmanager
@@ -112,11 +135,7 @@ class Edge:
         if histogram is None:
             histogram = histograms[key] = DURATION.labels(method, route, str(status))
         histogram.observe(took)
-        line = {
-            "timestamp": datetime.now(timezone.utc).isoformat(),
-            "level": "INFO",
-            "message": f"{method} {path} {status}",
-            "service": "ingest",
+        fields = {
             "correlation_id": correlation_id,
             "trace_id": trace_id,
             "span_id": span_id,
@@ -128,7 +147,7 @@ class Edge:
             "duration_ms": round(took * 1000, 3),
             "client": client,
         }
-        lines.append(json.dumps(line))
+        access.info("%s %s %s", method, path, status, extra={"fields": fields})
 
 
 app = FastAPI(lifespan=lifespan)

@@ -9,6 +9,9 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+/// What the rows with many connections need, on each side.
+const OPEN_FILES: u64 = 6000;
+
 /// Servers have one core for themselves, and the load the other.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cores {
@@ -134,5 +137,8 @@ pub(crate) fn search_path() -> Option<std::ffi::OsString> {
 pub(crate) fn check() -> Result<()> {
     let works = Path::new("/proc/self/task").is_dir() && CpuTime::of(std::process::id()).is_ok();
     ensure!(works, "the benchmarks need Linux with /proc and schedstat");
+    ensure!(find_program("taskset").is_some(), "taskset is missing: install the package util-linux");
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    ensure!(files >= OPEN_FILES, "{files} open files are too few: allow {OPEN_FILES} with ulimit -n");
     Ok(())
 }

@@ -58,6 +58,7 @@ enum Verdict {
     Info,
     Skip,
     Void,
+    Failed,
 }
 
 impl Verdict {
@@ -69,6 +70,7 @@ impl Verdict {
             Self::Info => "",
             Self::Skip => "SKIP",
             Self::Void => "VOID",
+            Self::Failed => "FAILED",
         }
     }
 }
@@ -122,6 +124,21 @@ impl Report {
         self.add(what, shown.to_string(), "0.97 to 1.03".to_owned(), Verdict::Void);
     }
 
+    /// The row could not be measured to its end.
+    pub(crate) fn failed(&mut self, error: &anyhow::Error) {
+        self.add("the whole row", format!("{error:#}"), String::new(), Verdict::Failed);
+    }
+
+    /// Whether the present row is void.
+    pub(crate) fn row_is_void(&self) -> bool {
+        self.has(Verdict::Void, Some(self.row))
+    }
+
+    /// Takes the findings of the present row out, since it begins again; the raw output keeps them.
+    pub(crate) fn forget_row(&mut self) {
+        self.findings.retain(|finding| finding.row != self.row);
+    }
+
     fn add(&mut self, what: &str, value: String, goal: String, verdict: Verdict) {
         let (what, row) = (what.to_owned(), self.row);
         self.note(format_args!("-> {what}: {value} {goal} {}", verdict.text()));
@@ -129,7 +146,15 @@ impl Report {
     }
 
     pub(crate) fn is_void(&self) -> bool {
-        self.findings.iter().any(|finding| finding.verdict == Verdict::Void)
+        self.has(Verdict::Void, None)
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has(Verdict::Failed, None)
+    }
+
+    fn has(&self, verdict: Verdict, row: Option<&str>) -> bool {
+        self.findings.iter().any(|it| it.verdict == verdict && row.is_none_or(|row| row == it.row))
     }
 
     pub(crate) fn misses(&self) -> usize {
@@ -179,5 +204,17 @@ mod tests {
         assert_eq!(Goal::AtMost(8.0, None).judge(8.0), Verdict::Aim);
         assert_eq!(Goal::AtMost(1.0, None).judge(f64::NAN), Verdict::Miss);
         assert_eq!(at_least.to_string(), "≥ 0.80 (aim 0.90)");
+    }
+
+    #[test]
+    fn a_row_that_is_void_can_begin_again() {
+        let mut report = Report::default();
+        report.begin("one", "good");
+        report.info("fact", "1");
+        report.begin("two", "void");
+        report.void("null", "1.10");
+        assert!(report.row_is_void());
+        report.forget_row();
+        assert!(!report.is_void() && report.table().contains("| one | fact | 1 |"));
     }
 }

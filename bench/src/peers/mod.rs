@@ -52,14 +52,17 @@ pub(crate) enum Peer {
         bytes: usize,
         #[arg(long)]
         seconds: f64,
+        /// Under a temporary name first, as the product does it
+        #[arg(long)]
+        linked: bool,
     },
 }
 
 /// Runs until it is ended.
 pub(crate) fn run(peer: Peer) -> Result<()> {
     match peer {
-        Peer::Files { folder, writers, bytes, seconds } => {
-            files::run(&folder, writers, bytes, Duration::from_secs_f64(seconds))
+        Peer::Files { folder, writers, bytes, seconds, linked } => {
+            files::run(&folder, writers, bytes, Duration::from_secs_f64(seconds), linked)
         }
         Peer::Bare { port, answer, telemetry: false } => runtime()?.block_on(bare::serve(port, Answer::read(&answer)?)),
         Peer::Bare { port, answer, telemetry: true } => {

@@ -33,7 +33,8 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
     bench.report.note(format_args!("an object has {bytes} bytes"));
     let mut one = bare_loop(bench, "bare loop, 1 writer", 1, bytes)?;
     let mut many = bare_loop(bench, "bare loop, 32 writers", WRITERS, bytes)?;
-    let mut all: [&mut dyn Contestant; 4] = [&mut archiver, &mut twin, &mut one, &mut many];
+    let mut linked = BareLoop { linked: true, ..bare_loop(bench, "linking loop, 32 writers", WRITERS, bytes)? };
+    let mut all: [&mut dyn Contestant; 5] = [&mut archiver, &mut twin, &mut one, &mut many, &mut linked];
     let rounds = paired::run(&mut all, bench.plan, &mut bench.report)?;
     remove(&backlog)?;
     rounds.describe("object", &mut bench.report);
@@ -45,6 +46,8 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
     bench.report.judged("objects per second by those of the loop", ratio.median, ratio, Goal::AtLeast(0.8, None));
     let single = rounds.ratio("archiver", "bare loop, 1 writer", rate);
     bench.report.info("the same by those of a loop with one writer", single);
+    let linked = rounds.ratio("archiver", "linking loop, 32 writers", rate);
+    bench.report.info("the same by those of a loop with temporary names, as the archiver has them", linked);
     Ok(())
 }
 
@@ -138,11 +141,12 @@ struct BareLoop {
     folder: PathBuf,
     writers: usize,
     bytes: usize,
+    linked: bool,
 }
 
 fn bare_loop(bench: &Bench, name: &'static str, writers: usize, bytes: usize) -> Result<BareLoop> {
     let folder = bench.fresh("bare-loop")?;
-    Ok(BareLoop { name, program: bench.own.clone(), cores: bench.cores.both(), folder, writers, bytes })
+    Ok(BareLoop { name, program: bench.own.clone(), cores: bench.cores.both(), folder, writers, bytes, linked: false })
 }
 
 impl Contestant for BareLoop {
@@ -156,6 +160,9 @@ impl Contestant for BareLoop {
         command.args(["--cpu-list", &self.cores]).arg(&self.program).args(["peer", "files", "--folder"]);
         command.arg(&self.folder).args(["--writers", &self.writers.to_string()]);
         command.args(["--bytes", &self.bytes.to_string(), "--seconds", &length.as_secs_f64().to_string()]);
+        if self.linked {
+            command.arg("--linked");
+        }
         let output = command.output()?;
         ensure!(output.status.success(), "the loop failed: {}", String::from_utf8_lossy(&output.stderr));
         remove(&self.folder)?;

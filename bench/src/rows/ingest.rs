@@ -29,6 +29,9 @@ impl Contestant for Settled {
 }
 
 pub(super) fn run(bench: &mut Bench) -> Result<()> {
+    for name in ["keelson-ingest", "twin-ingest"] {
+        bench.fresh(name)?;
+    }
     let mut keelson = Settled(loaded(&bench.serve("keelson-ingest", "ingest")?)?);
     let mut twin = Settled(loaded(&bench.serve("twin-ingest", "ingest")?)?);
     let mut rows = Settled(row_commits(bench)?);

@@ -8,8 +8,8 @@ use anyhow::Result;
 
 use crate::system::Cores;
 
-/// One line each for the processor, the kernel, the compiler.
-pub(crate) fn describe(cores: Cores) -> Result<String> {
+/// One line each for the processor, the system, the disk that `scratch` is on, the time.
+pub(crate) fn describe(cores: Cores, scratch: &Path) -> Result<String> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo")?;
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("an unnamed processor");
     let count = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
@@ -22,9 +22,21 @@ pub(crate) fn describe(cores: Cores) -> Result<String> {
             cores.load
         ),
         format!("Kernel {}, {}, {}.", kernel.trim(), version("rustc"), version("python3")),
+        format!("Disk: {}.", file_system(scratch)?),
         format!("Measured on {} UTC, load average {} at the start.", today(), load_average()?),
     ];
     Ok(lines.join("\n") + "\n")
+}
+
+/// Type and options of the file system that a folder is on.
+fn file_system(folder: &Path) -> Result<String> {
+    let folder = folder.canonicalize()?;
+    let mounts = fs::read_to_string("/proc/self/mounts")?;
+    let mounts = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let around = mounts.filter(|words| words.len() > 3 && folder.starts_with(words[1]));
+    // Of two on one place the later one is seen.
+    let nearest = around.max_by_key(|words| words[1].len()).map(|words| format!("{} ({})", words[2], words[3]));
+    Ok(nearest.unwrap_or_else(|| "unknown".to_owned()))
 }
 
 fn version(program: &str) -> String {

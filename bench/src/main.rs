@@ -94,7 +94,7 @@ fn measure(args: &RowsArgs) -> Result<ExitCode> {
     ensure!(args.rows.is_empty() || !args.write, "--write needs all rows, so that the page holds one run");
     system::check()?;
     let cores = Cores::choose()?;
-    let machine = machine::describe(cores)?;
+    let machine = machine::describe(cores, &args.scratch)?;
     cores.take_load_core()?;
     let disk = tempfile::tempdir_in(&args.scratch).context("a folder on the disk")?;
     let logs = tempfile::tempdir_in(machine::memory_folder())?;

@@ -24,8 +24,8 @@ pub(crate) enum Goal {
 impl Goal {
     fn judge(self, value: f64) -> Verdict {
         let (goal, aim) = match self {
-            Self::AtLeast(goal, aim) => (value >= goal, aim.is_none_or(|aim| value >= aim)),
-            Self::AtMost(goal, aim) => (value <= goal, aim.is_none_or(|aim| value <= aim)),
+            Self::AtLeast(goal, aim) => (value >= goal, aim.is_some_and(|aim| value >= aim)),
+            Self::AtMost(goal, aim) => (value <= goal, aim.is_some_and(|aim| value <= aim)),
         };
         match (goal, aim) {
             (true, true) => Verdict::Aim,
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!([0.7, 0.85, 0.95].map(|value| at_least.judge(value)), [Verdict::Miss, Verdict::Goal, Verdict::Aim]);
         let at_most = Goal::AtMost(50.0, Some(20.0));
         assert_eq!([51.0, 50.0, 20.0].map(|value| at_most.judge(value)), [Verdict::Miss, Verdict::Goal, Verdict::Aim]);
-        assert_eq!(Goal::AtMost(8.0, None).judge(8.0), Verdict::Aim);
+        assert_eq!(Goal::AtMost(8.0, None).judge(8.0), Verdict::Goal);
         assert_eq!(Goal::AtMost(1.0, None).judge(f64::NAN), Verdict::Miss);
         assert_eq!(at_least.to_string(), "≥ 0.80 (aim 0.90)");
     }

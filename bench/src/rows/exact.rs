@@ -145,13 +145,15 @@ fn read_dhat(text: &str) -> Option<Counts> {
     Some(single(blocks.replace(',', "").parse().ok()?))
 }
 
-/// Lines such as `  500 recvfrom`; the last is the total.
+/// Lines such as `  500 recvfrom`; the last is the total. A call that a thread was in at the end is no count: it stands
+/// there as `4711 ???(`, with the number of the thread.
 fn read_strace(text: &str) -> Option<Counts> {
     let mut counts = Counts::new();
     for line in text.lines() {
         let mut words = line.split_whitespace();
         if let (Some(Ok(count)), Some(name)) = (words.next().map(str::parse), words.next())
             && name != "total"
+            && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
         {
             counts.insert(name.to_owned(), count);
         }
@@ -167,7 +169,7 @@ mod tests {
     fn each_instrument_is_read() {
         assert_eq!(read_callgrind("events: Ir\ntotals: 123\n"), Some(single(123.0)));
         assert_eq!(read_dhat("==1== Total:     1,234 bytes in 5,600 blocks\n"), Some(single(5600.0)));
-        let table = "calls syscall\n---- ----\n  500 recvfrom\n   20 futex\n---- ----\n  520 total\n";
+        let table = "calls syscall\n---- ----\n  500 recvfrom\n   20 futex\n---- ----\n  520 total\n4711 ???( <unfinished ...>\n";
         let counts = Counts::from([("recvfrom".to_owned(), 500.0), ("futex".to_owned(), 20.0)]);
         assert_eq!(read_strace(table), Some(counts.clone()));
         assert_eq!(describe(&counts), "520 (recvfrom 500, futex 20.0)");

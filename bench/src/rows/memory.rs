@@ -41,25 +41,19 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
         let shown = format!("{} MiB ({} resident)", short(pss), short(rss));
         bench.report.judged(&format!("{name}, idle"), pss, shown, goal);
     }
-    connections(bench, products[1].1.public, servers[1].pid())
+    // A process of its own for each, since memory that was used before is used again.
+    connections(bench, "after a request", products[1].1.public, servers[1].pid(), Some(&get("/health", None)))?;
+    connections(bench, "never used", products[2].1.public, servers[2].pid(), None)
 }
 
-/// What a connection adds, once after a request and once before any.
-fn connections(bench: &mut Bench, address: SocketAddr, pid: u32) -> Result<()> {
-    let request = get("/health", None);
-    // What the first connections make the process keep is not theirs.
-    drop(open(address, Some(&request))?);
-    pause(Duration::from_secs(1));
-    for (what, request) in [("never used", None), ("after a request", Some(&request))] {
-        let before = Memory::of(pid)?.resident;
-        let connections = open(address, request.map(Vec::as_slice))?;
-        pause(Duration::from_millis(500));
-        let added = Memory::of(pid)?.resident.saturating_sub(before);
-        let each = added as f64 / connections.len() as f64 / 1024.0;
-        bench.report.info(&format!("each idle connection, {what}"), format_args!("{} KiB", short(each)));
-        drop(connections);
-        pause(Duration::from_secs(1));
-    }
+/// What each of many connections adds to a process that had none.
+fn connections(bench: &mut Bench, what: &str, address: SocketAddr, pid: u32, request: Option<&[u8]>) -> Result<()> {
+    let before = Memory::of(pid)?.resident;
+    let connections = open(address, request)?;
+    pause(Duration::from_millis(500));
+    let added = Memory::of(pid)?.resident.saturating_sub(before);
+    let each = added as f64 / connections.len() as f64 / 1024.0;
+    bench.report.info(&format!("each idle connection, {what}"), format_args!("{} KiB", short(each)));
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Objects as plain files under one folder, by their key.
 //!
-//! A put writes a temporary file and fsyncs it, links it to its name (which only one of many writers can do) and
+//! A put writes a temporary file and fsyncs it, moves it to its name (which only one of many writers can do) and
 //! fsyncs the folders, before it answers. What an fsync failed for is never synced again: it is written again, in a new
 //! file. Readers see whole objects or none. `cap-std` keeps every path below the
 //! folder, whatever symbolic links somebody puts there. What cannot be stored beside other objects, see the port.

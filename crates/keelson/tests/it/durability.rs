@@ -57,7 +57,8 @@ async fn trace_one_message() -> Option<Vec<Call>> {
     let strace = require_tool("strace")?;
     let launch = Launch::up();
     let file = launch.path("trace");
-    let calls = "trace=fsync,fdatasync,write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,recvfrom,read,link,linkat";
+    let calls =
+        "trace=fsync,fdatasync,write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,recvfrom,read,linkat,renameat2";
     let words = [strace.to_str()?, "-f", "-y", "-s", "300", "-e", calls, "-o", file.to_str()?, BINARY];
     let mut system = launch.program(&words).start().await;
     let id = system.send(&email("traced")).await;
@@ -91,7 +92,9 @@ async fn what_is_acknowledged_or_deleted_is_on_the_disk_first() {
     let synced = calls.iter().filter(between).find(|call| call.syncs(LOG) && call.begun > written.ended);
     assert!(synced.is_some(), "answered before the queue's log was synced");
 
-    let linked = position(&calls, "link", |call| call.name.starts_with("link") && call.text.contains(".json"));
+    let linked = position(&calls, "name", |call| {
+        ["linkat", "renameat2"].contains(&call.name.as_str()) && call.text.contains("/objects/messages/")
+    });
     let body = calls[..linked].iter().rev().find(|call| call.writes("/objects/.tmp/")).expect("no object is written");
     let body_synced = calls[..linked].iter().find(|call| call.syncs("/objects/.tmp/") && call.begun > body.ended);
     assert!(body_synced.is_some_and(|call| call.ended < calls[linked].begun), "named before its content was synced");

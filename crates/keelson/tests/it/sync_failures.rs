@@ -153,10 +153,11 @@ async fn an_object_whose_name_the_disk_did_not_confirm_stays_on_the_queue_and_is
     assert_ne!(inode(unconfirmed.metadata().unwrap()), inode(path.metadata().unwrap()), "the old file was believed");
 }
 
-/// Starts a system that is killed at its first link, which gives a finished file its name.
+/// Starts a system that is killed at the first call that gives a finished file its name.
 fn killed_at_a_link(launch: &Launch) -> Option<Launch> {
     let strace = require_tool("strace")?;
-    let calls = ["-e", "trace=link,linkat", "-e", "inject=link,linkat:signal=KILL", "-o", "/dev/null"];
+    let calls =
+        ["-e", "trace=link,linkat,renameat2", "-e", "inject=link,linkat,renameat2:signal=KILL", "-o", "/dev/null"];
     let words = [&[strace.to_str()?, "-f", "-q"], calls.as_slice(), &[BINARY]].concat();
     Some(launch.clone().program(&words))
 }

@@ -157,8 +157,10 @@ impl Folder {
     fn create(&self, key: &ObjectKey, body: &[u8]) -> Result<Put, ObjectError> {
         let temporary = self.temporary();
         let outcome = self.write(&temporary, body).and_then(|()| self.give_name(&temporary, key));
-        // Without its name it is nothing; the next opening removes it where this cannot.
-        let _left_over = self.root.remove_file(&temporary);
+        if !matches!(outcome, Ok(Put::Created)) {
+            // Without its name it is nothing; the next opening removes it where this cannot.
+            let _left_over = self.root.remove_file(&temporary);
+        }
         outcome
     }
 
@@ -196,10 +198,10 @@ impl Folder {
     }
 
     fn link(&self, temporary: &str, key: &ObjectKey) -> io::Result<()> {
-        match self.root.hard_link(temporary, &self.root, key.as_str()) {
+        match move_if_free(&self.root, temporary, key.as_str()) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.create_folders(key)?;
-                self.root.hard_link(temporary, &self.root, key.as_str())
+                move_if_free(&self.root, temporary, key.as_str())
             }
             other => other,
         }
@@ -270,6 +272,30 @@ impl Folder {
     fn lock_durable(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
         self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Gives the file its name, which only one of many writers can do. One system call where Linux and the file system have
+/// it; elsewhere a second name, and then without the first.
+fn move_if_free(root: &Dir, from: &str, to: &str) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{RenameFlags, renameat_with};
+        use rustix::io::Errno;
+
+        let (from_folder, to_folder) = (root.open_dir(parent(from))?, root.open_dir(parent(to))?);
+        match renameat_with(&from_folder, name_in(from), &to_folder, name_in(to), RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+            outcome => return outcome.map_err(io::Error::from),
+        }
+    }
+    root.hard_link(from, root, to)?;
+    let _left_over = root.remove_file(from);
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn name_in(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
 /// Messages are nobody else's business.

@@ -38,7 +38,7 @@ const INSTRUMENTS: [Instrument; 3] = [
         read: read_callgrind,
     },
     Instrument {
-        what: "allocations",
+        what: "allocations that dhat sees",
         words: &["valgrind", "--tool=dhat", "--dhat-out-file=/dev/null", "--log-file=@FILE@"],
         read: read_dhat,
     },

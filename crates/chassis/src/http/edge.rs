@@ -182,10 +182,12 @@ impl Exchange {
             let whole = Box::pin(timeout_at(deadline, read_whole(body, state.max_body_bytes, &mut memory)));
             *request.body_mut() = Body::from(whole.await.map_err(|_elapsed| too_slow())??);
         }
-        let _turn = match state.overload.try_admit() {
-            _ if self.is_unlimited() => None,
-            None => Some(Box::pin(timeout_at(deadline, state.overload.admit())).await.map_err(|_elapsed| too_late())??),
-            turn => turn,
+        let _turn = if self.is_unlimited() {
+            None
+        } else if let Some(turn) = state.overload.try_admit() {
+            Some(turn)
+        } else {
+            Some(Box::pin(timeout_at(deadline, state.overload.admit())).await.map_err(|_elapsed| too_late())??)
         };
         if state.max_body_bytes > FRAMEWORK_BODY_LIMIT {
             DefaultBodyLimit::disable().apply(&mut request);

@@ -70,8 +70,8 @@ async fn serve_http1(socket: TcpStream, peer: SocketAddr, serving: Serving) {
         if let Some(refusal) = of_service.refusal() {
             request.extensions_mut().insert(refusal);
         }
-        // A router is always ready.
         let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+        // A router is always ready.
         let answer = router.clone().call(request);
         let (progress, draining) = (Arc::clone(&of_service), draining.clone());
         async move {

@@ -14,6 +14,7 @@ pub mod lifecycle;
 mod ops;
 pub mod ports;
 pub mod run;
+mod saturation;
 mod server;
 pub mod service;
 pub mod telemetry;

@@ -16,6 +16,7 @@ use crate::config::{ChassisConfig, HttpConfig};
 use crate::health::Status;
 use crate::http::{Operator, Routers, ServiceState, Shared, build_routers};
 use crate::lifecycle::{Ending, Latch, Lifecycle};
+use crate::saturation::Saturation;
 use crate::server::{self, BindError, Limits};
 use crate::service::{Identity, Service, Worker};
 use crate::telemetry::correlation::Scope;
@@ -71,6 +72,7 @@ pub struct Bound {
     services: Vec<BoundService>,
     config: Arc<ChassisConfig>,
     lifecycle: Lifecycle,
+    saturation: Arc<Saturation>,
     /// Nothing is ready before every service is started.
     starting: Latch,
 }
@@ -90,7 +92,9 @@ struct BoundService {
 /// The first port that cannot be had.
 pub fn bind(launch: Launch) -> Result<Bound, RunError> {
     let config = Arc::new(launch.config);
+    let saturation = Saturation::new();
     let shared = Shared {
+        saturation: Arc::clone(&saturation),
         config: Arc::clone(&config),
         logs: launch.logs,
         lifecycle: launch.lifecycle.clone(),
@@ -102,7 +106,7 @@ pub fn bind(launch: Launch) -> Result<Bound, RunError> {
     let services = numbered
         .map(|(index, (service, port, variable))| bind_service(service, port, variable, index, &shared))
         .collect::<Result<Vec<_>, RunError>>()?;
-    Ok(Bound { services, config, lifecycle: launch.lifecycle, starting })
+    Ok(Bound { services, config, lifecycle: launch.lifecycle, saturation, starting })
 }
 
 /// Several services with internal listeners count up from `INTERNAL_PORT`.
@@ -165,7 +169,11 @@ impl Bound {
         let states: Vec<_> = self.services.iter().map(|service| Arc::clone(&service.state)).collect();
         let max_connections = self.max_connections();
         for service in self.services {
-            start(service, max_connections, &self.config.http, &lifecycle);
+            start(service, max_connections, &self.config.http, (&lifecycle, &self.saturation));
+        }
+        if let Some(state) = states.first() {
+            let watching = Arc::clone(&self.saturation).watch(lifecycle.clone());
+            lifecycle.spawn("event-loop-lag", Scope::service(&state.name), watching);
         }
         drop(self.starting);
         let ready = async {
@@ -182,7 +190,12 @@ impl Bound {
     }
 }
 
-fn start(service: BoundService, max_connections: usize, http: &HttpConfig, lifecycle: &Lifecycle) {
+fn start(
+    service: BoundService,
+    max_connections: usize,
+    http: &HttpConfig,
+    (lifecycle, saturation): (&Lifecycle, &Arc<Saturation>),
+) {
     let BoundService { listening, public, internal, workers, state } = service;
     let scope = Scope::service(&state.name);
     info!(service.address = %listening.address, "{} listens on http://{}", state.name, listening.address);
@@ -190,7 +203,7 @@ fn start(service: BoundService, max_connections: usize, http: &HttpConfig, lifec
         info!(service.internal_address = %address, "{} listens for operators on http://{address}", state.name);
     }
     let serve = |(listener, router)| {
-        let limits = Limits::new(max_connections, http, state.metrics.clone());
+        let limits = Limits::new(max_connections, http, state.metrics.clone(), Arc::clone(saturation));
         server::serve(listener, router, limits, lifecycle.clone())
     };
     lifecycle.spawn("server", scope.clone(), serve(public));

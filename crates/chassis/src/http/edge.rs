@@ -30,9 +30,10 @@ use super::origin::OriginRules;
 use super::overload::Overload;
 use super::problem;
 use super::rate_limit::{ClientLimits, WINDOW_SECONDS};
-use super::refusal::Refusal;
+use super::refusal::{ReadLater, Refusal};
 use crate::error::{Error, Kind};
 use crate::ids::Ids;
+use crate::saturation::Saturation;
 use crate::telemetry::correlation::{CorrelationId, Scope, TraceContext, in_scope, with_current};
 use crate::telemetry::logs::{AccessRecord, Logs};
 use crate::telemetry::metrics::{Metrics, UNMATCHED, is_known};
@@ -59,6 +60,7 @@ pub(super) struct EdgeState {
     pub(super) limits: Option<ClientLimits>,
     pub(super) trusted_proxies: Vec<ipnet::IpNet>,
     pub(super) overload: Overload,
+    pub(super) saturation: Arc<Saturation>,
     pub(super) max_body_bytes: usize,
     pub(super) request_timeout: Duration,
 }
@@ -208,7 +210,12 @@ impl Exchange {
         if let Some(reason) = refusal(error.kind()) {
             self.edge.state.metrics.rejected(reason);
         }
-        error.into_response()
+        let is_flood = matches!(error.kind(), Kind::Overloaded | Kind::TooManyRequests);
+        let mut response = error.into_response();
+        if is_flood && self.edge.state.saturation.is_saturated() {
+            response.extensions_mut().insert(ReadLater);
+        }
+        response
     }
 
     fn finish(mut self, response: Response) -> Response {

@@ -1,6 +1,9 @@
 //! What a service takes on at once. Under more load than it can work off, requests that wait longer than their clients
 //! do are work for nobody, and a service that takes them all gets slower until it answers none in time. So a bounded
-//! number is worked on, as many wait for a bounded time, and the rest is refused at once, while that is still cheap.
+//! number is worked on, as many wait for a bounded time, and the rest is refused at once.
+//!
+//! That is cheap where handlers wait for something. Where the processor itself is the limit, an answer costs a good part of
+//! the work that it refuses: then less is read (see [`crate::saturation`]).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

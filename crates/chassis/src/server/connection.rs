@@ -22,7 +22,7 @@ use super::head::MAX_HEAD_BYTES;
 use super::stream::{Progress, RequestStream};
 use super::timeouts::Timeouts;
 use super::{http2, last_call, send_at_once};
-use crate::http::PeerAddress;
+use crate::http::{PeerAddress, ReadLater};
 use crate::lifecycle::Lifecycle;
 
 /// The library's own limit is never reached: heads are bounded before it sees them.
@@ -81,6 +81,9 @@ async fn serve_http1(socket: TcpStream, peer: SocketAddr, serving: Serving) {
             let has_more = progress.is_unread() || (is_chunked && !answer.status().is_success());
             if has_more || draining.is_draining() {
                 answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            if answer.extensions().get::<ReadLater>().is_some() {
+                progress.read_later();
             }
             progress.answered();
             Ok::<_, Infallible>(answer)

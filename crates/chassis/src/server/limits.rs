@@ -9,6 +9,7 @@ use super::clients::{ClientPlace, Clients};
 use super::files::room_for_connections;
 use super::timeouts::{TIMEOUTS, Timeouts};
 use crate::config::HttpConfig;
+use crate::saturation::Saturation;
 use crate::telemetry::metrics::Metrics;
 
 /// The bounds of one listener.
@@ -19,6 +20,7 @@ pub(crate) struct Limits {
     pub(super) http2: bool,
     clients: Arc<Clients>,
     metrics: Metrics,
+    saturation: Arc<Saturation>,
 }
 
 /// How many connections each of `listeners` can have, of the `wanted`: every one takes a file descriptor.
@@ -27,13 +29,30 @@ pub(crate) fn connections_for(wanted: usize, listeners: usize) -> usize {
 }
 
 impl Limits {
-    pub(crate) fn new(max_connections: usize, http: &HttpConfig, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        max_connections: usize,
+        http: &HttpConfig,
+        metrics: Metrics,
+        saturation: Arc<Saturation>,
+    ) -> Self {
         let bounds = http.connections;
         // Where files are few, no client may have all the connections that are left.
         let most = if max_connections < bounds.max { max_connections.div_ceil(2) } else { max_connections };
         let clients =
             Clients::new(bounds.max_per_client.min(most), bounds.spare_loopback, http.trusted_proxies.clone());
-        Self { max_connections, timeouts: &TIMEOUTS, http2: bounds.http2, clients: Arc::new(clients), metrics }
+        Self {
+            max_connections,
+            timeouts: &TIMEOUTS,
+            http2: bounds.http2,
+            clients: Arc::new(clients),
+            metrics,
+            saturation,
+        }
+    }
+
+    /// Whether the processor is the limit, and clients wait long in the backlog.
+    pub(super) fn is_saturated(&self) -> bool {
+        self.saturation.is_saturated()
     }
 
     /// A place for one more connection of this client, if it may have one.

@@ -12,8 +12,6 @@ mod files;
 mod head;
 mod holder;
 mod http2;
-#[cfg(test)]
-mod http2_tests;
 mod limits;
 mod patience;
 #[cfg(any(test, feature = "testing"))]
@@ -37,6 +35,7 @@ use std::time::Duration;
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
@@ -52,6 +51,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// `Connection: close`, instead of being reset.
 const LAST_CALL: Duration = Duration::from_millis(100);
 
+/// Connections that are accepted one after the other before those that are open go on. Few, so that in a rush of new
+/// clients the work that is begun does not wait for the work that is not.
+const ACCEPTED_AT_ONCE: u32 = 2;
+
 /// Serves a router on a bound socket until the lifecycle closes, then finishes the requests that are in work.
 pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, lifecycle: Lifecycle) {
     let connections = TaskTracker::new();
@@ -63,6 +66,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
         http2: limits.http2,
         lifecycle: lifecycle.clone(),
     };
+    let mut accepted_at_once = 0;
     let (mut crowded, mut failing) = (Complaint::default(), Complaint::default());
     loop {
         let next = async {
@@ -75,6 +79,10 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
         };
         match accepted {
             Ok((socket, peer)) => {
+                // It waited too long in the backlog. Else a closed half is no sign: its client may only have said all.
+                if limits.is_saturated() && has_left(&socket) {
+                    continue;
+                }
                 let Some(client) = limits.admit(peer) else {
                     if let Some(times) = crowded.due() {
                         warn!(client = %peer.ip(), times, "a client has too many connections: MAX_CONNECTIONS_PER_CLIENT");
@@ -87,6 +95,11 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
                     connection.await;
                     drop((place, client, open));
                 });
+                accepted_at_once += 1;
+                if accepted_at_once == ACCEPTED_AT_ONCE {
+                    accepted_at_once = 0;
+                    yield_now().await;
+                }
             }
             Err(error) => pause_after(&error, &mut failing).await,
         }
@@ -99,6 +112,20 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
         () = connections.wait() => {}
         () = lifecycle.stopped().cancelled() => {}
     }
+}
+
+/// Whether the client has closed its side. Looked at where the library does not yet know of the socket.
+#[cfg(target_os = "linux")]
+fn has_left(socket: &TcpStream) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(socket, PollFlags::RDHUP)], Some(&at_once)).is_ok_and(|ready| ready > 0)
+}
+
+/// Not to be seen on this system without reading.
+#[cfg(not(target_os = "linux"))]
+fn has_left(_socket: &TcpStream) -> bool {
+    false
 }
 
 /// Over when nothing more is accepted. Busy connections have ended by then, since every answer of a draining service

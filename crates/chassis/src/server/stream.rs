@@ -1,6 +1,7 @@
 //! What stands between a socket and the HTTP library: it hands over one request at a time, each with a head that was
 //! checked whole, and it gives a client that does not go on so much time and no more.
 
+use std::future::Future as _;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::chunks::Chunks;
 use super::head::{self, EndOfHead, Framing, MAX_HEAD_BYTES};
@@ -31,6 +32,7 @@ pub(super) struct Progress {
     in_work: AtomicBool,
     unread: AtomicBool,
     leaving: AtomicBool,
+    read_later: AtomicBool,
     refusal: OnceLock<Refusal>,
     next: Mutex<Option<Waker>>,
 }
@@ -73,6 +75,11 @@ impl Progress {
         self.leaving.store(true, Ordering::Relaxed);
     }
 
+    /// The client was refused for want of processor time: its next request waits.
+    pub(super) fn read_later(&self) {
+        self.read_later.store(true, Ordering::Relaxed);
+    }
+
     fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Relaxed)
     }
@@ -103,6 +110,7 @@ pub(super) struct RequestStream {
     pub(super) reading: Patience,
     pub(super) writing: Patience,
     pub(super) lingering: Option<Patience>,
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl RequestStream {
@@ -123,6 +131,7 @@ impl RequestStream {
             reading: Patience::default(),
             writing: Patience::default(),
             lingering: None,
+            pause: None,
         }
     }
 
@@ -246,6 +255,20 @@ impl RequestStream {
         self.reading.poll(context, limit, latest).map(|()| self.give_up())
     }
 
+    /// Ready when the next request may be read.
+    fn poll_pause(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.progress.read_later.swap(false, Ordering::Relaxed) {
+            self.pause = Some(Box::pin(sleep(self.timeouts.read_later)));
+        }
+        if let Some(pause) = &mut self.pause
+            && !self.progress.is_leaving()
+        {
+            ready!(pause.as_mut().poll(context));
+        }
+        self.pause = None;
+        Poll::Ready(())
+    }
+
     /// Whether the next request has begun. An empty line before it is none of it (RFC 9112, section 2.2).
     fn has_begun(&self) -> bool {
         self.held.iter().any(|byte| !b"\r\n".contains(byte))
@@ -289,6 +312,9 @@ impl AsyncRead for RequestStream {
         let this = self.get_mut();
         loop {
             let awaits_answer = this.awaits_answer();
+            if !awaits_answer {
+                ready!(this.poll_pause(context));
+            }
             if this.cleared == 0 && !this.held.is_empty() && !awaits_answer {
                 this.admit_held();
             }

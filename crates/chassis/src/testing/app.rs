@@ -22,6 +22,7 @@ use crate::config::{ChassisConfig, Layers, Reader};
 use crate::http::{Operator, PeerAddress, Routers, Shared, build_routers};
 use crate::ids::Ids;
 use crate::lifecycle::Lifecycle;
+use crate::saturation::Saturation;
 use crate::service::{Context, Service};
 use crate::telemetry::correlation::Scope;
 use crate::telemetry::logs::{Captured, LogSettings, Logs};
@@ -73,6 +74,7 @@ impl TestApp {
             config: Arc::new(config),
             logs: Arc::clone(&logs),
             lifecycle: lifecycle.clone(),
+            saturation: Saturation::new(),
             operator: Arc::new(Operator(Some(SecretString::from(OPERATOR_TOKEN)))),
             configuration: Arc::new(Map::new()),
         };

@@ -1,0 +1,91 @@
+//! How many connections there are, and how they end.
+
+use super::*;
+
+#[tokio::test]
+async fn a_client_with_too_many_connections_gets_no_more_until_one_is_closed() {
+    let server = Server::start(&[("MAX_CONNECTIONS_PER_CLIENT", "2")]);
+    let first = server.send(GET).await;
+    let _second = server.send(GET).await;
+    eventually(|| server.metrics.open_connections().get() == 2).await;
+    assert_eq!(server.answer(GET).await, "");
+    drop(first);
+    eventually(|| server.metrics.open_connections().get() == 1).await;
+    let mut again = server.send(GET).await;
+    assert!(read_to_end(&mut again).await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_of_the_port_wait_for_their_turn() {
+    let server = Server::start(&[("MAX_CONNECTIONS", "1")]);
+    let first = server.send(GET).await;
+    eventually(|| server.handled() == 1).await;
+    let mut second = server.send(GET).await;
+    sleep(Duration::from_millis(50)).await;
+    assert_eq!(server.handled(), 1);
+    drop(first);
+    assert!(read_to_end(&mut second).await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn a_client_that_has_nothing_more_to_send_gets_its_answers() {
+    let server = Server::start(&[]);
+    let mut stream = server.send(&[b"POST /slow HTTP/1.1\r\nHost: a\r\n\r\n", GET].concat()).await;
+    stream.shutdown().await.unwrap();
+    let answer = read_to_end(&mut stream).await;
+    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 2, "{answer}");
+}
+
+#[tokio::test]
+async fn an_answer_to_an_upgrade_is_not_lost_when_the_body_still_arrives() {
+    let server = Server::start(&[]);
+    let head =
+        "POST /ignore HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 4000000\r\n\r\n";
+    let mut stream = server.send(head.as_bytes()).await;
+    sleep(SHORT.linger / 4).await;
+    stream.write_all(&vec![b'x'; 4_000_000]).await.unwrap();
+    assert!(read_to_end(&mut stream).await.starts_with("HTTP/1.1 418"));
+}
+
+#[tokio::test]
+async fn clients_that_left_the_backlog_are_not_served_where_the_processor_is_the_limit() {
+    let server = Server::start(&[("MAX_CONNECTIONS", "1")]);
+    let first = server.send(GET).await;
+    eventually(|| server.handled() == 1).await;
+    let mut left = server.send(GET).await;
+    left.shutdown().await.unwrap();
+    let mut stays = server.send(GET).await;
+    server.saturation.late();
+    drop(first);
+    assert!(read_to_end(&mut stays).await.ends_with("hello"));
+    assert_eq!(read_to_end(&mut left).await, "");
+    assert_eq!(server.handled(), 2);
+}
+
+#[tokio::test]
+async fn who_was_refused_for_want_of_processor_time_is_read_later() {
+    let server = Server::start(&[]);
+    let refused = b"GET /refused HTTP/1.1\r\nHost: a\r\n\r\n";
+    for (first, least) in [(refused, SHORT.read_later), (b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n", Duration::ZERO)] {
+        let begun = Instant::now();
+        let mut stream = server.send(&[first, GET].concat()).await;
+        stream.shutdown().await.unwrap();
+        let answers = read_to_end(&mut stream).await;
+        assert!(answers.starts_with("HTTP/1.1 ") && answers.ends_with("hello"), "{answers}");
+        assert!(begun.elapsed() >= least, "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn the_end_does_not_wait_until_refused_clients_are_read() {
+    let server = Server::start(&[]);
+    let mut stream = server.send(b"GET /refused HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    eventually(|| server.handled() == 1).await;
+    let begun = Instant::now();
+    server.lifecycle.shut_down();
+    let lifetimes = crate::config::Lifetimes { drain_delay: Duration::ZERO, shutdown_grace: LONG };
+    let ending = server.lifecycle.run_to_end(lifetimes).await.unwrap();
+    assert_eq!(ending, crate::lifecycle::Ending::Clean);
+    assert!(read_to_end(&mut stream).await.starts_with("HTTP/1.1 503"));
+    assert!(begun.elapsed() < LONG / 2);
+}

@@ -1,0 +1,142 @@
+//! The server over real sockets, with time limits that a test can wait for.
+
+mod connections;
+mod framing;
+mod http2;
+mod time_limits;
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::extract::Request;
+use axum::response::IntoResponse;
+use axum::routing::{any, get, post};
+use axum::{Extension, Router};
+use http::StatusCode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::timeouts::Timeouts;
+use super::{Limits, bind, serve};
+use crate::config::{ChassisConfig, Layers, Reader};
+use crate::http::{ReadLater, Refusal};
+use crate::lifecycle::Lifecycle;
+use crate::saturation::Saturation;
+use crate::telemetry::metrics::Metrics;
+
+const SHORT: Timeouts = Timeouts {
+    first_byte: Duration::from_millis(300),
+    idle: Duration::from_secs(1),
+    stall: Duration::from_millis(300),
+    stall_when_leaving: Duration::from_millis(200),
+    linger: Duration::from_millis(200),
+    read_later: Duration::from_millis(200),
+};
+/// Well over every limit above.
+const LONG: Duration = Duration::from_secs(5);
+/// How long a slow handler works.
+const SLOW: Duration = Duration::from_millis(1500);
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+struct Server {
+    address: SocketAddr,
+    lifecycle: Lifecycle,
+    handled: Arc<AtomicUsize>,
+    metrics: Metrics,
+    saturation: Arc<Saturation>,
+    task: JoinHandle<()>,
+}
+
+/// Refusals as text; the edge makes problem bodies of them.
+async fn fallback(request: Request) -> impl IntoResponse {
+    match request.extensions().get::<Refusal>() {
+        Some(refusal) => (refusal.kind.status(), refusal.detail.to_owned()),
+        None => (StatusCode::NOT_FOUND, String::new()),
+    }
+}
+
+impl Server {
+    #[expect(clippy::disallowed_methods, reason = "the test awaits the task")]
+    fn start(settings: &[(&'static str, &str)]) -> Self {
+        let handled = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&handled);
+        let app = Router::new()
+            .route("/", get(async || "hello"))
+            .route("/echo", post(async |body: Bytes| body))
+            .route("/large", get(async || "x".repeat(32 << 20)))
+            .route("/slow", any(async || sleep(SLOW).await))
+            .route("/refused", get(async || (StatusCode::SERVICE_UNAVAILABLE, Extension(ReadLater))))
+            .route("/ignore", any(async || StatusCode::IM_A_TEAPOT))
+            .layer(axum::middleware::map_request(move |request: Request| {
+                let fresh = usize::from(request.extensions().get::<Refusal>().is_none());
+                count.fetch_add(fresh, Ordering::Relaxed);
+                async { request }
+            }));
+        // Whatever path a refused request has, it is answered as refused.
+        let refusing = axum::middleware::from_fn(async |request: Request, next: axum::middleware::Next| {
+            if request.extensions().get::<Refusal>().is_some() {
+                return fallback(request).await.into_response();
+            }
+            next.run(request).await
+        });
+        let app = app.fallback(fallback).layer(refusing);
+        let listener = bind("127.0.0.1:0".parse().unwrap(), "PORT").unwrap();
+        let address = listener.local_addr().unwrap();
+        let layers = Layers::of(settings);
+        let mut reader = Reader::new(&layers);
+        let config = ChassisConfig::read(&mut reader, 1, std::net::Ipv4Addr::LOCALHOST);
+        let (lifecycle, metrics, saturation) = (Lifecycle::new(), Metrics::new("test", "1"), Saturation::new());
+        let mut limits =
+            Limits::new(config.http.connections.max, &config.http, metrics.clone(), Arc::clone(&saturation));
+        limits.timeouts = &SHORT;
+        let task = tokio::spawn(serve(listener, app, limits, lifecycle.clone()));
+        Self { address, lifecycle, handled, metrics, saturation, task }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    async fn send(&self, bytes: &[u8]) -> TcpStream {
+        let mut stream = self.connect().await;
+        stream.write_all(bytes).await.unwrap();
+        stream
+    }
+
+    /// All that comes back for `bytes` until the server closes.
+    async fn answer(&self, bytes: &[u8]) -> String {
+        read_to_end(&mut self.send(bytes).await).await
+    }
+
+    fn handled(&self) -> usize {
+        self.handled.load(Ordering::Relaxed)
+    }
+}
+
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let read = timeout(LONG, stream.read_to_end(&mut answer)).await.expect("the server closes");
+    if let Err(error) = read {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+fn assert_refused(answer: &str, status: u16, why: &str) {
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{why}: {answer:?}");
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{why}: {answer:?}");
+}
+
+async fn eventually(holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < LONG, "it never happened");
+        sleep(Duration::from_millis(5)).await;
+    }
+}

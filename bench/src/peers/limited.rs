@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use axum::Router;
-use axum::routing::get;
+use axum::extract::State;
 use chassis::clock::SystemClock;
 use chassis::config::{ChassisConfig, Layers, Reader, SETTINGS};
 use chassis::lifecycle::Lifecycle;
@@ -19,6 +18,7 @@ use chassis::telemetry::logs::{LogSettings, Logs};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// Requests that are worked on at once.
 const PERMITS: usize = 8;
@@ -36,13 +36,7 @@ pub(super) async fn serve(port: u16) -> Result<()> {
     let config = ChassisConfig::read(&mut reader, 1, Ipv4Addr::LOCALHOST);
     let config = reader.finish(config)?;
     let places = Arc::new(Semaphore::new(PERMITS));
-    let work = move || async move {
-        if let Ok(_place) = places.acquire().await {
-            sleep(PERMIT_HELD).await;
-        }
-        "done"
-    };
-    let routes = OpenApiRouter::from(Router::new().route("/work", get(work)));
+    let routes = OpenApiRouter::new().routes(routes!(get_work)).with_state(places);
     let service = Service::new(IDENTITY, &Context::system()).routes(routes);
     let logs = Logs::install(LogSettings::new("limited"), SystemClock::shared())?;
     let bound = bind(Launch {
@@ -56,4 +50,13 @@ pub(super) async fn serve(port: u16) -> Result<()> {
     bound.run(|| {}).await?;
     logs.close();
     Ok(())
+}
+
+/// Waits for a place and holds it for a moment.
+#[utoipa::path(get, path = "/work", responses((status = 200, body = String)))]
+async fn get_work(State(places): State<Arc<Semaphore>>) -> &'static str {
+    if let Ok(_place) = places.acquire().await {
+        sleep(PERMIT_HELD).await;
+    }
+    "done"
 }

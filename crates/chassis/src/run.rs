@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -14,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::config::{ChassisConfig, HttpConfig};
 use crate::health::Status;
-use crate::http::{Operator, Routers, ServiceState, Shared, build_routers};
+use crate::http::{Edge, Operator, Routers, ServiceState, Shared, build_routers};
 use crate::lifecycle::{Ending, Latch, Lifecycle};
 use crate::saturation::Saturation;
 use crate::server::{self, BindError, Limits};
@@ -80,8 +79,8 @@ pub struct Bound {
 #[derive(Debug)]
 struct BoundService {
     listening: Listening,
-    public: (TcpListener, Router),
-    internal: Option<(TcpListener, Router)>,
+    public: (TcpListener, Edge),
+    internal: Option<(TcpListener, Edge)>,
     workers: Vec<Worker>,
     state: Arc<ServiceState>,
 }
@@ -202,9 +201,9 @@ fn start(
     if let Some(address) = listening.internal {
         info!(service.internal_address = %address, "{} listens for operators on http://{address}", state.name);
     }
-    let serve = |(listener, router)| {
+    let serve = |(listener, edge)| {
         let limits = Limits::new(max_connections, http, state.metrics.clone(), Arc::clone(saturation));
-        server::serve(listener, router, limits, lifecycle.clone())
+        server::serve(listener, edge, limits, lifecycle.clone())
     };
     lifecycle.spawn("server", scope.clone(), serve(public));
     if let Some(internal) = internal {

@@ -108,7 +108,8 @@ impl Service {
         &self.metrics
     }
 
-    /// Adds routes for callers. They pass the edge and stand in the API document; the room brings its own state.
+    /// Adds routes for callers. They pass the edge and stand in the API document, and what does not stand there is not
+    /// served; the room brings its own state.
     #[must_use]
     pub fn routes(mut self, routes: OpenApiRouter) -> Self {
         self.routes = self.routes.merge(routes);

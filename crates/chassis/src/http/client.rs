@@ -2,34 +2,30 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{Extensions, HeaderMap};
+use http::HeaderMap;
 use ipnet::IpNet;
-
-/// The other end of the connection; the server puts it beside each request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PeerAddress(pub SocketAddr);
 
 /// The client's address: the peer's, or, when the peer is a trusted proxy, the last address in `X-Forwarded-For`
 /// that is not itself a trusted proxy. What stands left of it may be invented by the client.
-pub(super) fn client_address(extensions: &Extensions, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
-    let peer = extensions.get::<PeerAddress>()?.0.ip().to_canonical();
+pub(super) fn client_address(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let peer = peer.ip().to_canonical();
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
     if !is_trusted(peer) {
-        return Some(peer);
+        return peer;
     }
     let mut client = peer;
     for value in headers.get_all("x-forwarded-for").iter().rev() {
         for part in value.to_str().unwrap_or_default().rsplit(',') {
             let Ok(address) = part.trim().trim_matches(['[', ']']).parse::<IpAddr>() else {
-                return Some(client);
+                return client;
             };
             client = address.to_canonical();
             if !is_trusted(client) {
-                return Some(client);
+                return client;
             }
         }
     }
-    Some(client)
+    client
 }
 
 #[cfg(test)]
@@ -37,14 +33,13 @@ mod tests {
     use super::*;
 
     fn client(peer: &str, forwarded: &[&'static str], trusted: &[&str]) -> String {
-        let mut extensions = Extensions::new();
-        extensions.insert(PeerAddress(SocketAddr::new(peer.parse().unwrap(), 1)));
+        let peer = SocketAddr::new(peer.parse().unwrap(), 1);
         let mut headers = HeaderMap::new();
         for value in forwarded {
             headers.append("x-forwarded-for", value.parse().unwrap());
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
-        client_address(&extensions, &headers, &trusted).unwrap().to_string()
+        client_address(peer, &headers, &trusted).to_string()
     }
 
     #[test]

@@ -75,6 +75,9 @@ pub(super) fn document(service: Service) -> OpenApi {
     describe(document, &service.identity, &service.name, &service.version)
 }
 
+/// The routes of [`page`], which are in no document.
+pub(super) const PATHS: [&str; 4] = ["/docs", "/docs/", "/docs/{*rest}", "/openapi.json"];
+
 /// `/docs` and `/openapi.json`.
 pub(super) fn page(document: OpenApi) -> SwaggerUi {
     let config = Config::default().try_it_out_enabled(true).display_request_duration(true);

@@ -1,29 +1,27 @@
-//! The edge: what every request passes on its way in and every answer on its way out, fused into one layer with one
-//! future. Each layer of a tower would cost its own allocation and dispatch on every request.
+//! The edge: what every request passes on its way in and every answer on its way out, fused into one service with one
+//! future around the router. Each layer of a tower would cost its own allocation and dispatch on every request.
 //!
 //! In order: ids, the rules of RFC 9112, the rules for web pages, rate limit, body limit, the handler with its time limit and its panics
 //! caught; then the problem body, headers, metrics and the access log line.
 
-use std::convert::Infallible;
+use std::future::Future;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
-use axum::routing::Route;
 use futures_util::FutureExt;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
-use prometheus::Histogram;
 use tokio::time::timeout_at;
-use tower::layer::layer_fn;
-use tower::{Service, service_fn};
+use tower::Service;
 
+use super::application::{Application, Arrival};
 use super::body::{read_whole, too_large, too_slow};
 use super::client::client_address;
 use super::origin::OriginRules;
@@ -31,12 +29,13 @@ use super::overload::Overload;
 use super::problem;
 use super::rate_limit::{ClientLimits, WINDOW_SECONDS};
 use super::refusal::{ReadLater, Refusal};
+use super::routes::{Route, Routes};
 use crate::error::{Error, Kind};
 use crate::ids::Ids;
 use crate::saturation::Saturation;
 use crate::telemetry::correlation::{CorrelationId, Scope, TraceContext, in_scope, with_current};
 use crate::telemetry::logs::{AccessRecord, Logs};
-use crate::telemetry::metrics::{Metrics, UNMATCHED, is_known};
+use crate::telemetry::metrics::Metrics;
 
 const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
 const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -44,9 +43,6 @@ const PROCESS_TIME_HEADER: HeaderName = HeaderName::from_static("x-process-time"
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const REFERRER_POLICY: HeaderValue = HeaderValue::from_static("strict-origin-when-cross-origin");
-
-/// Routes that load balancers and scrapers ask: never limited.
-const UNLIMITED_ROUTES: &[&str] = &["/health", "/health/live", "/health/ready", "/ready", "/metrics"];
 
 /// What the edge of one service works with.
 #[derive(Debug)]
@@ -65,44 +61,46 @@ pub(super) struct EdgeState {
     pub(super) request_timeout: Duration,
 }
 
-/// Puts the edge around every route of a router.
-pub(super) fn around(router: Router, state: Arc<EdgeState>) -> Router {
-    // Called once for each method of each route, so the handles that an edge keeps are those of its route.
-    router.layer(layer_fn(move |inner: Route| {
-        let edge = Arc::new(Edge { state: Arc::clone(&state), durations: Durations::default(), inner });
-        // A closure, since only an unnamed future needs no box of its own.
-        service_fn(move |request: Request| {
-            let (exchange, scope) = Exchange::begin(Arc::clone(&edge), &request);
-            in_scope(scope, async move {
-                let response = match exchange.admit(&request) {
-                    Ok(None) => exchange.work(request).await.unwrap_or_else(|error| exchange.refuse(error)),
-                    Ok(Some(preflight)) => preflight,
-                    Err(error) => exchange.refuse(error),
-                };
-                Ok::<_, Infallible>(exchange.finish(response))
-            })
-        })
-    }))
-}
+/// The edge around the routes of one listener. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Edge(Arc<Inner>);
 
-/// The edge around one route.
 #[derive(Debug)]
-struct Edge {
+struct Inner {
     state: Arc<EdgeState>,
-    durations: Durations,
-    inner: Route,
+    routes: Routes,
+    router: Router,
 }
 
-/// The histograms of one route: few, so that a walk over them is faster than a hash.
-type Durations = RwLock<Vec<(Method, StatusCode, Histogram)>>;
+impl Edge {
+    /// Puts the edge around a router. What its `routes` do not name is not served, since a request is counted and
+    /// bounded as one of its route.
+    pub(super) fn around(router: Router, routes: Routes, state: Arc<EdgeState>) -> Self {
+        Self(Arc::new(Inner { state, routes, router }))
+    }
+}
+
+impl Application for Edge {
+    fn answer(self, request: Request, arrival: Arrival) -> impl Future<Output = Response> + Send {
+        let (exchange, scope) = Exchange::begin(self.0, &request, &arrival);
+        in_scope(scope, async move {
+            let response = match exchange.admit(&request, arrival.refusal) {
+                Ok(None) => exchange.work(request).await.unwrap_or_else(|error| exchange.refuse(error)),
+                Ok(Some(preflight)) => preflight,
+                Err(error) => exchange.refuse(error),
+            };
+            exchange.finish(response)
+        })
+    }
+}
 
 /// One request and its answer. It lives inside the request's scope.
 struct Exchange {
-    edge: Arc<Edge>,
+    edge: Arc<Inner>,
     begun: Instant,
     correlation_id: CorrelationId,
-    client: Option<IpAddr>,
-    route: Option<MatchedPath>,
+    client: IpAddr,
+    route: Arc<Route>,
     method: Method,
     path: Option<PathAndQuery>,
     cors_origin: Option<HeaderValue>,
@@ -111,7 +109,7 @@ struct Exchange {
 }
 
 impl Exchange {
-    fn begin(edge: Arc<Edge>, request: &Request) -> (Self, Scope) {
+    fn begin(edge: Arc<Inner>, request: &Request, arrival: &Arrival) -> (Self, Scope) {
         let (state, headers) = (&edge.state, request.headers());
         let correlation_id = [CORRELATION_HEADER, REQUEST_ID_HEADER]
             .iter()
@@ -130,8 +128,8 @@ impl Exchange {
         let exchange = Self {
             begun: Instant::now(),
             correlation_id,
-            client: client_address(request.extensions(), headers, &state.trusted_proxies),
-            route: request.extensions().get::<MatchedPath>().cloned(),
+            client: client_address(arrival.peer, headers, &state.trusted_proxies),
+            route: edge.routes.find(request.uri().path()),
             method: request.method().clone(),
             path: request.uri().path_and_query().cloned(),
             cors_origin: state.origins.allowed_origin(headers),
@@ -141,29 +139,21 @@ impl Exchange {
         (exchange, scope)
     }
 
-    fn is_unlimited(&self) -> bool {
-        UNLIMITED_ROUTES.contains(&self.route())
-    }
-
     fn path(&self) -> &str {
         self.path.as_ref().map_or("", PathAndQuery::path)
     }
 
-    fn route(&self) -> &str {
-        self.route.as_ref().map_or(UNMATCHED, MatchedPath::as_str)
-    }
-
     /// Refuses what must not reach the handler, and answers what need not.
-    fn admit(&self, request: &Request) -> Result<Option<Response>, Error> {
+    fn admit(&self, request: &Request, refusal: Option<Refusal>) -> Result<Option<Response>, Error> {
         let state = &self.edge.state;
-        if let Some(refusal) = request.extensions().get::<Refusal>() {
-            return Err((*refusal).into());
+        if let Some(refusal) = refusal {
+            return Err(refusal.into());
         }
         state.origins.admit(request)?;
-        if let (Some(limits), Some(client)) = (&state.limits, self.client)
-            && !self.is_unlimited()
+        if let Some(limits) = &state.limits
+            && !self.route.is_unlimited
         {
-            limits.count(client).map_err(|wait| over_the_limit(limits, wait))?;
+            limits.count(self.client).map_err(|wait| over_the_limit(limits, wait))?;
         }
         let announced = request.headers().get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
@@ -179,23 +169,26 @@ impl Exchange {
         let deadline = tokio::time::Instant::now() + state.request_timeout;
         let mut memory = state.overload.body();
         // What is rarely awaited is boxed, since every request would have to carry the room for it.
-        if !request.body().is_end_stream() && self.route.is_some() {
+        if !request.body().is_end_stream() && self.route.is_known {
             let body = std::mem::take(request.body_mut());
             let whole = Box::pin(timeout_at(deadline, read_whole(body, state.max_body_bytes, &mut memory)));
             *request.body_mut() = Body::from(whole.await.map_err(|_elapsed| too_slow())??);
+            if state.max_body_bytes > FRAMEWORK_BODY_LIMIT {
+                DefaultBodyLimit::disable().apply(&mut request);
+            }
         }
-        let _turn = if self.is_unlimited() {
+        let _turn = if self.route.is_unlimited {
             None
         } else if let Some(turn) = state.overload.try_admit() {
             Some(turn)
         } else {
             Some(Box::pin(timeout_at(deadline, state.overload.admit())).await.map_err(|_elapsed| too_late())??)
         };
-        if state.max_body_bytes > FRAMEWORK_BODY_LIMIT {
-            DefaultBodyLimit::disable().apply(&mut request);
+        if !self.route.is_known {
+            return Ok(StatusCode::NOT_FOUND.into_response());
         }
-        // A route is always ready.
-        let handled = AssertUnwindSafe(self.edge.inner.clone().call(request)).catch_unwind();
+        // A router is always ready.
+        let handled = AssertUnwindSafe(self.edge.router.clone().call(request)).catch_unwind();
         match timeout_at(deadline, handled).await {
             Ok(Ok(Ok(response))) => Ok(response),
             Ok(Ok(Err(never))) => match never {},
@@ -229,6 +222,9 @@ impl Exchange {
         self.edge.state.origins.write(self.cors_origin.take(), response.headers_mut());
         self.write_headers(response.headers_mut(), duration);
         self.answered = Some((response.status(), duration));
+        if self.method == Method::HEAD {
+            *response.body_mut() = Body::empty();
+        }
         response
     }
 
@@ -244,25 +240,6 @@ impl Exchange {
             headers.insert(CORRELATION_HEADER, value);
         }
     }
-
-    fn observe(&self, status: StatusCode, duration: Duration) {
-        let seconds = duration.as_secs_f64();
-        let known = |entry: &&(Method, StatusCode, Histogram)| entry.1 == status && entry.0 == self.method;
-        {
-            let durations = self.edge.durations.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some((_, _, histogram)) = durations.iter().find(known) {
-                histogram.observe(seconds);
-                return;
-            }
-        }
-        let histogram = self.edge.state.metrics.request_duration(&self.method, self.route(), status);
-        histogram.observe(seconds);
-        let mut durations = self.edge.durations.write().unwrap_or_else(PoisonError::into_inner);
-        // Methods are the client's to invent: what is not known has one label and no place here.
-        if is_known(&self.method) && durations.len() < MAX_DURATIONS && !durations.iter().any(|entry| known(&entry)) {
-            durations.push((self.method.clone(), status, histogram));
-        }
-    }
 }
 
 impl Drop for Exchange {
@@ -270,14 +247,14 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.edge.state.metrics.active_requests().dec();
         let (status, duration) = self.answered.unwrap_or_else(|| (client_left(), self.begun.elapsed()));
-        self.observe(status, duration);
+        self.route.observe(&self.edge.state.metrics, &self.method, status, duration.as_secs_f64());
         let record = AccessRecord {
             method: &self.method,
-            route: self.route(),
+            route: &self.route.template,
             path: self.path(),
             status: status.as_u16(),
             duration,
-            client: self.client,
+            client: Some(self.client),
         };
         with_current(|scope| self.edge.state.logs.access(&record, scope));
     }
@@ -326,8 +303,6 @@ fn over_the_limit(limits: &ClientLimits, wait: Duration) -> Error {
         .with_header(RATE_LIMIT, &format!("\"default\";r=0;t={seconds}"))
 }
 
-/// Histograms that one route keeps at hand.
-const MAX_DURATIONS: usize = 32;
 /// Headers that the edge adds to an answer, and those that are most often there.
 const EDGE_HEADERS: usize = 8;
 /// What the framework's own extractors take unless they are told otherwise; the edge bounds bodies itself.

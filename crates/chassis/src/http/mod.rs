@@ -1,6 +1,7 @@
 //! HTTP as services see it: the edge that every request passes, extractors that answer with our errors, and the
 //! routes that every service has.
 
+mod application;
 mod body;
 mod client;
 mod docs;
@@ -13,10 +14,12 @@ mod problem;
 mod rate_limit;
 mod refusal;
 mod router;
+mod routes;
 mod standard;
 
+pub(crate) use application::{Application, Arrival};
 pub use body::RawBody;
-pub use client::PeerAddress;
+pub(crate) use edge::Edge;
 pub use extract::{Json, Path, Query};
 pub(crate) use operator::Operator;
 pub(crate) use rate_limit::network_of;

@@ -50,11 +50,11 @@ pub(super) fn require_operator(
 > + Clone
 + Send
 + Sync {
-    layer_fn(move |inner: Route| {
+    layer_fn(move |mut inner: Route| {
         let operator = Arc::clone(&operator);
         service_fn(move |request: Request| match operator.admits(&request) {
             // A route is always ready.
-            Ok(()) => Either::Left(inner.clone().call(request)),
+            Ok(()) => Either::Left(inner.call(request)),
             Err(error) => Either::Right(ready(Ok::<_, Infallible>(error.into_response()))),
         })
     })

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadLater;
 
-/// Why a connection is given up. The server puts it beside the request that stands for the bytes it refuses.
+/// Why a connection is given up. The server hands it over with the request that stands for the bytes it refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) kind: Kind,

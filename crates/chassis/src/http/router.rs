@@ -5,13 +5,15 @@ use std::time::Instant;
 
 use axum::Router;
 use serde_json::{Map, Value};
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::edge::{self, EdgeState};
+use super::edge::{Edge, EdgeState};
 use super::operator::{Operator, require_operator};
 use super::origin::OriginRules;
 use super::overload::Overload;
 use super::rate_limit::ClientLimits;
+use super::routes::Routes;
 use super::{docs, standard};
 use crate::config::{ChassisConfig, ConsumerService};
 use crate::health::Health;
@@ -52,8 +54,8 @@ pub(crate) struct Shared {
 /// The routers of one service, edge and all.
 #[derive(Debug)]
 pub(crate) struct Routers {
-    pub(crate) public: Router,
-    pub(crate) internal: Option<Router>,
+    pub(crate) public: Edge,
+    pub(crate) internal: Option<Edge>,
     pub(crate) state: Arc<ServiceState>,
 }
 
@@ -70,20 +72,28 @@ pub(crate) fn build_routers(service: Service, shared: &Shared) -> Routers {
     let mut internal = None;
     if config.internal_port.is_some() {
         let routes = standard::health_routes().merge(standard_internal).with_state(Arc::clone(&state)).merge(operator);
-        internal = Some(with_edge(routes.into(), Arc::clone(&edge)));
+        let (router, document) = routes.split_for_parts();
+        internal = Some(with_edge(router, paths(&document), Arc::clone(&edge)));
     } else {
         public = public.merge(standard_internal).merge(operator.with_state(()));
     }
     let (mut router, document) = public.with_state(Arc::clone(&state)).merge(service.routes).split_for_parts();
+    let mut paths = paths(&document);
     if config.http.docs {
         router = router.merge(docs::page(docs::describe(document, &identity, &state.name, &state.version)));
+        paths.extend(docs::PATHS.map(String::from));
     }
-    Routers { public: with_edge(router, edge), internal, state }
+    Routers { public: with_edge(router, paths, edge), internal, state }
 }
 
-/// Handlers become services before the edge goes around them, so that each edge is made once and keeps its handles.
-fn with_edge(router: Router, edge: Arc<EdgeState>) -> Router {
-    edge::around(router.with_state(()), edge)
+/// The edge knows the routes by the API document: the framework's router does not tell which it has.
+fn paths(document: &OpenApi) -> Vec<String> {
+    document.paths.paths.keys().cloned().collect()
+}
+
+/// Handlers become services here, once, and not anew for each request.
+fn with_edge(router: Router, paths: Vec<String>, edge: Arc<EdgeState>) -> Edge {
+    Edge::around(router.with_state(()), Routes::new(paths), edge)
 }
 
 fn operator_routes(own: OpenApiRouter, state: &Arc<ServiceState>, operator: &Arc<Operator>) -> OpenApiRouter {

@@ -5,7 +5,6 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use http::header::{self, HeaderValue};
 use hyper::body::{Body as _, Incoming};
@@ -15,22 +14,21 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tower::Service;
 use tracing::debug;
 
 use super::head::MAX_HEAD_BYTES;
 use super::stream::{Progress, RequestStream};
 use super::timeouts::Timeouts;
 use super::{http2, last_call, send_at_once};
-use crate::http::{PeerAddress, ReadLater};
+use crate::http::{Application, Arrival, ReadLater};
 use crate::lifecycle::Lifecycle;
 
 /// The library's own limit is never reached: heads are bounded before it sees them.
 const LIBRARY_BUFFER: usize = 2 * MAX_HEAD_BYTES;
 
 /// What every connection of a listener is served with.
-pub(super) struct Serving {
-    pub(super) router: Router,
+pub(super) struct Serving<A> {
+    pub(super) application: A,
     pub(super) timeouts: &'static Timeouts,
     /// Whether HTTP/2 is spoken to those who begin with it.
     pub(super) http2: bool,
@@ -38,7 +36,7 @@ pub(super) struct Serving {
 }
 
 /// Serves requests until the client leaves, takes too long, or the lifecycle closes.
-pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, serving: Serving) {
+pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, serving: Serving<impl Application>) {
     send_at_once(&socket, peer);
     // Not `readable()`, which may be over before there is anything to read.
     let mut first = [0];
@@ -58,24 +56,19 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, serving: Serving)
     }
 }
 
-async fn serve_http1(socket: TcpStream, peer: SocketAddr, serving: Serving) {
-    let Serving { router, timeouts, lifecycle, .. } = serving;
+async fn serve_http1(socket: TcpStream, peer: SocketAddr, serving: Serving<impl Application>) {
+    let Serving { application, timeouts, lifecycle, .. } = serving;
     let progress = Arc::new(Progress::default());
     let mut stream = RequestStream::new(socket, timeouts, lifecycle.clone(), Arc::clone(&progress));
     let (of_service, draining) = (Arc::clone(&progress), lifecycle.clone());
     let service = service_fn(move |request: http::Request<Incoming>| {
         // An empty body of the framework takes no memory of its own.
-        let mut request = request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
-        request.extensions_mut().insert(PeerAddress(peer));
-        if let Some(refusal) = of_service.refusal() {
-            request.extensions_mut().insert(refusal);
-        }
+        let request = request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
         let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
-        // A router is always ready.
-        let answer = router.clone().call(request);
+        let answer = application.clone().answer(request, Arrival { peer, refusal: of_service.refusal() });
         let (progress, draining) = (Arc::clone(&of_service), draining.clone());
         async move {
-            let mut answer = answer.await?;
+            let mut answer = answer.await;
             // Who refuses a request may not have read it, and what is not read must not pass for the next request. Of
             // chunks the library skips the first alone, and then closes.
             let has_more = progress.is_unread() || (is_chunked && !answer.status().is_success());

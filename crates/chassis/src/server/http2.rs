@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -25,14 +24,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tower::Service;
 use tracing::debug;
 
 use super::connection::Serving;
 use super::head::MAX_HEAD_BYTES;
 use super::last_call;
 use crate::error::Kind;
-use crate::http::{PeerAddress, Refusal};
+use crate::http::{Application, Arrival, Refusal};
 use crate::lifecycle::Lifecycle;
 
 /// How a client begins that knows beforehand (RFC 9113, section 3.4). No method of HTTP/1.1 begins so.
@@ -159,13 +157,13 @@ impl hyper::body::Body for Sending {
 }
 
 /// Serves requests until the client leaves, nothing happens for too long, or the lifecycle closes.
-pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, serving: Serving) {
-    let Serving { router, timeouts, lifecycle, .. } = serving;
+pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, serving: Serving<impl Application>) {
+    let Serving { application, timeouts, lifecycle, .. } = serving;
     let activity = Arc::new(Activity::default());
     let of_service = Arc::clone(&activity);
     let service = service_fn(move |request: Request<Incoming>| {
         let exchange = Exchange::begin(&of_service);
-        answer(router.clone(), request.map(Body::new), peer, exchange)
+        answer(application.clone(), request.map(Body::new), peer, exchange)
     });
     let mut connection = pin!(builder().serve_connection(TokioIo::new(socket), service));
     let (mut begun, mut leave_at) = (0, None);
@@ -216,20 +214,18 @@ fn builder() -> http2::Builder<TokioExecutor> {
 }
 
 async fn answer(
-    mut router: Router,
-    mut request: Request<Body>,
+    application: impl Application,
+    request: Request<Body>,
     peer: SocketAddr,
     mut exchange: Exchange,
 ) -> Result<Response, Infallible> {
-    request.extensions_mut().insert(PeerAddress(peer));
     // RFC 9113, section 8.3.1: two names for one target are for two readers to disagree about.
     let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     let is_other = |host: &http::HeaderValue| Some(host.as_bytes()) != authority;
-    if request.headers().get_all(header::HOST).iter().any(is_other) || authority.is_none() {
-        let refusal = Refusal::new(Kind::BadRequest, "A request has one :authority, and no Host that differs");
-        request.extensions_mut().insert(refusal);
-    }
-    let answer = router.call(request).await?;
+    let is_ambiguous = request.headers().get_all(header::HOST).iter().any(is_other) || authority.is_none();
+    let refusal = Refusal::new(Kind::BadRequest, "A request has one :authority, and no Host that differs");
+    let arrival = Arrival { peer, refusal: is_ambiguous.then_some(refusal) };
+    let answer = application.answer(request, arrival).await;
     exchange.answered();
     Ok(without_connection_headers(answer).map(|body| Body::new(Sending { body, _exchange: exchange })))
 }

@@ -32,7 +32,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
@@ -42,6 +41,7 @@ use tracing::warn;
 
 use self::complaint::Complaint;
 use self::connection::Serving;
+use crate::http::Application;
 use crate::lifecycle::Lifecycle;
 
 /// The pause after an accept that failed for want of file descriptors or memory, so that the loop does not spin.
@@ -55,13 +55,13 @@ const LAST_CALL: Duration = Duration::from_millis(100);
 /// clients the work that is begun does not wait for the work that is not.
 const ACCEPTED_AT_ONCE: u32 = 2;
 
-/// Serves a router on a bound socket until the lifecycle closes, then finishes the requests that are in work.
-pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, lifecycle: Lifecycle) {
+/// Serves an application on a bound socket until the lifecycle closes, then finishes the requests that are in work.
+pub(crate) async fn serve(listener: TcpListener, application: impl Application, limits: Limits, lifecycle: Lifecycle) {
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(limits.max_connections));
     let mut last_call = pin!(last_call(&lifecycle));
     let of_connection = || Serving {
-        router: router.clone(),
+        application: application.clone(),
         timeouts: limits.timeouts,
         http2: limits.http2,
         lifecycle: lifecycle.clone(),

@@ -136,8 +136,8 @@ tokio::task_local! {
 }
 
 /// Runs `work` inside `scope`. Tasks that it spawns do not inherit the scope.
-pub async fn in_scope<F: Future>(scope: Scope, work: F) -> F::Output {
-    SCOPE.scope(scope, work).await
+pub fn in_scope<F: Future>(scope: Scope, work: F) -> impl Future<Output = F::Output> {
+    SCOPE.scope(scope, work)
 }
 
 /// The present scope, if there is one.

@@ -6,7 +6,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
@@ -14,12 +13,11 @@ use http_body_util::BodyExt;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tokio::time::{sleep, timeout};
-use tower::ServiceExt;
 
 use super::ManualClock;
 use crate::clock::Clock;
 use crate::config::{ChassisConfig, Layers, Reader};
-use crate::http::{Operator, PeerAddress, Routers, Shared, build_routers};
+use crate::http::{Application, Arrival, Edge, Operator, Routers, Shared, build_routers};
 use crate::ids::Ids;
 use crate::lifecycle::Lifecycle;
 use crate::saturation::Saturation;
@@ -38,8 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// `docs/ADDING_A_SERVICE.md` has a whole test that uses it.
 pub struct TestApp {
-    public: Router,
-    internal: Option<Router>,
+    public: Edge,
+    internal: Option<Edge>,
     peer: SocketAddr,
     logs: Arc<Logs>,
     captured: Captured,
@@ -154,10 +152,10 @@ impl TestApp {
         assert_eq!(ending, crate::lifecycle::Ending::Clean);
     }
 
-    async fn send_to(&self, router: &Router, mut request: Request<Body>) -> TestResponse {
-        request.extensions_mut().insert(PeerAddress(self.peer));
+    async fn send_to(&self, edge: &Edge, request: Request<Body>) -> TestResponse {
+        let arrival = Arrival { peer: self.peer, refusal: None };
         let asked = format!("{} {}", request.method(), request.uri());
-        let Ok(response) = router.clone().oneshot(request).await;
+        let response = edge.clone().answer(request, arrival).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("a whole body").to_bytes();
         TestResponse { asked, status: parts.status, headers: parts.headers, body }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use chassis::error::{Error, Kind};
 use chassis::http::{Json, Path, Query, RawBody};
 use chassis::service::{Context, Identity, Service};
@@ -10,6 +10,7 @@ use chassis::testing::TestApp;
 use http::Method;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 const IDENTITY: Identity = Identity { name: "test-service", short_name: "test", about: "A service under test." };
 
@@ -20,14 +21,26 @@ struct Order {
 
 fn service(context: &Context) -> Service {
     let routes = OpenApiRouter::new()
-        .route("/echo", axum::routing::post(|RawBody(body): RawBody| async move { body }))
-        .route("/orders/{id}", axum::routing::put(put_order).get(|| async { "an order" }))
-        .route("/panics", axum::routing::get(panics))
-        .route("/fails", axum::routing::get(fails))
-        .route("/stuck", axum::routing::get(std::future::pending::<()>));
+        .routes(routes!(echo))
+        .routes(routes!(put_order, get_order))
+        .routes(routes!(panics))
+        .routes(routes!(fails))
+        .routes(routes!(stuck))
+        .route("/undocumented", axum::routing::any(|| async { "served" }));
     Service::new(IDENTITY, context).routes(routes)
 }
 
+#[utoipa::path(post, path = "/echo", responses((status = 200)))]
+async fn echo(RawBody(body): RawBody) -> Bytes {
+    body
+}
+
+#[utoipa::path(get, path = "/orders/{id}", responses((status = 200)))]
+async fn get_order() -> &'static str {
+    "an order"
+}
+
+#[utoipa::path(put, path = "/orders/{id}", responses((status = 200)))]
 async fn put_order(
     Path(id): Path<u32>,
     Query(_query): Query<Vec<(String, String)>>,
@@ -36,12 +49,19 @@ async fn put_order(
     format!("{id}: {}", order.quantity)
 }
 
+#[utoipa::path(get, path = "/panics", responses((status = 200)))]
 async fn panics() {
     panic!("a secret in a panic");
 }
 
+#[utoipa::path(get, path = "/fails", responses((status = 200)))]
 async fn fails() -> Error {
     Error::new(Kind::Unavailable, "Queue unavailable").caused_by("connection to 10.1.2.3 refused")
+}
+
+#[utoipa::path(get, path = "/stuck", responses((status = 200)))]
+async fn stuck() {
+    std::future::pending().await
 }
 
 #[tokio::test]
@@ -82,6 +102,7 @@ async fn unknown_paths_and_methods_are_problems() {
     allowed.sort_unstable();
     assert_eq!(allowed, ["GET", "HEAD", "PUT"]);
     answer.expect_problem(405, "Method Not Allowed");
+    app.get("/undocumented").await.expect_problem(404, "Not Found");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::Request;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 use http::StatusCode;
@@ -21,11 +21,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use tower::Service;
 
 use super::timeouts::Timeouts;
 use super::{Limits, bind, serve};
 use crate::config::{ChassisConfig, Layers, Reader};
-use crate::http::{ReadLater, Refusal};
+use crate::http::{Application, Arrival, ReadLater, Refusal};
 use crate::lifecycle::Lifecycle;
 use crate::saturation::Saturation;
 use crate::telemetry::metrics::Metrics;
@@ -51,6 +52,17 @@ struct Server {
     metrics: Metrics,
     saturation: Arc<Saturation>,
     task: JoinHandle<()>,
+}
+
+/// The server alone, without the edge.
+impl Application for Router {
+    async fn answer(mut self, mut request: Request, arrival: Arrival) -> Response {
+        if let Some(refusal) = arrival.refusal {
+            request.extensions_mut().insert(refusal);
+        }
+        let Ok(answer) = self.call(request).await;
+        answer
+    }
 }
 
 /// Refusals as text; the edge makes problem bodies of them.

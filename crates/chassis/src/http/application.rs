@@ -1,0 +1,24 @@
+//! What the server hands an application with each request, and what it wants back.
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use axum::extract::Request;
+use axum::response::Response;
+
+use super::refusal::Refusal;
+
+/// What the server knows of a request that the request does not say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    /// The other end of the connection.
+    pub(crate) peer: SocketAddr,
+    /// Why it is none: it stands for bytes that are to be refused.
+    pub(crate) refusal: Option<Refusal>,
+}
+
+/// What a listener serves: the edge with the routes behind it. Its future has no name, so that it needs no box.
+pub(crate) trait Application: Clone + Send + Sync + 'static {
+    /// Answers a request.
+    fn answer(self, request: Request, arrival: Arrival) -> impl Future<Output = Response> + Send;
+}

@@ -7,14 +7,14 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use memchr::memchr;
 
-use super::Level;
-use super::line::{FieldWriter, Key, Millis, Value};
+use super::line::{FieldWriter, Head, Key, Millis, Value, address};
 use super::text::{CUT_MARK, Text};
+use super::{Level, json};
 
 /// The target of access lines.
 pub const ACCESS: &str = "keelson::access";
 
-/// Bytes of a path that are shown. It comes from outside and is of no use when longer.
+/// Bytes that are shown of a path or, in the message, of a method. They come from outside and are of no use when longer.
 const MAX_SHOWN_BYTES: usize = 512;
 
 /// One answered request.
@@ -44,21 +44,52 @@ impl AccessRecord<'_> {
         }
     }
 
-    pub(super) fn write(&self, fields: &mut FieldWriter<'_>) {
-        let path = memchr(b'?', self.path.as_bytes()).and_then(|end| self.path.get(..end)).unwrap_or(self.path);
-        let path = Text::bounded(path, MAX_SHOWN_BYTES);
-        let mark = if path.cut { CUT_MARK } else { "" };
+    /// A line for a person, of whom few want all fields.
+    pub(super) fn write_readable(&self, fields: &mut FieldWriter<'_>) {
         let mut status = itoa::Buffer::new();
-        fields.message_of(&[self.method.as_str(), " ", path.shown, mark, " ", status.format(self.status)]);
-        if fields.is_for_machines() {
-            fields.field(Key::own("method"), Value::Text(self.method.as_str().into()));
-            fields.field(Key::own("route"), Value::Text(self.route.into()));
-            fields.field(Key::own("path"), Value::Text(path));
-            fields.field(Key::own("status"), Value::Unsigned(self.status.into()));
-        }
+        fields.message_of(&self.message(self.shown_path(), status.format(self.status)));
         fields.field(Key::own("duration_ms"), Value::Millis(Millis(self.duration)));
         if let Some(client) = self.client {
             fields.field(Key::own("client"), Value::Address(client));
         }
+    }
+
+    /// A line for a reader that takes it apart, so that its fields hold what the message says. All is known
+    /// beforehand, so it is written at once into its place.
+    pub(super) fn write_json(&self, out: &mut Vec<u8>, head: &Head<'_>) {
+        let path = self.shown_path();
+        let mut status = itoa::Buffer::new();
+        let status = status.format(self.status);
+        out.clear();
+        json::before_message(out, head);
+        json::joined(out, &self.message(path, status));
+        json::after_message(out, head);
+        out.extend_from_slice(br#","method":"#);
+        json::text(out, Text::from(self.method.as_str()));
+        out.extend_from_slice(br#","route":"#);
+        json::text(out, Text::from(self.route));
+        out.extend_from_slice(br#","path":"#);
+        json::text(out, path);
+        out.extend_from_slice(br#","status":"#);
+        out.extend_from_slice(status.as_bytes());
+        out.extend_from_slice(br#","duration_ms":"#);
+        Millis(self.duration).write(out);
+        if let Some(client) = self.client {
+            out.extend_from_slice(br#","client":""#);
+            address(out, client);
+            out.push(b'"');
+        }
+        json::tail(out);
+    }
+
+    fn shown_path(&self) -> Text<'_> {
+        let path = memchr(b'?', self.path.as_bytes()).and_then(|end| self.path.get(..end)).unwrap_or(self.path);
+        Text::bounded(path, MAX_SHOWN_BYTES)
+    }
+
+    fn message<'a>(&'a self, path: Text<'a>, status: &'a str) -> [&'a str; 6] {
+        let mark = if path.cut { CUT_MARK } else { "" };
+        let method = Text::bounded(self.method.as_str(), MAX_SHOWN_BYTES).shown;
+        [method, " ", path.shown, mark, " ", status]
     }
 }

@@ -10,7 +10,7 @@ use tracing_subscriber::layer::Context;
 
 use super::access::{ACCESS, AccessRecord};
 use super::filter::Filter;
-use super::line::{self, FieldWriter, Head, Parts};
+use super::line::{self, Head, Parts};
 use super::sink::{Line, Sink};
 use super::stamp::Stamp;
 use super::{Format, Level};
@@ -55,12 +55,22 @@ struct Origin<'a> {
     scope: Option<&'a Scope>,
 }
 
+/// Writes a line with this head in this format.
+trait Content: Fn(&mut Vec<u8>, Format, &Head<'_>, &mut Parts) {}
+
+impl<F: Fn(&mut Vec<u8>, Format, &Head<'_>, &mut Parts)> Content for F {}
+
 impl Pipeline {
     pub(super) fn access(&self, record: &AccessRecord<'_>, scope: &Scope) {
         let level = record.level();
         if level >= self.filter.level() {
             let origin = Origin { level, target: ACCESS, own: true, scope: Some(scope) };
-            self.emit(origin, &|fields| record.write(fields));
+            self.emit(origin, &|out: &mut Vec<u8>, format, head: &Head<'_>, parts: &mut Parts| match format {
+                Format::Json => record.write_json(out, head),
+                Format::Terminal { .. } => {
+                    line::write(out, format, head, parts, &|fields| record.write_readable(fields))
+                }
+            });
         }
     }
 
@@ -68,14 +78,18 @@ impl Pipeline {
         let target = event.metadata().target();
         let level = Level::of_event(*event.metadata().level(), target);
         let own = self.filter.is_own(target);
-        let emit =
-            |scope: Option<&Scope>| self.emit(Origin { level, target, own, scope }, &|fields| event.record(fields));
+        let emit = |scope: Option<&Scope>| {
+            let origin = Origin { level, target, own, scope };
+            self.emit(origin, &|out: &mut Vec<u8>, format, head: &Head<'_>, parts: &mut Parts| {
+                line::write(out, format, head, parts, &|fields| event.record(fields));
+            });
+        };
         if correlation::with_current(|scope| emit(Some(scope))).is_none() {
             emit(None);
         }
     }
 
-    fn emit(&self, origin: Origin<'_>, content: &impl Fn(&mut FieldWriter<'_>)) {
+    fn emit(&self, origin: Origin<'_>, content: &impl Content) {
         // A thread that is ending has no thread-locals any more, but may still log.
         let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
         self.write(&mut scratch, origin, content);
@@ -83,18 +97,18 @@ impl Pipeline {
         let _ = SCRATCH.try_with(|kept| kept.set(Some(scratch)));
     }
 
-    fn write(&self, scratch: &mut Scratch, origin: Origin<'_>, content: &impl Fn(&mut FieldWriter<'_>)) {
+    fn write(&self, scratch: &mut Scratch, origin: Origin<'_>, content: &impl Content) {
         let Scratch { stamp, parts, stream, file } = scratch;
         stamp.set(self.clock.now());
         let service = origin.scope.map_or(&self.default_service, |scope| &scope.service);
         let Origin { level, target, own, scope } = origin;
         let head = Head { stamp, level, service, scope, target, own };
-        line::write(stream, self.format, &head, parts, content);
+        content(stream, self.format, &head, parts);
         let file: &[u8] = match (self.has_files, self.format) {
             (false, _) => &[],
             (true, Format::Json) => stream,
             (true, Format::Terminal { .. }) => {
-                line::write(file, Format::Json, &head, parts, content);
+                content(file, Format::Json, &head, parts);
                 file
             }
         };

@@ -126,11 +126,6 @@ impl FieldWriter<'_> {
         self.parts.message.set_pieces(pieces);
     }
 
-    /// Whether a reader takes the fields apart, so that they must hold what the message already says.
-    pub(super) fn is_for_machines(&self) -> bool {
-        self.format == Format::Json
-    }
-
     pub(super) fn field(&mut self, key: Key, value: Value<'_>) {
         match self.format {
             Format::Json => json::field(&mut self.parts.fields, key, value),

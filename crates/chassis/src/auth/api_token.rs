@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use subtle::ConstantTimeEq;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use super::is_same;
 use crate::clock::Clock;
 use crate::health::Need;
 use crate::ports::SecretSource;
@@ -209,7 +209,7 @@ impl Cache {
 }
 
 fn matches(token: &SecretString, offered: &str) -> bool {
-    token.expose_secret().as_bytes().ct_eq(offered.as_bytes()).into()
+    is_same(token, offered.as_bytes())
 }
 
 impl fmt::Debug for ApiToken {

@@ -8,11 +8,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
 use futures_util::future::{Either, ready};
 use http::header;
-use secrecy::{ExposeSecret, SecretString};
-use subtle::ConstantTimeEq;
+use secrecy::SecretString;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, service_fn};
 
+use crate::auth::is_same;
 use crate::error::{Error, Kind};
 
 const SCHEME: &[u8] = b"Bearer ";
@@ -27,9 +27,8 @@ impl Operator {
         let Some(token) = offered.and_then(|value| bearer(value.as_bytes())) else {
             return Err(Error::new(Kind::Unauthorized, "Access token is missing"));
         };
-        let known = self.0.as_ref().map(|secret| secret.expose_secret().as_bytes());
-        match known {
-            Some(known) if bool::from(known.ct_eq(token)) => Ok(()),
+        match &self.0 {
+            Some(known) if is_same(known, token) => Ok(()),
             _ => Err(Error::new(Kind::Unauthorized, "Invalid or expired token")),
         }
     }

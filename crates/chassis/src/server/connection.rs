@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
+use futures_util::FutureExt;
 use http::header::{self, HeaderValue};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
@@ -67,8 +68,8 @@ async fn serve_http1(socket: TcpStream, peer: SocketAddr, serving: Serving<impl 
         let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
         let answer = application.clone().answer(request, Arrival { peer, refusal: of_service.refusal() });
         let (progress, draining) = (Arc::clone(&of_service), draining.clone());
-        async move {
-            let mut answer = answer.await;
+        // Mapped, since a future that awaits another has room for it twice.
+        answer.map(move |mut answer| {
             // Who refuses a request may not have read it, and what is not read must not pass for the next request. Of
             // chunks the library skips the first alone, and then closes.
             let has_more = progress.is_unread() || (is_chunked && !answer.status().is_success());
@@ -80,7 +81,7 @@ async fn serve_http1(socket: TcpStream, peer: SocketAddr, serving: Serving<impl 
             }
             progress.answered();
             Ok::<_, Infallible>(answer)
-        }
+        })
     });
     // A client that has sent all it has to say still waits for its answer, and work that is begun is finished.
     let mut builder = http1::Builder::new();

@@ -85,7 +85,9 @@ pub(super) fn check(head: &[u8]) -> Result<Framing, Refusal> {
 
 fn check_target(target: &str) -> Result<(), Refusal> {
     // Most targets need no parser to be known for good.
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~?=&%".contains(&byte);
+    let is_plain = |byte: u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'.' | b'_' | b'~' | b'?' | b'=' | b'&' | b'%')
+    };
     if target.starts_with('/') && target.bytes().all(is_plain) || Uri::try_from(target).is_ok() {
         return Ok(());
     }
@@ -120,8 +122,20 @@ fn check_host(host: Option<&[u8]>, is_http_11: bool) -> Result<(), Refusal> {
     match host {
         None if is_http_11 => Err(bad("A request needs exactly one Host header")),
         None | Some([]) => Ok(()),
+        Some(host) if is_plain_host(host) => Ok(()),
         Some(host) if host.contains(&b'@') || Authority::try_from(host).is_err() => Err(bad("Host is malformed")),
         Some(_) => Ok(()),
+    }
+}
+
+/// A name or an IPv4 address, with or without a port: most hosts, which need no parser to be known for good.
+fn is_plain_host(host: &[u8]) -> bool {
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    let end = host.iter().position(|byte| !is_of_name(byte)).unwrap_or(host.len());
+    match host.split_at_checked(end) {
+        Some(([_, ..], [])) => true,
+        Some(([_, ..], [b':', port @ ..])) => (1..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit),
+        _ => false,
     }
 }
 
@@ -182,4 +196,26 @@ pub(super) fn request_line(head: &[u8]) -> Option<(&str, &str)> {
     words.next().filter(|version| version.starts_with("HTTP/1."))?;
     let is_known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].contains(&method);
     (is_known && target.starts_with('/') && Uri::try_from(target).is_ok()).then_some((method, target))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_plain_is_right_for_the_parser_too(host in "[A-Za-z0-9.-]{1,20}(:[0-9]{1,5})?", target in "/[A-Za-z0-9/._~?=&%-]{0,20}") {
+            prop_assert!(is_plain_host(host.as_bytes()) && Authority::try_from(host.as_str()).is_ok());
+            prop_assert!(check_target(&target).is_ok() && Uri::try_from(target.as_str()).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_is_not_plain_is_left_to_the_parser() {
+        for host in ["", ":80", "a:", "a:b", "a:123456", "[::1]:80", "a@b", "a_b", "a b"] {
+            assert!(!is_plain_host(host.as_bytes()), "{host}");
+        }
+    }
 }

@@ -11,7 +11,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// the deadline and not each time that the deadline moves, which is at every request.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
-    deadline: Option<Instant>,
+    /// When the wait ends, and the limit that it began with.
+    deadline: Option<(Instant, Duration)>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -23,14 +24,19 @@ impl Patience {
 
     /// The same, and the next wait began now.
     pub(super) fn restart(&mut self, limit: Duration) {
-        self.deadline = Some(Instant::now() + limit);
+        self.deadline = Some((Instant::now() + limit, limit));
     }
 
     /// Ready when `limit` is over since the wait began, or `latest` has come.
     pub(super) fn poll(&mut self, context: &mut Context<'_>, limit: Duration, latest: Option<Instant>) -> Poll<()> {
-        let soonest = Instant::now() + limit;
-        let deadline = [self.deadline, latest].into_iter().flatten().fold(soonest, Instant::min);
-        self.deadline = Some(deadline);
+        let deadline = match self.deadline {
+            // The clock need not be asked: a wait that began earlier with this limit or a shorter one ends earlier.
+            Some((deadline, shorter)) if shorter <= limit => deadline,
+            Some((deadline, _)) => deadline.min(Instant::now() + limit),
+            None => Instant::now() + limit,
+        };
+        let deadline = latest.map_or(deadline, |latest| deadline.min(latest));
+        self.deadline = Some((deadline, limit));
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);

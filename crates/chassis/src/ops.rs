@@ -32,8 +32,8 @@ struct LogLevel {
 
 /// The level at which the process logs.
 #[utoipa::path(get, path = "/ops/v1/log-level", tag = "operations", responses((status = 200, body = LogLevel)))]
-async fn get_log_level(State(state): State<Arc<ServiceState>>) -> axum::Json<LogLevel> {
-    axum::Json(LogLevel { level: state.logs.level().to_string() })
+async fn get_log_level(State(state): State<Arc<ServiceState>>) -> Json<LogLevel> {
+    Json(LogLevel { level: state.logs.level().to_string() })
 }
 
 /// Changes the level at which the process logs, until it ends.
@@ -41,7 +41,7 @@ async fn get_log_level(State(state): State<Arc<ServiceState>>) -> axum::Json<Log
 async fn put_log_level(
     State(state): State<Arc<ServiceState>>,
     Json(wanted): Json<LogLevel>,
-) -> Result<axum::Json<LogLevel>, Error> {
+) -> Result<Json<LogLevel>, Error> {
     let expected = "expected one of DEBUG, INFO, WARNING, ERROR, CRITICAL";
     let level: Level = wanted
         .level
@@ -50,12 +50,12 @@ async fn put_log_level(
     let before = state.logs.level();
     state.logs.set_level(level);
     info!(target: AUDIT, action = "set_log_level", before = %before, after = %level, "log level is now {level}");
-    Ok(axum::Json(LogLevel { level: level.to_string() }))
+    Ok(Json(LogLevel { level: level.to_string() }))
 }
 
 /// Each dependency as it was last seen.
 #[utoipa::path(get, path = "/ops/v1/dependencies", tag = "operations", responses((status = 200, description = "By name")))]
-async fn get_dependencies(State(state): State<Arc<ServiceState>>) -> axum::Json<Value> {
+async fn get_dependencies(State(state): State<Arc<ServiceState>>) -> Json<Value> {
     let readiness = state.health.readiness().await;
-    axum::Json(json!({ "status": readiness.status, "dependencies": readiness.dependencies }))
+    Json(json!({ "status": readiness.status, "dependencies": readiness.dependencies }))
 }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{FromRequest, Request, State};
 use chassis::error::{Error, FieldError, Kind};
-use chassis::http::{Json as JsonBody, Path, Query, RawBody};
+use chassis::http::{Json, Path, Query, RawBody};
 use chassis::ports::{DeadLetter, DeadLetters, MessageId, Queue, QueueError};
 use chassis::telemetry::logs::AUDIT;
 use serde::{Deserialize, Serialize};
@@ -102,7 +101,7 @@ async fn get_dead_letter(
 #[utoipa::path(post, path = "/ops/v1/dead-letters/redrive", tag = "operations", request_body = Wanted, responses((status = 200, body = Count)))]
 async fn redrive_dead_letters(
     State(queue): State<Arc<dyn Queue>>,
-    JsonBody(wanted): JsonBody<Wanted>,
+    Json(wanted): Json<Wanted>,
 ) -> Result<Json<Count>, Error> {
     let count = redrive(&*queue, wanted.choice()?).await?;
     Ok(Json(Count { count }))
@@ -114,7 +113,7 @@ async fn purge_dead_letters(State(queue): State<Arc<dyn Queue>>, RawBody(body): 
     let wanted = if body.is_empty() {
         None
     } else {
-        JsonBody::<Option<Wanted>>::from_request(Request::new(body.into()), &()).await?.0
+        Json::<Option<Wanted>>::from_request(Request::new(body.into()), &()).await?.0
     };
     let which = wanted.map_or(Ok(DeadLetters::All), Wanted::choice)?;
     let count = purge(&*queue, which).await?;

@@ -5,20 +5,21 @@
 //! caught; then the problem body, headers, metrics and the access log line.
 
 use std::future::Future;
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
 use super::application::{Application, Arrival};
@@ -39,6 +40,7 @@ use crate::telemetry::metrics::Metrics;
 
 const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
 const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT_HEADER: HeaderName = HeaderName::from_static("traceparent");
 const PROCESS_TIME_HEADER: HeaderName = HeaderName::from_static("x-process-time");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -116,7 +118,7 @@ impl Exchange {
             .find_map(|name| headers.get(name).and_then(|value| CorrelationId::parse(value.as_bytes())))
             .unwrap_or_else(|| CorrelationId::generate(&state.ids));
         let trace = headers
-            .get("traceparent")
+            .get(TRACEPARENT_HEADER)
             .and_then(|value| TraceContext::continue_from(value.to_str().ok()?, &state.ids))
             .unwrap_or_else(|| TraceContext::generate(&state.ids));
         let scope = Scope {
@@ -166,7 +168,7 @@ impl Exchange {
     /// Reads the body, waits for a turn, and calls the handler, all within the time limit.
     async fn work(&self, mut request: Request) -> Result<Response, Error> {
         let state = &*self.edge.state;
-        let deadline = tokio::time::Instant::now() + state.request_timeout;
+        let deadline = self.begun + state.request_timeout;
         let mut memory = state.overload.body();
         // What is rarely awaited is boxed, since every request would have to carry the room for it.
         if !request.body().is_end_stream() && self.route.is_known {
@@ -233,7 +235,7 @@ impl Exchange {
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
         headers.insert(header::REFERRER_POLICY, REFERRER_POLICY);
-        if let Ok(value) = HeaderValue::try_from(seconds(duration)) {
+        if let Ok(value) = seconds(duration) {
             headers.insert(PROCESS_TIME_HEADER, value);
         }
         if let Ok(value) = HeaderValue::from_str(self.correlation_id.as_str()) {
@@ -265,14 +267,19 @@ fn too_late() -> Error {
 }
 
 /// Seconds with six decimals, without the machinery of floating point.
-fn seconds(duration: Duration) -> String {
+fn seconds(duration: Duration) -> Result<HeaderValue, InvalidHeaderValue> {
     const PER_SECOND: u32 = 1_000_000;
-    let mut text = String::with_capacity(16);
-    text.push_str(itoa::Buffer::new().format(duration.as_secs()));
-    // A digit in front keeps the zeros, and the point takes its place.
-    text.push('.');
-    text.push_str(itoa::Buffer::new().format(PER_SECOND + duration.subsec_micros()).get(1..).unwrap_or_default());
-    text
+    let mut text = [0; 32];
+    let mut rest = &mut text[..];
+    // Twenty digits at most, a point and six more: they fit.
+    let _ = rest.write_all(itoa::Buffer::new().format(duration.as_secs()).as_bytes());
+    let _ = rest.write_all(b".");
+    // A digit in front keeps the zeros, and is left out.
+    let mut micros = itoa::Buffer::new();
+    let micros = micros.format(PER_SECOND + duration.subsec_micros()).as_bytes();
+    let _ = rest.write_all(micros.get(1..).unwrap_or_default());
+    let unused = rest.len();
+    HeaderValue::from_bytes(text.get(..text.len() - unused).unwrap_or_default())
 }
 
 /// What nginx writes into its log for a client that did not wait for the answer; never sent.
@@ -304,7 +311,7 @@ fn over_the_limit(limits: &ClientLimits, wait: Duration) -> Error {
 }
 
 /// Headers that the edge adds to an answer, and those that are most often there.
-const EDGE_HEADERS: usize = 8;
+pub(super) const EDGE_HEADERS: usize = 8;
 /// What the framework's own extractors take unless they are told otherwise; the edge bounds bodies itself.
 const FRAMEWORK_BODY_LIMIT: usize = 2 << 20;
 
@@ -315,7 +322,8 @@ mod tests {
     #[test]
     fn seconds_have_six_decimals() {
         for (micros, text) in [(0, "0.000000"), (38, "0.000038"), (1_000_000, "1.000000"), (61_999_999, "61.999999")] {
-            assert_eq!(seconds(Duration::from_micros(micros)), text);
+            assert_eq!(seconds(Duration::from_micros(micros)).unwrap(), text);
         }
+        assert_eq!(seconds(Duration::MAX).unwrap(), "18446744073709551615.999999");
     }
 }

@@ -69,12 +69,15 @@ impl OriginRules {
         let asks = *request.method() == Method::OPTIONS
             && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
             && self.allowed_origin(request.headers()).is_some();
+        if !asks {
+            return None;
+        }
         let answers = [
             (header::ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS),
             (header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS),
             (header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE),
         ];
-        asks.then(|| (StatusCode::NO_CONTENT, answers).into_response())
+        Some((StatusCode::NO_CONTENT, answers).into_response())
     }
 
     /// The origin of the request, when it is allowed.

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::extract::Json;
 use super::router::ServiceState;
 use crate::error::Error;
 use crate::health::{Dependency, Status};
@@ -97,23 +98,23 @@ async fn get_welcome(State(state): State<Arc<ServiceState>>) -> Response {
         health: "/health",
         of_service: &state.welcome,
     };
-    axum::Json(welcome).into_response()
+    Json(welcome).into_response()
 }
 
-fn alive(state: &ServiceState, status: &'static str) -> axum::Json<Alive> {
+fn alive(state: &ServiceState, status: &'static str) -> Json<Alive> {
     let timestamp = state.context.clock.now();
-    axum::Json(Alive { status, service: Arc::clone(&state.name), version: Arc::clone(&state.version), timestamp })
+    Json(Alive { status, service: Arc::clone(&state.name), version: Arc::clone(&state.version), timestamp })
 }
 
 /// Whether the process is alive; looks at nothing else.
 #[utoipa::path(get, path = "/health", tag = "health", responses((status = 200, body = Alive)))]
-async fn get_health(State(state): State<Arc<ServiceState>>) -> axum::Json<Alive> {
+async fn get_health(State(state): State<Arc<ServiceState>>) -> Json<Alive> {
     alive(&state, "healthy")
 }
 
 /// The same, for liveness probes.
 #[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200, body = Alive)))]
-async fn get_liveness(State(state): State<Arc<ServiceState>>) -> axum::Json<Alive> {
+async fn get_liveness(State(state): State<Arc<ServiceState>>) -> Json<Alive> {
     alive(&state, "alive")
 }
 
@@ -137,7 +138,7 @@ async fn get_ready(State(state): State<Arc<ServiceState>>) -> Response {
 
 async fn readiness(state: &ServiceState) -> Response {
     let readiness = state.health.readiness().await;
-    let body = axum::Json(Ready {
+    let body = Json(Ready {
         status: readiness.status,
         service: Arc::clone(&state.name),
         version: Arc::clone(&state.version),
@@ -162,10 +163,10 @@ async fn get_metrics(State(state): State<Arc<ServiceState>>) -> Result<Response,
 
 /// What the service does and how it is configured; secrets print as `***`.
 #[utoipa::path(get, path = "/status", tag = "service", responses((status = 200, description = "Counts and configuration")))]
-async fn get_status(State(state): State<Arc<ServiceState>>) -> axum::Json<Value> {
+async fn get_status(State(state): State<Arc<ServiceState>>) -> Json<Value> {
     let RequestTotals { total, by_status, by_endpoint } = state.metrics.request_totals();
     let uptime = state.started.elapsed();
-    axum::Json(json!({
+    Json(json!({
         "service": state.name,
         "version": state.version,
         "status": if state.lifecycle.is_draining() { "draining" } else { "running" },

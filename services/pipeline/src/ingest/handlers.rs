@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use chassis::auth::Verdict;
 use chassis::error::Error;
-use chassis::http::RawBody;
+use chassis::http::{Json, RawBody};
 use chassis::ports::queue::{MessageId, QueueError};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;

@@ -25,6 +25,7 @@ use tower::Service;
 use super::application::{Application, Arrival};
 use super::body::{read_whole, too_large, too_slow};
 use super::client::client_address;
+use super::identify::ids_of;
 use super::origin::OriginRules;
 use super::overload::Overload;
 use super::problem;
@@ -34,13 +35,11 @@ use super::routes::{Route, Routes};
 use crate::error::{Error, Kind};
 use crate::ids::Ids;
 use crate::saturation::Saturation;
-use crate::telemetry::correlation::{CorrelationId, Scope, TraceContext, in_scope, with_current};
+use crate::telemetry::correlation::{CorrelationId, Scope, in_scope, with_current};
 use crate::telemetry::logs::{AccessRecord, Logs};
 use crate::telemetry::metrics::Metrics;
 
 const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
-const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT_HEADER: HeaderName = HeaderName::from_static("traceparent");
 const PROCESS_TIME_HEADER: HeaderName = HeaderName::from_static("x-process-time");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -113,14 +112,7 @@ struct Exchange {
 impl Exchange {
     fn begin(edge: Arc<Inner>, request: &Request, arrival: &Arrival) -> (Self, Scope) {
         let (state, headers) = (&edge.state, request.headers());
-        let correlation_id = [CORRELATION_HEADER, REQUEST_ID_HEADER]
-            .iter()
-            .find_map(|name| headers.get(name).and_then(|value| CorrelationId::parse(value.as_bytes())))
-            .unwrap_or_else(|| CorrelationId::generate(&state.ids));
-        let trace = headers
-            .get(TRACEPARENT_HEADER)
-            .and_then(|value| TraceContext::continue_from(value.to_str().ok()?, &state.ids))
-            .unwrap_or_else(|| TraceContext::generate(&state.ids));
+        let (correlation_id, trace) = ids_of(headers, &state.ids);
         let scope = Scope {
             service: Arc::clone(&state.service),
             correlation_id: Some(correlation_id.clone()),

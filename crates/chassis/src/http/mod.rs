@@ -7,6 +7,7 @@ mod client;
 mod docs;
 mod edge;
 mod extract;
+mod identify;
 mod operator;
 mod origin;
 mod overload;

@@ -108,8 +108,8 @@ impl Service {
         &self.metrics
     }
 
-    /// Adds routes for callers. They pass the edge and stand in the API document, and what does not stand there is not
-    /// served; the room brings its own state.
+    /// Adds routes for callers. They pass the edge and stand in the API document; one that does not stand there is
+    /// counted and logged as `unmatched`. The room brings its own state.
     #[must_use]
     pub fn routes(mut self, routes: OpenApiRouter) -> Self {
         self.routes = self.routes.merge(routes);

@@ -74,8 +74,7 @@ struct Inner {
 }
 
 impl Edge {
-    /// Puts the edge around a router. What its `routes` do not name is not served, since a request is counted and
-    /// bounded as one of its route.
+    /// Puts the edge around a router. What its `routes` do not name is counted as unmatched.
     pub(super) fn around(router: Router, routes: Routes, state: Arc<EdgeState>) -> Self {
         Self(Arc::new(Inner { state, routes, router }))
     }
@@ -163,7 +162,7 @@ impl Exchange {
         let deadline = self.begun + state.request_timeout;
         let mut memory = state.overload.body();
         // What is rarely awaited is boxed, since every request would have to carry the room for it.
-        if !request.body().is_end_stream() && self.route.is_known {
+        if !request.body().is_end_stream() {
             let body = std::mem::take(request.body_mut());
             let whole = Box::pin(timeout_at(deadline, read_whole(body, state.max_body_bytes, &mut memory)));
             *request.body_mut() = Body::from(whole.await.map_err(|_elapsed| too_slow())??);
@@ -178,9 +177,6 @@ impl Exchange {
         } else {
             Some(Box::pin(timeout_at(deadline, state.overload.admit())).await.map_err(|_elapsed| too_late())??)
         };
-        if !self.route.is_known {
-            return Ok(StatusCode::NOT_FOUND.into_response());
-        }
         // A router is always ready.
         let handled = AssertUnwindSafe(self.edge.router.clone().call(request)).catch_unwind();
         match timeout_at(deadline, handled).await {

@@ -25,7 +25,7 @@ impl Routes {
     pub(super) fn new(templates: impl IntoIterator<Item = String>) -> Self {
         let mut known = matchit::Router::new();
         for template in templates {
-            let route = Arc::new(Route::new(&template, true));
+            let route = Arc::new(Route::new(&template, UNLIMITED.contains(&template.as_str())));
             known.insert(template, route).expect("the templates of a router do not contradict each other");
         }
         Self { known, unmatched: Arc::new(Route::new(UNMATCHED, false)) }
@@ -48,16 +48,14 @@ impl fmt::Debug for Routes {
 pub(super) struct Route {
     /// Its label in metrics and log lines.
     pub(super) template: Box<str>,
-    pub(super) is_known: bool,
     pub(super) is_unlimited: bool,
     /// Few, so that a walk over them is faster than a hash.
     durations: RwLock<Vec<(Method, StatusCode, Histogram)>>,
 }
 
 impl Route {
-    fn new(template: &str, is_known: bool) -> Self {
-        let is_unlimited = is_known && UNLIMITED.contains(&template);
-        Self { template: template.into(), is_known, is_unlimited, durations: RwLock::default() }
+    fn new(template: &str, is_unlimited: bool) -> Self {
+        Self { template: template.into(), is_unlimited, durations: RwLock::default() }
     }
 
     /// Counts an answer of this route.
@@ -97,7 +95,7 @@ mod tests {
             ("", UNMATCHED),
         ] {
             let route = routes.find(path);
-            assert_eq!((&*route.template, route.is_known), (template, template != UNMATCHED), "{path}");
+            assert_eq!(&*route.template, template, "{path}");
             assert_eq!(route.is_unlimited, path == "/health", "{path}");
         }
     }

@@ -26,7 +26,7 @@ fn service(context: &Context) -> Service {
         .routes(routes!(panics))
         .routes(routes!(fails))
         .routes(routes!(stuck))
-        .route("/undocumented", axum::routing::any(|| async { "served" }));
+        .route("/undocumented", axum::routing::any(|RawBody(body): RawBody| async move { body }));
     Service::new(IDENTITY, context).routes(routes)
 }
 
@@ -102,7 +102,16 @@ async fn unknown_paths_and_methods_are_problems() {
     allowed.sort_unstable();
     assert_eq!(allowed, ["GET", "HEAD", "PUT"]);
     answer.expect_problem(405, "Method Not Allowed");
-    app.get("/undocumented").await.expect_problem(404, "Not Found");
+}
+
+#[tokio::test]
+async fn a_route_that_is_not_documented_is_bounded_too_and_counted_as_unmatched() {
+    let app = TestApp::start_with(&[("MAX_BODY_BYTES", "4")], service);
+    assert_eq!(app.post("/undocumented", "four").await.text(), "four");
+    let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>("fo"), Ok("ur"), Ok("!")]);
+    let request = http::Request::post("/undocumented").body(Body::from_stream(chunks)).unwrap();
+    app.send(request).await.expect_problem(413, "Payload too large");
+    assert!(app.access_log().contains(r#""route":"unmatched","path":"/undocumented""#), "{}", app.access_log());
 }
 
 #[tokio::test]

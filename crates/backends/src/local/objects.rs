@@ -7,6 +7,8 @@
 
 mod faults;
 mod put;
+mod sync;
+mod together;
 
 use std::fmt;
 use std::fs::TryLockError;
@@ -20,7 +22,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use chassis::ports::objects::{ObjectError, ObjectKey, ObjectStore, Put};
 use chassis::telemetry::storage::{StorageFailures, StoreFailures};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use self::put::{Folder, TEMPORARY, create_folder, is_temporary};
 use super::durable;
@@ -64,21 +66,51 @@ impl FileObjects {
         &self,
         work: impl FnOnce(&Folder) -> Result<T, ObjectError> + Send + 'static,
     ) -> Result<T, ObjectError> {
-        let failed = |error: &dyn fmt::Display| ObjectError::Other(format!("the file operation did not end: {error}"));
-        let permit = self.permits.clone().acquire_owned().await.map_err(|error| failed(&error))?;
+        self.start(|folder, answer| answer(work(folder))).await
+    }
+
+    /// The same; then brings the object's name, or that it is gone, to the disk. Meanwhile it is no file operation of
+    /// its own: many wait for one fsync, in another thread.
+    async fn run_and_sync<T: Send + 'static>(
+        &self,
+        key: &ObjectKey,
+        work: impl FnOnce(&Folder) -> Result<T, ObjectError> + Send + 'static,
+    ) -> Result<T, ObjectError> {
+        let key = key.clone();
+        let run = move |folder: &Folder, answer: Answer<T>| match work(folder) {
+            Ok(done) => folder.sync_name(&key, Box::new(|synced| answer(synced.map(|()| done)))),
+            Err(error) => answer(Err(error)),
+        };
+        self.start(run).await
+    }
+
+    async fn start<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&Folder, Answer<T>) + Send + 'static,
+    ) -> Result<T, ObjectError> {
+        let failed = || ObjectError::Other("the file operation did not end".into());
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| failed())?;
         let (path, place, failures) = (self.path.clone(), Arc::clone(&self.folder), self.failures.clone());
-        let task = tokio::task::spawn_blocking(move || {
+        let (reply, answered) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
             let _until_done = permit;
             let folder = Arc::clone(&place.read().unwrap_or_else(PoisonError::into_inner));
-            let outcome = work(&folder);
-            if matches!(outcome, Err(ObjectError::Unavailable(_))) {
-                replace_if_gone(&place, &folder, &path, &failures);
-            }
-            outcome
+            let used = Arc::clone(&folder);
+            let answer = move |outcome: Result<T, ObjectError>| {
+                if matches!(outcome, Err(ObjectError::Unavailable(_))) {
+                    replace_if_gone(&place, &used, &path, &failures);
+                }
+                // The caller may have gone.
+                let _gone = reply.send(outcome);
+            };
+            run(&folder, Box::new(answer));
         });
-        task.await.map_err(|error| failed(&error))?
+        answered.await.unwrap_or_else(|_| Err(failed()))
     }
 }
+
+/// Tells the caller of the outcome.
+type Answer<T> = Box<dyn FnOnce(Result<T, ObjectError>) + Send>;
 
 /// A handle stays with the folder that it was opened on. When that is gone and there is another one in its place, the
 /// next call finds that; none is made here, as what is missing may be a disk that is not mounted.
@@ -127,8 +159,8 @@ fn clear(temporary: &Dir) -> io::Result<()> {
 impl ObjectStore for FileObjects {
     /// The content type is not kept: files have none.
     async fn put_if_absent(&self, key: &ObjectKey, body: Bytes, _content_type: &str) -> Result<Put, ObjectError> {
-        let key = key.clone();
-        self.run(move |folder| folder.put(&key, &body)).await
+        let owned = key.clone();
+        self.run_and_sync(key, move |folder| folder.put(&owned, &body)).await
     }
 
     async fn get(&self, key: &ObjectKey) -> Result<Option<Bytes>, ObjectError> {
@@ -137,8 +169,12 @@ impl ObjectStore for FileObjects {
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
-        let key = key.clone();
-        self.run(move |folder| folder.delete(&key)).await
+        let owned = key.clone();
+        let is_removed = self.run(move |folder| folder.delete(&owned)).await?;
+        if is_removed {
+            self.run_and_sync(key, |_| Ok(())).await?;
+        }
+        Ok(is_removed)
     }
 
     async fn ping(&self) -> Result<(), ObjectError> {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use chassis::ports::{ObjectError, ObjectKey, ObjectStore, Put};
 use chassis::telemetry::storage::StorageFailures;
 use chassis::testing::object_suite::ObjectHarness;
+use futures_util::future::join_all;
 use tempfile::TempDir;
 
 struct Harness {
@@ -115,6 +116,40 @@ async fn a_folder_that_is_made_anew_is_found_and_none_is_made_in_its_place() {
     assert!(store.ping().await.is_ok());
     assert_eq!(put(&store, "a", "x").await.unwrap(), Put::Created);
     assert_eq!(std::fs::read_to_string(path.join("a")).unwrap(), "x");
+}
+
+#[tokio::test]
+async fn a_folder_of_temporary_files_that_another_made_anew_is_found() {
+    let Harness { store, folder } = harness().await.unwrap();
+    let temporary = store.path().join(".tmp");
+    std::fs::remove_dir(&temporary).unwrap();
+    let _guest = open(folder.path());
+    assert!(matches!(put(&store, "day/1", "x").await, Err(ObjectError::Unavailable(_))), "the call that finds out");
+    assert_eq!(put(&store, "day/1", "x").await.unwrap(), Put::Created);
+    std::fs::remove_dir(&temporary).unwrap();
+    assert!(put(&store, "day/2", "x").await.is_err());
+    assert_eq!(put(&store, "day/2", "x").await.unwrap(), Put::Created, "it makes one itself");
+}
+
+#[tokio::test]
+async fn a_folder_that_is_removed_again_and_again_costs_no_object_that_was_confirmed() {
+    let Harness { store, folder: _folder } = harness().await.unwrap();
+    let day = store.path().join("day");
+    let putters = (0..200).map(|number| {
+        let (store, day) = (Arc::clone(&store), day.clone());
+        async move {
+            if number % 20 == 0 {
+                let _removed_when_empty = std::fs::remove_dir(&day);
+            }
+            let outcome = put(&store, &format!("day/{number}"), "x").await;
+            (number, outcome)
+        }
+    });
+    let outcomes = join_all(putters).await;
+    for (number, outcome) in outcomes {
+        let is_there = day.join(number.to_string()).exists();
+        assert!(outcome.is_err() || is_there, "{number} was confirmed and is not there: {outcome:?}");
+    }
 }
 
 #[tokio::test]

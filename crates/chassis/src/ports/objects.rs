@@ -77,7 +77,7 @@ pub enum Put {
 }
 
 /// Why an object store did not do what was asked.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum ObjectError {
     /// The key cannot name an object.
     #[error("invalid object key {0}")]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use chassis::testing::{require, require_tool};
+use futures_util::future::join_all;
 use serde_json::Value;
 
 use crate::disk_full::{failures, is_ready, is_refused, misses, reads_go_on, stored_exactly};
@@ -151,6 +152,33 @@ async fn an_object_whose_name_the_disk_did_not_confirm_stays_on_the_queue_and_is
     stored_exactly(&system, stored(&system), &[first, second]).await;
     let inode = |metadata: std::fs::Metadata| metadata.ino();
     assert_ne!(inode(unconfirmed.metadata().unwrap()), inode(path.metadata().unwrap()), "the old file was believed");
+}
+
+#[tokio::test]
+async fn of_many_objects_in_a_folder_that_the_disk_did_not_confirm_none_is_taken_for_stored() {
+    let system = System::up().await;
+    let first = system.send(&email("first")).await;
+    system.drained().await;
+    let day = system.objects()[0].1.parent().unwrap().to_owned();
+    let Some(fault) = Fault::begin(&system, OF_OBJECTS, Some(day.clone())).await else { return };
+    let bodies: Vec<_> = (0..50).map(|number| email(&number.to_string())).collect();
+    let mut ids = join_all(bodies.iter().map(|body| system.send(body))).await;
+    misses(&system, "archiver", "objects").await;
+    let queue = system.queue().await;
+    let kept: u64 = ["visible", "in_flight", "delayed"].iter().filter_map(|state| queue[state].as_u64()).sum();
+    assert_eq!(kept, 50, "some are deleted: {queue}");
+    let named = |id: &String| std::fs::File::open(day.join(format!("{id}.json"))).ok().map(|file| (id.clone(), file));
+    let unconfirmed: Vec<_> = ids.iter().filter_map(named).collect();
+    assert!(!unconfirmed.is_empty(), "the test needs names that were not confirmed");
+    fault.end(&system).await;
+    system.drained().await;
+    is_ready(&system).await;
+    ids.push(first);
+    stored_exactly(&system, stored(&system), &ids).await;
+    for (id, file) in unconfirmed {
+        let inode = std::fs::metadata(day.join(format!("{id}.json"))).unwrap().ino();
+        assert_ne!(file.metadata().unwrap().ino(), inode, "the old file of {id} was believed");
+    }
 }
 
 /// Starts a system that is killed at the first call that gives a finished file its name.

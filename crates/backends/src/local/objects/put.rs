@@ -1,69 +1,68 @@
 //! The file operations behind the store. All of it blocks.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use cap_std::fs::{Dir, DirBuilder, OpenOptions};
+use cap_std::fs::{Dir, DirBuilder, Metadata, OpenOptions};
 #[cfg(unix)]
-use cap_std::fs::{DirBuilderExt, OpenOptionsExt};
+use cap_std::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use chassis::ports::objects::{ObjectError, ObjectKey, Put};
-use chassis::telemetry::storage::{StorageFailure, StoreFailures};
+use chassis::telemetry::storage::StoreFailures;
 
 use super::faults::{self, gone, taken};
+use super::sync::Folders;
 
 /// Where objects are written before they get their name. No key segment starts with a dot.
 pub(super) const TEMPORARY: &str = ".tmp";
 
-/// Folders that are remembered; then it starts anew.
-const REMEMBERED_FOLDERS: usize = 10_000;
-
 /// The open folder.
 pub(super) struct Folder {
-    root: Dir,
+    pub(super) root: Dir,
+    /// [`TEMPORARY`] in it.
+    temporary: Dir,
+    /// Which folder that is.
+    opened: (u64, u64),
     /// Begins the names of temporary files. Not the process id: two containers on one volume may have the same.
-    writer: u128,
+    pub(super) writer: u128,
     next_temporary: AtomicU64,
-    /// Folders whose own entry is known to be on disk: a day's folder is fsynced into the month's once, not for each
-    /// object.
-    durable: Mutex<HashSet<String>>,
-    /// Folders whose fsync failed.
-    unsynced: Mutex<HashSet<String>>,
-    failures: StoreFailures,
+    pub(super) folders: Folders,
+    pub(super) failures: StoreFailures,
     /// Locked by everybody who has the folder open, together.
     _in_use: File,
 }
 
 impl Folder {
     pub(super) fn new(root: Dir, in_use: File, failures: StoreFailures) -> io::Result<Self> {
+        let temporary = root.open_dir(TEMPORARY)?;
+        let opened = identity(&temporary.dir_metadata()?);
         let mut writer = [0; 16];
         getrandom::fill(&mut writer).map_err(|error| io::Error::other(error.to_string()))?;
         let writer = u128::from_ne_bytes(writer);
         Ok(Self {
             root,
+            temporary,
+            opened,
             writer,
             next_temporary: AtomicU64::new(0),
-            durable: Mutex::default(),
-            unsynced: Mutex::default(),
+            folders: Folders::default(),
             failures,
             _in_use: in_use,
         })
     }
 
-    /// Creates the object and makes it durable. An object that is there already is made durable too: its writer may
-    /// not have come that far, and the caller will act as if it were.
+    /// Creates the object; its name is on the disk after [`Self::sync_name`]. An object that is there already is made
+    /// durable too: its writer may not have come that far, and the caller will act as if it were.
     pub(super) fn put(&self, key: &ObjectKey, body: &[u8]) -> Result<Put, ObjectError> {
-        let outcome = match self.exists(key)? {
+        let place = self.open_place(key)?;
+        let outcome = match self.exists(place.as_ref(), key)? {
             true => Put::AlreadyExists,
-            false => self.create(key, body)?,
+            false => self.create(place.as_ref(), key, body)?,
         };
         if outcome == Put::AlreadyExists {
             self.renew(key)?;
         }
-        self.sync_folders(key)?;
         Ok(outcome)
     }
 
@@ -73,10 +72,10 @@ impl Folder {
     fn renew(&self, key: &ObjectKey) -> Result<(), ObjectError> {
         let Some(body) = self.get(key)? else { return Err(came_and_went(key)) };
         let temporary = self.temporary();
-        let rename = || self.root.rename(&temporary, &self.root, key.as_str()).map_err(|error| self.fault(&error));
+        let rename = || self.temporary.rename(&temporary, &self.root, key.as_str()).map_err(|error| self.fault(&error));
         let outcome = self.write(&temporary, &body).and_then(|()| rename());
         if outcome.is_err() {
-            let _left_over = self.root.remove_file(&temporary);
+            let _left_over = self.temporary.remove_file(&temporary);
         }
         outcome
     }
@@ -94,6 +93,7 @@ impl Folder {
         self.unless_missing(read())
     }
 
+    /// Removes the object, which the disk knows after [`Self::sync_name`].
     pub(super) fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
         let remove = || {
             if !self.root.symlink_metadata(key.as_str())?.is_file() {
@@ -102,18 +102,16 @@ impl Folder {
             self.root.remove_file(key.as_str())?;
             Ok(Some(()))
         };
-        let is_removed = self.unless_missing(remove())?.is_some();
-        if is_removed {
-            self.sync_folder(parent(key.as_str()))?;
-        }
-        Ok(is_removed)
+        Ok(self.unless_missing(remove())?.is_some())
     }
 
-    /// Whether the folder is still there: a handle survives the folder that it was opened on.
+    /// Whether the folders are still there: handles survive what they were opened on.
     pub(super) fn check(&self) -> Result<(), ObjectError> {
         match self.root.symlink_metadata(TEMPORARY) {
+            Ok(found) if identity(&found) == self.opened => Ok(()),
+            Ok(_) => Err(gone()),
             Err(error) if error.kind() == ErrorKind::NotFound => Err(gone()),
-            other => other.map(drop).map_err(|error| self.sort(&error)),
+            Err(error) => Err(self.sort(&error)),
         }
     }
 
@@ -138,35 +136,45 @@ impl Folder {
     }
 
     /// What a put failed of. It creates what is missing, so that something missing may mean that all of it is.
-    fn fault(&self, error: &io::Error) -> ObjectError {
+    pub(super) fn fault(&self, error: &io::Error) -> ObjectError {
         let missing = if error.kind() == ErrorKind::NotFound { self.check() } else { Ok(()) };
         missing.err().unwrap_or_else(|| self.sort(error))
     }
 
-    fn exists(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
-        match self.root.symlink_metadata(key.as_str()) {
-            Ok(found) if found.is_file() => Ok(true),
-            Ok(found) if found.is_dir() => Err(taken(key)),
-            Ok(_) => Err(ObjectError::Other(format!("{key} is neither a file nor a folder"))),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+    /// The folder that the object belongs in, `None` where it is not made yet.
+    fn open_place(&self, key: &ObjectKey) -> Result<Option<Dir>, ObjectError> {
+        match self.root.open_dir(parent(key.as_str())) {
+            Ok(place) => Ok(Some(place)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) if error.kind() == ErrorKind::NotADirectory => Err(taken(key)),
             Err(error) => Err(self.sort(&error)),
         }
     }
 
-    fn create(&self, key: &ObjectKey, body: &[u8]) -> Result<Put, ObjectError> {
+    fn exists(&self, place: Option<&Dir>, key: &ObjectKey) -> Result<bool, ObjectError> {
+        let Some(place) = place else { return Ok(false) };
+        match place.symlink_metadata(name_in(key)) {
+            Ok(found) if found.is_file() => Ok(true),
+            Ok(found) if found.is_dir() => Err(taken(key)),
+            Ok(_) => Err(ObjectError::Other(format!("{key} is neither a file nor a folder"))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(self.sort(&error)),
+        }
+    }
+
+    fn create(&self, place: Option<&Dir>, key: &ObjectKey, body: &[u8]) -> Result<Put, ObjectError> {
         let temporary = self.temporary();
-        let outcome = self.write(&temporary, body).and_then(|()| self.give_name(&temporary, key));
+        let outcome = self.write(&temporary, body).and_then(|()| self.give_name(&temporary, place, key));
         if !matches!(outcome, Ok(Put::Created)) {
             // Without its name it is nothing; the next opening removes it where this cannot.
-            let _left_over = self.root.remove_file(&temporary);
+            let _left_over = self.temporary.remove_file(&temporary);
         }
         outcome
     }
 
     fn temporary(&self) -> String {
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
-        format!("{TEMPORARY}/{:032x}-{number}", self.writer)
+        format!("{:032x}-{number}", self.writer)
     }
 
     fn write(&self, temporary: &str, body: &[u8]) -> Result<(), ObjectError> {
@@ -174,7 +182,7 @@ impl Folder {
             let mut options = OpenOptions::new();
             #[cfg(unix)]
             options.mode(0o600);
-            let mut file = self.root.open_with(temporary, options.write(true).create_new(true))?;
+            let mut file = self.temporary.open_with(temporary, options.write(true).create_new(true))?;
             file.write_all(body)?;
             Ok::<_, io::Error>(file.into_std())
         };
@@ -185,23 +193,26 @@ impl Folder {
         }
     }
 
-    fn give_name(&self, temporary: &str, key: &ObjectKey) -> Result<Put, ObjectError> {
-        match self.link(temporary, key) {
+    fn give_name(&self, temporary: &str, place: Option<&Dir>, key: &ObjectKey) -> Result<Put, ObjectError> {
+        match self.link(temporary, place, key) {
             Ok(()) => Ok(Put::Created),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => match self.exists(key)? {
-                true => Ok(Put::AlreadyExists),
-                false => Err(came_and_went(key)),
-            },
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                match self.exists(self.open_place(key)?.as_ref(), key)? {
+                    true => Ok(Put::AlreadyExists),
+                    false => Err(came_and_went(key)),
+                }
+            }
             Err(error) if error.kind() == ErrorKind::NotADirectory => Err(taken(key)),
             Err(error) => Err(self.fault(&error)),
         }
     }
 
-    fn link(&self, temporary: &str, key: &ObjectKey) -> io::Result<()> {
-        match move_if_free(&self.root, temporary, key.as_str()) {
+    fn link(&self, temporary: &str, place: Option<&Dir>, key: &ObjectKey) -> io::Result<()> {
+        let move_to = |place: &Dir| move_if_free(&self.temporary, temporary, place, name_in(key));
+        match place.map_or_else(|| Err(ErrorKind::NotFound.into()), move_to) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.create_folders(key)?;
-                move_if_free(&self.root, temporary, key.as_str())
+                move_to(&self.root.open_dir(parent(key.as_str()))?)
             }
             other => other,
         }
@@ -213,89 +224,37 @@ impl Folder {
                 // It may be a file; then the next step says so.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
-                Ok(()) => drop(self.lock_durable().remove(folder)),
+                Ok(()) => self.folders.made(folder),
             }
         }
         Ok(())
-    }
-
-    /// Fsyncs the object's folder, and each folder above it that is not known to hold the next one durably.
-    fn sync_folders(&self, key: &ObjectKey) -> Result<(), ObjectError> {
-        self.sync_folder(parent(key.as_str()))?;
-        for folder in folders(key.as_str()) {
-            if self.lock_durable().contains(folder) {
-                continue;
-            }
-            self.sync_folder(parent(folder))?;
-            let mut durable = self.lock_durable();
-            if durable.len() >= REMEMBERED_FOLDERS {
-                durable.clear();
-            }
-            durable.insert(folder.to_owned());
-        }
-        Ok(())
-    }
-
-    /// Opened as a file to be read: `open_dir` gives a handle that Linux does not fsync (`O_PATH`).
-    fn sync_folder(&self, folder: &str) -> Result<(), ObjectError> {
-        let open = || {
-            if self.lock_unsynced().contains(folder) {
-                self.stir(folder)?;
-            }
-            self.root.open(folder)
-        };
-        let file = open().map_err(|error| self.fault(&error))?.into_std();
-        let outcome = self.sync(&file);
-        let mut unsynced = self.lock_unsynced();
-        let _known = if outcome.is_ok() { unsynced.remove(folder) } else { unsynced.insert(folder.to_owned()) };
-        outcome
-    }
-
-    /// Changes a folder, so that the next fsync has something to write and its success a meaning.
-    fn stir(&self, folder: &str) -> io::Result<()> {
-        let name = format!("{folder}/.{:032x}", self.writer);
-        self.root.create(&name)?;
-        self.root.remove_file(&name)
-    }
-
-    fn sync(&self, file: &File) -> Result<(), ObjectError> {
-        file.sync_all().map_err(|error| {
-            self.failures.count(StorageFailure::Sync);
-            ObjectError::Unavailable(format!("the disk did not confirm a write: {error}"))
-        })
-    }
-
-    fn lock_unsynced(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
-        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_durable(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
-        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Gives the file its name, which only one of many writers can do. One system call where Linux and the file system have
 /// it; elsewhere a second name, and then without the first.
-fn move_if_free(root: &Dir, from: &str, to: &str) -> io::Result<()> {
+fn move_if_free(from_folder: &Dir, from: &str, to_folder: &Dir, to: &str) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{RenameFlags, renameat_with};
         use rustix::io::Errno;
 
-        let (from_folder, to_folder) = (root.open_dir(parent(from))?, root.open_dir(parent(to))?);
-        match renameat_with(&from_folder, name_in(from), &to_folder, name_in(to), RenameFlags::NOREPLACE) {
+        match renameat_with(from_folder, from, to_folder, to, RenameFlags::NOREPLACE) {
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
             outcome => return outcome.map_err(io::Error::from),
         }
     }
-    root.hard_link(from, root, to)?;
-    let _left_over = root.remove_file(from);
+    from_folder.hard_link(from, to_folder, to)?;
+    let _left_over = from_folder.remove_file(from);
     Ok(())
 }
 
-#[cfg(target_os = "linux")]
-fn name_in(path: &str) -> &str {
-    path.rsplit_once('/').map_or(path, |(_, name)| name)
+/// Tells a folder from another one with its name.
+fn identity(folder: &Metadata) -> (u64, u64) {
+    #[cfg(unix)]
+    return (folder.dev(), folder.ino());
+    #[cfg(not(unix))]
+    (0, u64::from(folder.is_dir()))
 }
 
 /// Messages are nobody else's business.
@@ -308,12 +267,16 @@ pub(super) fn create_folder(root: &Dir, folder: &str) -> io::Result<()> {
 }
 
 /// `a/b/c` lies in the folders `a` and `a/b`, outermost first.
-fn folders(key: &str) -> impl Iterator<Item = &str> {
+pub(super) fn folders(key: &str) -> impl Iterator<Item = &str> {
     key.match_indices('/').map(|(at, _)| &key[..at])
 }
 
-fn parent(key: &str) -> &str {
+pub(super) fn parent(key: &str) -> &str {
     key.rsplit_once('/').map_or(".", |(parent, _)| parent)
+}
+
+fn name_in(key: &ObjectKey) -> &str {
+    key.as_str().rsplit_once('/').map_or(key.as_str(), |(_, name)| name)
 }
 
 fn came_and_went(key: &ObjectKey) -> ObjectError {
@@ -344,13 +307,13 @@ mod tests {
     #[test]
     fn no_two_writers_share_a_temporary_file() {
         let path = tempfile::tempdir().unwrap();
+        std::fs::create_dir(path.path().join(TEMPORARY)).unwrap();
         let (one, other) = (open(path.path()), open(path.path()));
-        create_folder(&one.root, TEMPORARY).unwrap();
         assert_ne!(one.temporary(), other.temporary());
-        assert!(is_temporary(one.temporary().trim_start_matches(".tmp/")));
+        assert!(is_temporary(&one.temporary()));
         let name = one.temporary();
         one.write(&name, b"one").unwrap();
         assert!(other.write(&name, b"other").is_err(), "it took the file of another writer");
-        assert_eq!(one.root.read_to_string(&name).unwrap(), "one");
+        assert_eq!(one.temporary.read_to_string(&name).unwrap(), "one");
     }
 }

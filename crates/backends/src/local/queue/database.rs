@@ -14,6 +14,8 @@
 //!
 //! Meanwhile what was acknowledged can be read.
 
+use std::cell::Cell;
+use std::ffi::c_int;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,7 @@ use chassis::ports::queue::Receipt;
 use chassis::telemetry::logs::CRITICAL;
 use chassis::telemetry::storage::{StorageFailure, StoreFailures};
 use rusqlite::Connection;
+use rusqlite::hooks::Wal;
 
 use super::inbox::Job;
 use super::ledger::{Ledger, Rules, Tally};
@@ -35,6 +38,12 @@ const LOG_PAGES: i64 = 4000;
 const PAGE_BYTES: u64 = 4096;
 /// The pause between two looks whether the disk works again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// Pages in the log after the last commit of this thread. SQLite tells them by a plain function, and parses a
+    /// statement that asks for them anew each time.
+    static PAGES_IN_LOG: Cell<i64> = const { Cell::new(0) };
+}
 
 const DAMAGE_HELP: &str =
     "the queue's file is damaged: no message is taken or given out; stop this program and restore the file";
@@ -81,6 +90,7 @@ pub(super) struct Committed {
 impl Database {
     pub(super) fn new(path: &Path, connection: Connection, failures: StoreFailures) -> Result<Self, OpenError> {
         let tally = Tally::read(&connection).map_err(|error| file::explain(path, &error))?;
+        connection.wal_hook(Some(note_pages));
         Ok(Self {
             path: path.to_owned(),
             failures,
@@ -292,13 +302,19 @@ fn roll_back(connection: &Connection) -> rusqlite::Result<()> {
 /// We do it and not SQLite, which would keep a failure to itself. On a disk with little room the log is kept at its
 /// shortest. Answers the pages that are not in the file yet.
 fn shorten_log(connection: &Connection, is_tight: bool) -> rusqlite::Result<i64> {
-    let (pages, moved) = checkpoint(connection, sql::MEASURE_LOG)?;
-    let (pages, moved) = match pages - moved {
+    let (pages, moved) = match PAGES_IN_LOG.get() {
         _ if is_tight => checkpoint(connection, sql::EMPTY_LOG)?,
         LOG_PAGES.. => checkpoint(connection, sql::MOVE_LOG)?,
-        _ => (pages, moved),
+        pages => (pages, 0),
     };
+    PAGES_IN_LOG.set(pages - moved);
     Ok(pages - moved)
+}
+
+/// The log begins anew after all of it was moved into the file, so that none of these pages is there yet.
+fn note_pages(_: &Wal, pages: c_int) -> rusqlite::Result<()> {
+    PAGES_IN_LOG.set(pages.into());
+    Ok(())
 }
 
 /// Answers the pages in the log, and how many of them are in the file.

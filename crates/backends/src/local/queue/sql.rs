@@ -44,8 +44,6 @@ CREATE INDEX dead_letters_id ON dead_letters (id);
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
-/// How long the log is, without doing anything.
-pub(super) const MEASURE_LOG: &str = "PRAGMA wal_checkpoint(NOOP)";
 /// Moves the log into the file and keeps its room for what comes next.
 pub(super) const MOVE_LOG: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 /// Moves the log into the file and gives its room back.

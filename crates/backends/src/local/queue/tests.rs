@@ -32,18 +32,48 @@ async fn receive(queue: &SqliteQueue) -> Vec<Message> {
     queue.receive(request).await.unwrap()
 }
 
+/// Sends a message, and then fails.
+fn fail_half_way(ledger: &mut Ledger<'_>) -> rusqlite::Result<()> {
+    ledger.send(vec![message(1)])?;
+    ledger.execute("INSERT INTO deliveries (seq) VALUES (NULL)", []).map(drop)
+}
+
 #[tokio::test]
 async fn a_failed_statement_fails_its_own_command_only() {
     let (queue, _folder) = open();
-    let half_done = queue.call(|ledger| {
-        ledger.send(vec![message(1)])?;
-        ledger.execute("INSERT INTO deliveries (seq) VALUES (NULL)", [])
-    });
-    let (half_done, sent) = join(half_done, queue.send(message(1))).await;
+    let unblock = block(&queue).await;
+    let group = join(queue.call(fail_half_way), queue.send(message(1)));
+    let (half_done, sent) = join(group, async move { unblock.send(()).unwrap() }).await.0;
     assert!(matches!(half_done, Err(QueueError::Other(_))), "{half_done:?}");
     let messages = receive(&queue).await;
     assert_eq!((messages.len(), &messages[0].id), (1, &sent.unwrap()));
     assert_eq!(queue.stats().await.unwrap().in_flight, 1);
+}
+
+#[tokio::test]
+async fn a_failed_statement_of_a_command_alone_leaves_nothing_behind() {
+    let (queue, _folder) = open();
+    let kept = queue.send(message(1)).await.unwrap();
+    let half_done = queue.call(fail_half_way).await;
+    assert!(matches!(half_done, Err(QueueError::Other(_))), "{half_done:?}");
+    assert_eq!(queue.stats().await.unwrap().visible, 1);
+    let sent = queue.send(message(1)).await.unwrap();
+    let ids: Vec<_> = receive(&queue).await.into_iter().map(|message| message.id).collect();
+    assert_eq!(ids, [kept, sent]);
+}
+
+/// 48 MiB go through a log that is moved into the file at 16 MiB.
+#[tokio::test]
+async fn the_log_stays_short() {
+    let (queue, folder) = open();
+    for _ in 0..48 {
+        let sent = queue.send(message(1_000_000)).await.unwrap();
+        let taken = receive(&queue).await.pop().unwrap();
+        assert_eq!(taken.id, sent);
+        queue.delete(&[taken.receipt]).await.unwrap().pop().unwrap().unwrap();
+    }
+    let log = folder.path().join("queue.db-wal").metadata().unwrap().len();
+    assert!((12 << 20..20 << 20).contains(&log), "{log} bytes");
 }
 
 /// Nothing may be written any more: the file must not grow.

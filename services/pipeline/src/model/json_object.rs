@@ -48,18 +48,22 @@ impl<'a> JsonObject<'a> {
         Self::parse_text(text)
     }
 
-    /// Reads a value that was cut out of another text.
+    /// Reads a value that was cut out of an object, whose depth was looked at with it.
     ///
     /// # Errors
     /// [`NotAnObject`] when the value is something else.
     pub fn parse_value(value: &'a RawValue) -> Result<Self, NotAnObject> {
-        Self::parse_text(value.get())
+        Self::read(value.get())
     }
 
     fn parse_text(text: &'a str) -> Result<Self, NotAnObject> {
         if depth(text) > MAX_DEPTH {
             return Err(NotAnObject);
         }
+        Self::read(text)
+    }
+
+    fn read(text: &'a str) -> Result<Self, NotAnObject> {
         let Members(members) = serde_json::from_str(text).map_err(|_| NotAnObject)?;
         Ok(Self { text: text.trim_ascii(), members })
     }
@@ -141,6 +145,11 @@ impl fmt::Debug for JsonObject<'_> {
 pub fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    let inside = value.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    if let Some(plain) = inside.filter(|inside| !inside.as_bytes().contains(&b'\\')) {
+        // The parser that cut it out has looked at all else.
+        return Some(Cow::Borrowed(plain));
+    }
     serde_json::from_str::<Text<'_>>(value.get()).ok().map(|Text(text)| text)
 }
 

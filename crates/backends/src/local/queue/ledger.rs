@@ -62,6 +62,12 @@ struct Delivery {
     receive_count: u32,
 }
 
+impl Delivery {
+    fn is_of(&self, lease: Lease) -> bool {
+        self.nonce == Some(lease.nonce.cast_signed())
+    }
+}
+
 /// The open transaction.
 pub(super) struct Ledger<'c> {
     pub(super) connection: &'c Connection,
@@ -201,16 +207,16 @@ impl Ledger<'_> {
 
     /// The delivery that the receipt is of, while it is the present one.
     fn held(&self, lease: Lease) -> Result<Delivery, Fault> {
-        let delivery = self.find(lease.seq)?.filter(|delivery| delivery.nonce == Some(lease.nonce.cast_signed()));
+        let delivery = self.find(lease.seq)?.filter(|delivery| delivery.is_of(lease));
         delivery.ok_or(Fault::Queue(QueueError::StaleReceipt))
     }
 
     pub(super) fn delete(&mut self, lease: Lease) -> Result<(), Fault> {
-        if self.find(lease.seq)?.is_some() {
-            self.held(lease)?;
-            self.remove(lease.seq)?;
+        match self.find(lease.seq)? {
+            None => Ok(()),
+            Some(delivery) if delivery.is_of(lease) => Ok(self.remove(lease.seq)?),
+            Some(_) => Err(Fault::Queue(QueueError::StaleReceipt)),
         }
-        Ok(())
     }
 
     pub(super) fn remove(&mut self, seq: i64) -> rusqlite::Result<()> {

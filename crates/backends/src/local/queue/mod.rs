@@ -63,7 +63,14 @@ impl SqliteQueue {
         let database = Database::new(&path, connection, failures.of("queue"))?;
         let (changed, changes) = watch::channel(());
         let (inbox, commands) = Inbox::new();
-        let writer = Writer { rules, inbox: commands, shared: inbox.shared(), changes: changed, database };
+        let writer = Writer {
+            rules,
+            inbox: commands,
+            shared: inbox.shared(),
+            changes: changed,
+            database,
+            commit_took: Duration::ZERO,
+        };
         let thread = std::thread::Builder::new().name("queue-writer".into()).spawn(|| writer.run());
         let thread = Mutex::new(Some(thread.map_err(OpenError::Thread)?));
         Ok(Arc::new(Self { path, inbox: Some(inbox), changes, thread }))

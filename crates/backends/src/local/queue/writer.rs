@@ -2,11 +2,12 @@
 //!
 //! It takes all the work that waits, runs it in one transaction and answers each caller only after the commit: while
 //! one group is on its way to the disk the next gathers, so that many callers share one fsync and a lone one waits
-//! for nobody. Work that only looks is answered before the transaction, so that it waits for no disk and fails with none.
+//! for nobody. Where several come at once, more are on their way, and the writer waits as long for them as its last commit
+//! took (as with PostgreSQL's `commit_delay` and `commit_siblings`): a commit costs as much as a dozen messages. Work that only looks is answered before the transaction, so that it waits for no disk and fails with none.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chassis::telemetry::logs::CRITICAL;
 use tokio::sync::watch;
@@ -20,6 +21,11 @@ const GROUP_COMMANDS: usize = 512;
 /// Message bytes of one transaction.
 const GROUP_BYTES: usize = 4 << 20;
 
+/// Commands at once from which on more are waited for.
+const SIBLINGS: usize = 4;
+/// The longest wait for more, however slow the disk is.
+const LONGEST_DELAY: Duration = Duration::from_millis(5);
+
 /// Owns the file.
 pub(super) struct Writer {
     pub(super) rules: Rules,
@@ -27,6 +33,8 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) changes: watch::Sender<()>,
     pub(super) database: Database,
+    /// How long the last commit took.
+    pub(super) commit_took: Duration,
 }
 
 /// Calls for help when it is dropped by a panic.
@@ -77,17 +85,18 @@ impl Writer {
     }
 
     fn gather(&self, first: Box<dyn Job>) -> Vec<Box<dyn Job>> {
-        let mut bytes = first.bytes();
-        let mut group = vec![first];
-        while group.len() < GROUP_COMMANDS
-            && bytes < GROUP_BYTES
-            && let Ok(job) = self.inbox.try_recv()
-        {
-            bytes += job.bytes();
-            group.push(job);
+        let mut group = Group { bytes: first.bytes(), jobs: vec![first] };
+        group.take_from(&self.inbox);
+        if group.jobs.len() >= SIBLINGS && !group.is_full() {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a thread of its own, and being woken by each job costs more"
+            )]
+            std::thread::sleep(self.commit_took.min(LONGEST_DELAY));
+            group.take_from(&self.inbox);
         }
-        self.shared.taken(bytes);
-        group
+        self.shared.taken(group.bytes);
+        group.jobs
     }
 
     fn look(&mut self, mut jobs: Vec<Box<dyn Job>>) {
@@ -97,7 +106,9 @@ impl Writer {
 
     fn write(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         let returned = self.shared.take_returned();
+        let begun = Instant::now();
         let outcome = self.database.write(&self.rules, &mut jobs, &returned);
+        self.commit_took = begun.elapsed();
         answer(jobs, outcome.as_ref().map(drop).map_err(String::as_str));
         match outcome {
             Ok(committed) => {
@@ -109,6 +120,28 @@ impl Writer {
                 }
             }
             Err(_) => self.shared.add_returned(returned),
+        }
+    }
+}
+
+/// The jobs of one transaction.
+struct Group {
+    bytes: usize,
+    jobs: Vec<Box<dyn Job>>,
+}
+
+impl Group {
+    fn is_full(&self) -> bool {
+        self.jobs.len() >= GROUP_COMMANDS || self.bytes >= GROUP_BYTES
+    }
+
+    /// Takes what waits and finds room.
+    fn take_from(&mut self, inbox: &Receiver<Box<dyn Job>>) {
+        while !self.is_full()
+            && let Ok(job) = inbox.try_recv()
+        {
+            self.bytes += job.bytes();
+            self.jobs.push(job);
         }
     }
 }

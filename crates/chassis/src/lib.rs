@@ -14,7 +14,6 @@ pub mod lifecycle;
 mod ops;
 pub mod ports;
 pub mod run;
-mod saturation;
 mod server;
 pub mod service;
 pub mod telemetry;

@@ -15,8 +15,7 @@ use crate::config::{ChassisConfig, HttpConfig};
 use crate::health::Status;
 use crate::http::{Edge, Operator, Routers, ServiceState, Shared, build_routers};
 use crate::lifecycle::{Ending, Latch, Lifecycle};
-use crate::saturation::Saturation;
-use crate::server::{self, BindError, Limits};
+use crate::server::{self, BindError, ConcurrencyLimit, Limits};
 use crate::service::{Identity, Service, Worker};
 use crate::telemetry::correlation::Scope;
 use crate::telemetry::logs::Logs;
@@ -71,7 +70,7 @@ pub struct Bound {
     services: Vec<BoundService>,
     config: Arc<ChassisConfig>,
     lifecycle: Lifecycle,
-    saturation: Arc<Saturation>,
+    concurrency: Arc<ConcurrencyLimit>,
     /// Nothing is ready before every service is started.
     starting: Latch,
 }
@@ -91,9 +90,7 @@ struct BoundService {
 /// The first port that cannot be had.
 pub fn bind(launch: Launch) -> Result<Bound, RunError> {
     let config = Arc::new(launch.config);
-    let saturation = Saturation::new();
     let shared = Shared {
-        saturation: Arc::clone(&saturation),
         config: Arc::clone(&config),
         logs: launch.logs,
         lifecycle: launch.lifecycle.clone(),
@@ -105,7 +102,7 @@ pub fn bind(launch: Launch) -> Result<Bound, RunError> {
     let services = numbered
         .map(|(index, (service, port, variable))| bind_service(service, port, variable, index, &shared))
         .collect::<Result<Vec<_>, RunError>>()?;
-    Ok(Bound { services, config, lifecycle: launch.lifecycle, saturation, starting })
+    Ok(Bound { services, config, lifecycle: launch.lifecycle, concurrency: Arc::default(), starting })
 }
 
 /// Several services with internal listeners count up from `INTERNAL_PORT`.
@@ -168,11 +165,7 @@ impl Bound {
         let states: Vec<_> = self.services.iter().map(|service| Arc::clone(&service.state)).collect();
         let max_connections = self.max_connections();
         for service in self.services {
-            start(service, max_connections, &self.config.http, (&lifecycle, &self.saturation));
-        }
-        if let Some(state) = states.first() {
-            let watching = Arc::clone(&self.saturation).watch(lifecycle.clone());
-            lifecycle.spawn("event-loop-lag", Scope::service(&state.name), watching);
+            start(service, max_connections, &self.config.http, (&lifecycle, &self.concurrency));
         }
         drop(self.starting);
         let ready = async {
@@ -185,6 +178,7 @@ impl Bound {
         tokio::select! {
             ending = lifecycle.run_to_end(lifetimes) => Ok(ending?),
             () = ready => Ok(Ending::Clean),
+            never = self.concurrency.watch() => match never {},
         }
     }
 }
@@ -193,7 +187,7 @@ fn start(
     service: BoundService,
     max_connections: usize,
     http: &HttpConfig,
-    (lifecycle, saturation): (&Lifecycle, &Arc<Saturation>),
+    (lifecycle, concurrency): (&Lifecycle, &Arc<ConcurrencyLimit>),
 ) {
     let BoundService { listening, public, internal, workers, state } = service;
     let scope = Scope::service(&state.name);
@@ -202,7 +196,7 @@ fn start(
         info!(service.internal_address = %address, "{} listens for operators on http://{address}", state.name);
     }
     let serve = |(listener, edge)| {
-        let limits = Limits::new(max_connections, http, state.metrics.clone(), Arc::clone(saturation));
+        let limits = Limits::new(max_connections, http, state.metrics.clone(), Arc::clone(concurrency));
         server::serve(listener, edge, limits, lifecycle.clone())
     };
     lifecycle.spawn("server", scope.clone(), serve(public));

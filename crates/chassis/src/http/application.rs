@@ -15,6 +15,8 @@ pub(crate) struct Arrival {
     pub(crate) peer: SocketAddr,
     /// Why it is none: it stands for bytes that are to be refused.
     pub(crate) refusal: Option<Refusal>,
+    /// It waited so long to be read, since the processor is the limit, that it is to be refused.
+    pub(crate) is_late: bool,
 }
 
 /// What a listener serves: the edge with the routes behind it. Its future has no name, so that it needs no box.

@@ -27,14 +27,12 @@ use super::body::{read_whole, too_large, too_slow};
 use super::client::client_address;
 use super::identify::ids_of;
 use super::origin::OriginRules;
-use super::overload::Overload;
+use super::overload::{Overload, overloaded};
 use super::problem;
 use super::rate_limit::{ClientLimits, WINDOW_SECONDS};
-use super::refusal::{ReadLater, Refusal};
 use super::routes::{Route, Routes};
 use crate::error::{Error, Kind};
 use crate::ids::Ids;
-use crate::saturation::Saturation;
 use crate::telemetry::correlation::{CorrelationId, Scope, in_scope, with_current};
 use crate::telemetry::logs::{AccessRecord, Logs};
 use crate::telemetry::metrics::Metrics;
@@ -57,7 +55,6 @@ pub(super) struct EdgeState {
     pub(super) limits: Option<ClientLimits>,
     pub(super) trusted_proxies: Vec<ipnet::IpNet>,
     pub(super) overload: Overload,
-    pub(super) saturation: Arc<Saturation>,
     pub(super) max_body_bytes: usize,
     pub(super) request_timeout: Duration,
 }
@@ -84,7 +81,7 @@ impl Application for Edge {
     fn answer(self, request: Request, arrival: Arrival) -> impl Future<Output = Response> + Send {
         let (exchange, scope) = Exchange::begin(self.0, &request, &arrival);
         in_scope(scope, async move {
-            let response = match exchange.admit(&request, arrival.refusal) {
+            let response = match exchange.admit(&request, arrival) {
                 Ok(None) => exchange.work(request).await.unwrap_or_else(|error| exchange.refuse(error)),
                 Ok(Some(preflight)) => preflight,
                 Err(error) => exchange.refuse(error),
@@ -137,10 +134,13 @@ impl Exchange {
     }
 
     /// Refuses what must not reach the handler, and answers what need not.
-    fn admit(&self, request: &Request, refusal: Option<Refusal>) -> Result<Option<Response>, Error> {
+    fn admit(&self, request: &Request, arrival: Arrival) -> Result<Option<Response>, Error> {
         let state = &self.edge.state;
-        if let Some(refusal) = refusal {
+        if let Some(refusal) = arrival.refusal {
             return Err(refusal.into());
+        }
+        if arrival.is_late && !self.route.is_unlimited {
+            return Err(overloaded("the request waited too long to be read"));
         }
         state.origins.admit(request)?;
         if let Some(limits) = &state.limits
@@ -193,12 +193,7 @@ impl Exchange {
         if let Some(reason) = refusal(error.kind()) {
             self.edge.state.metrics.rejected(reason);
         }
-        let is_flood = matches!(error.kind(), Kind::Overloaded | Kind::TooManyRequests);
-        let mut response = error.into_response();
-        if is_flood && self.edge.state.saturation.is_saturated() {
-            response.extensions_mut().insert(ReadLater);
-        }
-        response
+        error.into_response()
     }
 
     fn finish(mut self, response: Response) -> Response {
@@ -306,6 +301,20 @@ const FRAMEWORK_BODY_LIMIT: usize = 2 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::{Identity, Service};
+    use crate::testing::TestApp;
+
+    #[tokio::test]
+    async fn a_request_that_waited_too_long_is_refused_and_one_for_health_is_not() {
+        const IDENTITY: Identity = Identity { name: "test-service", short_name: "test", about: "Under test." };
+        let app = TestApp::start(|context| Service::new(IDENTITY, context));
+        for (path, status, retry_after) in [("/", 503, Some("1")), ("/health", 200, None)] {
+            let arrival = Arrival { peer: ([127, 0, 0, 1], 50_000).into(), refusal: None, is_late: true };
+            let answer = app.edge().answer(Request::get(path).body(Body::empty()).unwrap(), arrival).await;
+            assert_eq!(answer.status(), status, "{path}");
+            assert_eq!(answer.headers().get("retry-after").map(|value| value.to_str().unwrap()), retry_after);
+        }
+    }
 
     #[test]
     fn seconds_have_six_decimals() {

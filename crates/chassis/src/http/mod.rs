@@ -24,7 +24,7 @@ pub(crate) use edge::Edge;
 pub use extract::{Json, Path, Query};
 pub(crate) use operator::Operator;
 pub(crate) use rate_limit::network_of;
-pub(crate) use refusal::{ReadLater, Refusal};
+pub(crate) use refusal::Refusal;
 pub(crate) use router::{Routers, ServiceState, Shared, build_routers};
 
 /// The API document of a service, as `/openapi.json` serves it.

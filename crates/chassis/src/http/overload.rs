@@ -3,7 +3,7 @@
 //! number is worked on, as many wait for a bounded time, and the rest is refused at once.
 //!
 //! That is cheap where handlers wait for something. Where the processor itself is the limit, an answer costs a good part of
-//! the work that it refuses: then less is read (see [`crate::saturation`]).
+//! the work that it refuses: then the server reads less (`server/concurrency.rs`).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -94,7 +94,7 @@ impl Drop for BodyMemory<'_> {
     }
 }
 
-fn overloaded(cause: &'static str) -> Error {
+pub(super) fn overloaded(cause: &'static str) -> Error {
     Error::new(Kind::Overloaded, "Too many requests at once, try again later").retry_after(RETRY_AFTER).caused_by(cause)
 }
 

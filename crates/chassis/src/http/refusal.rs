@@ -5,11 +5,6 @@ use http::header;
 
 use crate::error::{Error, Kind};
 
-/// Beside a refusal: the processor is the limit, so the next request on the connection is read later. A client that
-/// asks again at once would else keep the processor busy with refusals.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ReadLater;
-
 /// Why a connection is given up. The server hands it over with the request that stands for the bytes it refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refusal {

@@ -19,7 +19,6 @@ use crate::config::{ChassisConfig, ConsumerService};
 use crate::health::Health;
 use crate::lifecycle::Lifecycle;
 use crate::ops;
-use crate::saturation::Saturation;
 use crate::service::{Context, Service};
 use crate::telemetry::logs::Logs;
 use crate::telemetry::metrics::Metrics;
@@ -46,7 +45,6 @@ pub(crate) struct Shared {
     pub(crate) config: Arc<ChassisConfig>,
     pub(crate) logs: Arc<Logs>,
     pub(crate) lifecycle: Lifecycle,
-    pub(crate) saturation: Arc<Saturation>,
     pub(crate) operator: Arc<Operator>,
     pub(crate) configuration: Arc<Map<String, Value>>,
 }
@@ -129,7 +127,6 @@ fn edge_state(service: &Service, shared: &Shared) -> EdgeState {
             .rate_limit
             .map(|limit| ClientLimits::new(limit, http.spare_loopback, Arc::clone(&service.context.clock))),
         trusted_proxies: http.trusted_proxies.clone(),
-        saturation: Arc::clone(&shared.saturation),
         overload: Overload::new(http.max_requests, http.max_body_bytes),
         max_body_bytes: http.max_body_bytes,
         request_timeout: http.request_timeout,

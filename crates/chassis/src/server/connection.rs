@@ -17,11 +17,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
 
+use super::concurrency::ConcurrencyLimit;
 use super::head::MAX_HEAD_BYTES;
 use super::stream::{Progress, RequestStream};
 use super::timeouts::Timeouts;
 use super::{http2, last_call, send_at_once};
-use crate::http::{Application, Arrival, ReadLater};
+use crate::http::{Application, Arrival};
 use crate::lifecycle::Lifecycle;
 
 /// The library's own limit is never reached: heads are bounded before it sees them.
@@ -34,6 +35,7 @@ pub(super) struct Serving<A> {
     /// Whether HTTP/2 is spoken to those who begin with it.
     pub(super) http2: bool,
     pub(super) lifecycle: Lifecycle,
+    pub(super) concurrency: Arc<ConcurrencyLimit>,
 }
 
 /// Serves requests until the client leaves, takes too long, or the lifecycle closes.
@@ -58,15 +60,16 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, serving: Serving<
 }
 
 async fn serve_http1(socket: TcpStream, peer: SocketAddr, serving: Serving<impl Application>) {
-    let Serving { application, timeouts, lifecycle, .. } = serving;
+    let Serving { application, timeouts, lifecycle, concurrency, .. } = serving;
     let progress = Arc::new(Progress::default());
-    let mut stream = RequestStream::new(socket, timeouts, lifecycle.clone(), Arc::clone(&progress));
+    let mut stream = RequestStream::new(socket, timeouts, (lifecycle.clone(), concurrency), Arc::clone(&progress));
     let (of_service, draining) = (Arc::clone(&progress), lifecycle.clone());
     let service = service_fn(move |request: http::Request<Incoming>| {
         // An empty body of the framework takes no memory of its own.
         let request = request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
         let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
-        let answer = application.clone().answer(request, Arrival { peer, refusal: of_service.refusal() });
+        let arrival = Arrival { peer, refusal: of_service.refusal(), is_late: of_service.is_late() };
+        let answer = application.clone().answer(request, arrival);
         let (progress, draining) = (Arc::clone(&of_service), draining.clone());
         // Mapped, since a future that awaits another has room for it twice.
         answer.map(move |mut answer| {
@@ -75,9 +78,6 @@ async fn serve_http1(socket: TcpStream, peer: SocketAddr, serving: Serving<impl 
             let has_more = progress.is_unread() || (is_chunked && !answer.status().is_success());
             if has_more || draining.is_draining() {
                 answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            if answer.extensions().get::<ReadLater>().is_some() {
-                progress.read_later();
             }
             progress.answered();
             Ok::<_, Infallible>(answer)

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use prometheus::IntGauge;
 
 use super::clients::{ClientPlace, Clients};
+use super::concurrency::ConcurrencyLimit;
 use super::files::room_for_connections;
 use super::timeouts::{TIMEOUTS, Timeouts};
 use crate::config::HttpConfig;
-use crate::saturation::Saturation;
 use crate::telemetry::metrics::Metrics;
 
 /// The bounds of one listener.
@@ -20,7 +20,7 @@ pub(crate) struct Limits {
     pub(super) http2: bool,
     clients: Arc<Clients>,
     metrics: Metrics,
-    saturation: Arc<Saturation>,
+    pub(super) concurrency: Arc<ConcurrencyLimit>,
 }
 
 /// How many connections each of `listeners` can have, of the `wanted`: every one takes a file descriptor.
@@ -33,7 +33,7 @@ impl Limits {
         max_connections: usize,
         http: &HttpConfig,
         metrics: Metrics,
-        saturation: Arc<Saturation>,
+        concurrency: Arc<ConcurrencyLimit>,
     ) -> Self {
         let bounds = http.connections;
         // Where files are few, no client may have all the connections that are left.
@@ -46,13 +46,8 @@ impl Limits {
             http2: bounds.http2,
             clients: Arc::new(clients),
             metrics,
-            saturation,
+            concurrency,
         }
-    }
-
-    /// Whether the processor is the limit, and clients wait long in the backlog.
-    pub(super) fn is_saturated(&self) -> bool {
-        self.saturation.is_saturated()
     }
 
     /// A place for one more connection of this client, if it may have one.

@@ -7,7 +7,9 @@ mod bind;
 mod chunks;
 mod clients;
 mod complaint;
+mod concurrency;
 mod connection;
+mod departure;
 mod files;
 mod head;
 mod holder;
@@ -20,10 +22,12 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod timeouts;
+mod turn;
 mod writing;
 
 use bind::BACKLOG;
 pub(crate) use bind::{BindError, bind};
+pub(crate) use concurrency::ConcurrencyLimit;
 pub(crate) use limits::{Limits, connections_for};
 
 use std::io;
@@ -41,6 +45,7 @@ use tracing::warn;
 
 use self::complaint::Complaint;
 use self::connection::Serving;
+use self::departure::has_left;
 use crate::http::Application;
 use crate::lifecycle::Lifecycle;
 
@@ -65,6 +70,7 @@ pub(crate) async fn serve(listener: TcpListener, application: impl Application, 
         timeouts: limits.timeouts,
         http2: limits.http2,
         lifecycle: lifecycle.clone(),
+        concurrency: Arc::clone(&limits.concurrency),
     };
     let mut accepted_at_once = 0;
     let (mut crowded, mut failing) = (Complaint::default(), Complaint::default());
@@ -80,7 +86,7 @@ pub(crate) async fn serve(listener: TcpListener, application: impl Application, 
         match accepted {
             Ok((socket, peer)) => {
                 // It waited too long in the backlog. Else a closed half is no sign: its client may only have said all.
-                if limits.is_saturated() && has_left(&socket) {
+                if limits.concurrency.is_on() && has_left(&socket) {
                     continue;
                 }
                 let Some(client) = limits.admit(peer) else {
@@ -112,20 +118,6 @@ pub(crate) async fn serve(listener: TcpListener, application: impl Application, 
         () = connections.wait() => {}
         () = lifecycle.stopped().cancelled() => {}
     }
-}
-
-/// Whether the client has closed its side. Looked at where the library does not yet know of the socket.
-#[cfg(target_os = "linux")]
-fn has_left(socket: &TcpStream) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut [PollFd::new(socket, PollFlags::RDHUP)], Some(&at_once)).is_ok_and(|ready| ready > 0)
-}
-
-/// Not to be seen on this system without reading.
-#[cfg(not(target_os = "linux"))]
-fn has_left(_socket: &TcpStream) -> bool {
-    false
 }
 
 /// Over when nothing more is accepted. Busy connections have ended by then, since every answer of a draining service

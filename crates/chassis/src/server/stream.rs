@@ -1,7 +1,6 @@
 //! What stands between a socket and the HTTP library: it hands over one request at a time, each with a head that was
 //! checked whole, and it gives a client that does not go on so much time and no more.
 
-use std::future::Future as _;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -13,12 +12,15 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 
 use super::chunks::Chunks;
+use super::concurrency::ConcurrencyLimit;
+use super::departure::has_left;
 use super::head::{self, EndOfHead, Framing, MAX_HEAD_BYTES};
 use super::patience::Patience;
 use super::timeouts::Timeouts;
+use super::turn::Turn;
 use crate::error::Kind;
 use crate::http::Refusal;
 use crate::lifecycle::Lifecycle;
@@ -32,7 +34,7 @@ pub(super) struct Progress {
     in_work: AtomicBool,
     unread: AtomicBool,
     leaving: AtomicBool,
-    read_later: AtomicBool,
+    late: AtomicBool,
     refusal: OnceLock<Refusal>,
     next: Mutex<Option<Waker>>,
 }
@@ -65,6 +67,11 @@ impl Progress {
         self.unread.load(Ordering::Relaxed)
     }
 
+    /// The request at hand waited too long to be read.
+    pub(super) fn is_late(&self) -> bool {
+        self.late.load(Ordering::Relaxed)
+    }
+
     /// Why the request at hand is none.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         self.refusal.get().copied()
@@ -73,11 +80,6 @@ impl Progress {
     /// No further request is waited for.
     pub(super) fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);
-    }
-
-    /// The client was refused for want of processor time: its next request waits.
-    pub(super) fn read_later(&self) {
-        self.read_later.store(true, Ordering::Relaxed);
     }
 
     fn is_leaving(&self) -> bool {
@@ -110,14 +112,14 @@ pub(super) struct RequestStream {
     pub(super) reading: Patience,
     pub(super) writing: Patience,
     pub(super) lingering: Option<Patience>,
-    pause: Option<Pin<Box<Sleep>>>,
+    turn: Turn,
 }
 
 impl RequestStream {
     pub(super) fn new(
         socket: TcpStream,
         timeouts: &'static Timeouts,
-        lifecycle: Lifecycle,
+        (lifecycle, concurrency): (Lifecycle, Arc<ConcurrencyLimit>),
         progress: Arc<Progress>,
     ) -> Self {
         Self {
@@ -131,7 +133,7 @@ impl RequestStream {
             reading: Patience::default(),
             writing: Patience::default(),
             lingering: None,
-            pause: None,
+            turn: Turn::new(concurrency),
         }
     }
 
@@ -146,6 +148,7 @@ impl RequestStream {
                 Framing::Chunked => Expected::Chunked(Chunks::Start),
             };
             self.progress.in_work.store(true, Ordering::Relaxed);
+            self.progress.late.store(self.turn.begin(), Ordering::Relaxed);
             self.reading.renew();
             Ok(head.len() + self.admit_body(rest))
         });
@@ -250,22 +253,29 @@ impl RequestStream {
         if is_idle && self.progress.is_leaving() {
             return Poll::Ready(self.give_up());
         }
+        if is_idle {
+            self.turn.give_back();
+        }
         let limit = if is_idle { self.timeouts.idle } else { self.stall() };
         let latest = self.latest();
         self.reading.poll(context, limit, latest).map(|()| self.give_up())
     }
 
-    /// Ready when the next request may be read.
-    fn poll_pause(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.progress.read_later.swap(false, Ordering::Relaxed) {
-            self.pause = Some(Box::pin(sleep(self.timeouts.read_later)));
+    /// Ready when a request that is there may be read: at once, but where the processor is the limit.
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.turn.end();
+        if !self.turn.is_needed() || self.progress.is_leaving() {
+            return Poll::Ready(());
         }
-        if let Some(pause) = &mut self.pause
-            && !self.progress.is_leaving()
-        {
-            ready!(pause.as_mut().poll(context));
+        let is_there = !self.held.is_empty() || self.socket.poll_read_ready(context).is_ready();
+        if is_there {
+            ready!(self.turn.poll(context));
+            // Whoever has closed his side meanwhile has most likely left, and an answer would be for nobody.
+            if has_left(&self.socket) {
+                self.held.clear();
+                self.expected = Expected::Nothing;
+            }
         }
-        self.pause = None;
         Poll::Ready(())
     }
 
@@ -312,8 +322,8 @@ impl AsyncRead for RequestStream {
         let this = self.get_mut();
         loop {
             let awaits_answer = this.awaits_answer();
-            if !awaits_answer {
-                ready!(this.poll_pause(context));
+            if !this.progress.is_in_work() && matches!(this.expected, Expected::Head(_)) {
+                ready!(this.poll_turn(context));
             }
             if this.cleared == 0 && !this.held.is_empty() && !awaits_answer {
                 this.admit_held();

@@ -17,9 +17,6 @@ pub(crate) struct Timeouts {
     pub(super) stall_when_leaving: Duration,
     /// For a client to stop sending and read the answer that ends its connection.
     pub(super) linger: Duration,
-    /// Before the next request of a client that was refused is read, where the processor is the limit. Less than the
-    /// second of `Retry-After`, so that a client that waits no longer than that finds an answer.
-    pub(super) read_later: Duration,
 }
 
 /// What every listener has.
@@ -29,5 +26,4 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
     stall: Duration::from_secs(10),
     stall_when_leaving: Duration::from_secs(2),
     linger: Duration::from_secs(2),
-    read_later: Duration::from_millis(500),
 };

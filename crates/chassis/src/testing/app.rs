@@ -20,7 +20,6 @@ use crate::config::{ChassisConfig, Layers, Reader};
 use crate::http::{Application, Arrival, Edge, Operator, Routers, Shared, build_routers};
 use crate::ids::Ids;
 use crate::lifecycle::Lifecycle;
-use crate::saturation::Saturation;
 use crate::service::{Context, Service};
 use crate::telemetry::correlation::Scope;
 use crate::telemetry::logs::{Captured, LogSettings, Logs};
@@ -72,7 +71,6 @@ impl TestApp {
             config: Arc::new(config),
             logs: Arc::clone(&logs),
             lifecycle: lifecycle.clone(),
-            saturation: Saturation::new(),
             operator: Arc::new(Operator(Some(SecretString::from(OPERATOR_TOKEN)))),
             configuration: Arc::new(Map::new()),
         };
@@ -95,6 +93,12 @@ impl TestApp {
     pub fn from_peer(mut self, address: &str) -> Self {
         self.peer = SocketAddr::new(address.parse().expect("an IP address"), 50_000);
         self
+    }
+
+    /// The edge of the public listener.
+    #[cfg(test)]
+    pub(crate) fn edge(&self) -> Edge {
+        self.public.clone()
     }
 
     /// Sends any request.
@@ -153,7 +157,7 @@ impl TestApp {
     }
 
     async fn send_to(&self, edge: &Edge, request: Request<Body>) -> TestResponse {
-        let arrival = Arrival { peer: self.peer, refusal: None };
+        let arrival = Arrival { peer: self.peer, refusal: None, is_late: false };
         let asked = format!("{} {}", request.method(), request.uri());
         let response = edge.clone().answer(request, arrival).await;
         let (parts, body) = response.into_parts();

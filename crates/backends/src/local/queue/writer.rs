@@ -2,8 +2,9 @@
 //!
 //! It takes all the work that waits, runs it in one transaction and answers each caller only after the commit: while
 //! one group is on its way to the disk the next gathers, so that many callers share one fsync and a lone one waits
-//! for nobody. Where several come at once, more are on their way, and the writer waits as long for them as its last commit
-//! took (as with PostgreSQL's `commit_delay` and `commit_siblings`): a commit costs as much as a dozen messages. Work that only looks is answered before the transaction, so that it waits for no disk and fails with none.
+//! for nobody. Where several come at once, more are on their way, and the writer waits for them for up to the time of its
+//! last commit (as with PostgreSQL's `commit_delay` and `commit_siblings`): a commit costs as much as a dozen messages.
+//! Work that only looks is answered before the transaction, so that it waits for no disk and fails with none.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -25,6 +26,8 @@ const GROUP_BYTES: usize = 4 << 20;
 const SIBLINGS: usize = 4;
 /// The longest wait for more, however slow the disk is.
 const LONGEST_DELAY: Duration = Duration::from_millis(5);
+/// The parts of that wait; one in which nobody comes is the last.
+const DELAY_STEPS: u32 = 4;
 
 /// Owns the file.
 pub(super) struct Writer {
@@ -87,16 +90,28 @@ impl Writer {
     fn gather(&self, first: Box<dyn Job>) -> Vec<Box<dyn Job>> {
         let mut group = Group { bytes: first.bytes(), jobs: vec![first] };
         group.take_from(&self.inbox);
-        if group.jobs.len() >= SIBLINGS && !group.is_full() {
+        if group.jobs.len() >= SIBLINGS {
+            self.wait_for_siblings(&mut group);
+        }
+        self.shared.taken(group.bytes);
+        group.jobs
+    }
+
+    /// Waits for more as long as more come.
+    fn wait_for_siblings(&self, group: &mut Group) {
+        let step = self.commit_took.min(LONGEST_DELAY) / DELAY_STEPS;
+        for _ in 0..DELAY_STEPS {
+            let before = group.jobs.len();
             #[expect(
                 clippy::disallowed_methods,
                 reason = "a thread of its own, and being woken by each job costs more"
             )]
-            std::thread::sleep(self.commit_took.min(LONGEST_DELAY));
+            std::thread::sleep(step);
             group.take_from(&self.inbox);
+            if group.jobs.len() == before || group.is_full() {
+                return;
+            }
         }
-        self.shared.taken(group.bytes);
-        group.jobs
     }
 
     fn look(&mut self, mut jobs: Vec<Box<dyn Job>>) {

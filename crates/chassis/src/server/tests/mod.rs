@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use axum::{Extension, Router};
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -24,11 +24,10 @@ use tokio::time::{sleep, timeout};
 use tower::Service;
 
 use super::timeouts::Timeouts;
-use super::{Limits, bind, serve};
+use super::{ConcurrencyLimit, Limits, bind, serve};
 use crate::config::{ChassisConfig, Layers, Reader};
-use crate::http::{Application, Arrival, ReadLater, Refusal};
+use crate::http::{Application, Arrival, Refusal};
 use crate::lifecycle::Lifecycle;
-use crate::saturation::Saturation;
 use crate::telemetry::metrics::Metrics;
 
 const SHORT: Timeouts = Timeouts {
@@ -37,7 +36,6 @@ const SHORT: Timeouts = Timeouts {
     stall: Duration::from_millis(300),
     stall_when_leaving: Duration::from_millis(200),
     linger: Duration::from_millis(200),
-    read_later: Duration::from_millis(200),
 };
 /// Well over every limit above.
 const LONG: Duration = Duration::from_secs(5);
@@ -50,13 +48,17 @@ struct Server {
     lifecycle: Lifecycle,
     handled: Arc<AtomicUsize>,
     metrics: Metrics,
-    saturation: Arc<Saturation>,
+    concurrency: Arc<ConcurrencyLimit>,
     task: JoinHandle<()>,
 }
 
 /// The server alone, without the edge.
 impl Application for Router {
     async fn answer(mut self, mut request: Request, arrival: Arrival) -> Response {
+        if arrival.is_late {
+            let _counted = self.call(request).await;
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
         if let Some(refusal) = arrival.refusal {
             request.extensions_mut().insert(refusal);
         }
@@ -83,7 +85,6 @@ impl Server {
             .route("/echo", post(async |body: Bytes| body))
             .route("/large", get(async || "x".repeat(32 << 20)))
             .route("/slow", any(async || sleep(SLOW).await))
-            .route("/refused", get(async || (StatusCode::SERVICE_UNAVAILABLE, Extension(ReadLater))))
             .route("/ignore", any(async || StatusCode::IM_A_TEAPOT))
             .layer(axum::middleware::map_request(move |request: Request| {
                 let fresh = usize::from(request.extensions().get::<Refusal>().is_none());
@@ -103,12 +104,13 @@ impl Server {
         let layers = Layers::of(settings);
         let mut reader = Reader::new(&layers);
         let config = ChassisConfig::read(&mut reader, 1, std::net::Ipv4Addr::LOCALHOST);
-        let (lifecycle, metrics, saturation) = (Lifecycle::new(), Metrics::new("test", "1"), Saturation::new());
+        let (lifecycle, metrics) = (Lifecycle::new(), Metrics::new("test", "1"));
+        let concurrency = Arc::<ConcurrencyLimit>::default();
         let mut limits =
-            Limits::new(config.http.connections.max, &config.http, metrics.clone(), Arc::clone(&saturation));
+            Limits::new(config.http.connections.max, &config.http, metrics.clone(), Arc::clone(&concurrency));
         limits.timeouts = &SHORT;
         let task = tokio::spawn(serve(listener, app, limits, lifecycle.clone()));
-        Self { address, lifecycle, handled, metrics, saturation, task }
+        Self { address, lifecycle, handled, metrics, concurrency, task }
     }
 
     async fn connect(&self) -> TcpStream {

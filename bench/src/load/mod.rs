@@ -7,6 +7,7 @@ pub(crate) mod closed;
 mod connection;
 pub(crate) mod once;
 pub(crate) mod open;
+pub(crate) mod probe;
 pub(crate) mod slow;
 
 use std::net::SocketAddr;

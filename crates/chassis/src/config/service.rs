@@ -385,8 +385,9 @@ impl HttpConfig {
 fn is_origin(text: &str) -> bool {
     let Ok(uri) = text.parse::<http::Uri>() else { return false };
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };
-    let is_plain = !authority.host().is_empty() && !authority.as_str().contains('@');
-    is_plain && text == format!("{scheme}://{authority}").to_ascii_lowercase()
+    let is_plain =
+        !authority.host().is_empty() && !authority.as_str().contains('@') && !authority.as_str().ends_with(':');
+    !scheme.is_empty() && is_plain && text == format!("{scheme}://{authority}").to_ascii_lowercase()
 }
 
 impl LogConfig {

@@ -84,6 +84,8 @@ fn an_origin_is_a_scheme_and_a_host_and_nothing_else() {
         "https://a#b",
         "https://u@a",
         "HTTPS://A",
+        "https://a:",
+        "://a",
     ] {
         assert_eq!(mistakes(&[("CORS_ORIGINS", bad)]).len(), 1, "{bad}");
     }

@@ -195,13 +195,15 @@ fn start(
     if let Some(address) = listening.internal {
         info!(service.internal_address = %address, "{} listens for operators on http://{address}", state.name);
     }
-    let serve = |(listener, edge)| {
-        let limits = Limits::new(max_connections, http, state.metrics.clone(), Arc::clone(concurrency));
+    let serve = |(listener, edge), concurrency| {
+        let limits = Limits::new(max_connections, http, state.metrics.clone(), concurrency);
         server::serve(listener, edge, limits, lifecycle.clone())
     };
-    lifecycle.spawn("server", scope.clone(), serve(public));
+    lifecycle.spawn("server", scope.clone(), serve(public, Arc::clone(concurrency)));
     if let Some(internal) = internal {
-        lifecycle.spawn("internal-server", scope.clone(), serve(internal));
+        // Operators and probes are few, and needed most when the rest has to wait.
+        let unlimited = Arc::default();
+        lifecycle.spawn("internal-server", scope.clone(), serve(internal, unlimited));
     }
     for worker in workers {
         lifecycle.spawn(worker.name, scope.clone(), (worker.start)(lifecycle.clone()));

@@ -1,11 +1,13 @@
 //! How many requests are read at once where the processor is the limit.
 //!
-//! Then more at once only makes each of them slower, and refusing is no way out, since a refusal has to be read, written
-//! and logged like any answer. What is not read costs nothing and waits in its socket: TCP's flow control tells clients.
+//! Then more at once only makes each of them slower, and refusing is no way out, since a refusal has to be read,
+//! written and logged like any answer. What is not read costs nothing and waits in its socket: TCP's flow control tells
+//! clients.
 //!
 //! The sign is the lag of the event loop, which is how long a task waits for a thread: microseconds where threads have
-//! time to spare, much more where they have more to do than they can or a control group has used up its share. The limit follows it step by step, as those of Envoy's adaptive concurrency and Netflix's concurrency-limits
-//! follow latency; a handler that waits for a slow database is no reason to read less.
+//! time to spare, much more where they have more to do than they can or a control group has used up its share. The
+//! limit follows it step by step, as those of Envoy's adaptive concurrency and Netflix's concurrency-limits follow
+//! latency; a handler that waits for a slow database is no reason to read less.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -16,7 +18,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 /// How often the lag is looked at.
@@ -36,10 +38,18 @@ const STEP: usize = 8;
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
 /// One for all services of a process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ConcurrencyLimit {
+    cores: usize,
     is_on: AtomicBool,
     state: Mutex<State>,
+}
+
+impl Default for ConcurrencyLimit {
+    fn default() -> Self {
+        let cores = available_parallelism().map_or(1, usize::from);
+        Self { cores, is_on: AtomicBool::new(false), state: Mutex::default() }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -51,12 +61,14 @@ struct State {
 
 /// The right to be read and worked on, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Permit(Arc<ConcurrencyLimit>);
+pub(super) struct Permit(Option<Arc<ConcurrencyLimit>>);
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.state().taken -= 1;
-        self.0.hand_out();
+        if let Some(limit) = self.0.take() {
+            limit.state().taken -= 1;
+            limit.hand_out();
+        }
     }
 }
 
@@ -70,7 +82,7 @@ impl ConcurrencyLimit {
     /// takes too long.
     pub(super) async fn admit(self: Arc<Self>) -> Result<Option<Permit>, Elapsed> {
         let (sender, permit) = oneshot::channel();
-        self.state().waiting.push_back(sender);
+        self.state().join(sender);
         self.hand_out();
         Ok(timeout(LONGEST_WAIT, permit).await?.ok())
     }
@@ -80,26 +92,26 @@ impl ConcurrencyLimit {
     pub(crate) async fn watch(self: Arc<Self>) -> Infallible {
         let mut late = 0;
         loop {
-            sleep(INTERVAL).await;
-            let begun = Instant::now();
+            // Both its timer, which a control group holds up, and its turn among the tasks.
+            let due = Instant::now() + INTERVAL;
+            sleep_until(due).await;
             #[expect(clippy::disallowed_methods, reason = "it is awaited at once")]
             let _ran = tokio::spawn(async {}).await;
-            late = if begun.elapsed() < LAG { 0 } else { late + 1 };
+            late = if due.elapsed() < LAG { 0 } else { late + 1 };
             self.adapt(late);
         }
     }
 
     /// Draws the conclusion from the last task; `late` is how many in a row were late.
     fn adapt(self: &Arc<Self>, late: u32) {
-        let cores = available_parallelism().map_or(1, usize::from);
         let limit = self.state().limit;
         if !self.is_on() {
             if late >= LATE_TASKS {
                 warn!("the processor is the limit: requests wait unread until there is time for them");
-                self.set(FIRST_PER_CORE * cores);
+                self.set(FIRST_PER_CORE * self.cores);
             }
         } else if late > 0 {
-            self.set((limit - limit / STEP).max(LEAST_PER_CORE * cores));
+            self.set((limit - limit / STEP).max(LEAST_PER_CORE * self.cores));
         } else if limit < MOST {
             self.set(limit + limit.div_ceil(STEP));
         } else {
@@ -123,9 +135,14 @@ impl ConcurrencyLimit {
 
     /// Gives permits that are free to those who wait.
     fn hand_out(self: &Arc<Self>) {
-        while let Some(next) = self.state().next() {
-            // One that nobody takes any more comes back by being dropped.
-            let _gone = next.send(Permit(Arc::clone(self)));
+        loop {
+            let next = self.state().next();
+            let Some(next) = next else { return };
+            if let Err(mut permit) = next.send(Permit(Some(Arc::clone(self)))) {
+                // Its taker has just gone. Dropped as it is it would come back here.
+                permit.0 = None;
+                self.state().taken -= 1;
+            }
         }
     }
 
@@ -135,18 +152,19 @@ impl ConcurrencyLimit {
 }
 
 impl State {
-    /// Who has waited longest, where there is a permit for him.
+    /// Takes the place of those in front who have gone, so that there are no more of them than of those who wait.
+    fn join(&mut self, sender: oneshot::Sender<Permit>) {
+        while self.waiting.front().is_some_and(oneshot::Sender::is_closed) {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back(sender);
+    }
+
+    /// Who has waited longest, where there is a permit for him. He may have gone.
     fn next(&mut self) -> Option<oneshot::Sender<Permit>> {
-        if self.taken >= self.limit {
-            return None;
-        }
-        while let Some(next) = self.waiting.pop_front() {
-            if !next.is_closed() {
-                self.taken += 1;
-                return Some(next);
-            }
-        }
-        None
+        let next = if self.taken < self.limit { self.waiting.pop_front() } else { None };
+        self.taken += usize::from(next.is_some());
+        next
     }
 }
 
@@ -213,6 +231,19 @@ mod tests {
             limit.is_on()
         });
         assert!((20..60).contains(&looks.count()), "one to three seconds");
+    }
+
+    #[tokio::test]
+    async fn the_permit_of_one_who_has_gone_is_for_the_next() {
+        let limit = Arc::new(ConcurrencyLimit::default());
+        limit.set(1);
+        let taken = now(&limit).unwrap();
+        let (mut gone, mut next) = (Box::pin(Arc::clone(&limit).admit()), Box::pin(Arc::clone(&limit).admit()));
+        assert!((&mut gone).now_or_never().is_none() && (&mut next).now_or_never().is_none());
+        drop(gone);
+        drop(taken);
+        assert!(next.await.unwrap().is_some());
+        assert_eq!(limit.state().taken, 0);
     }
 
     #[tokio::test]

@@ -2,8 +2,8 @@
 
 use tokio::net::TcpStream;
 
-/// Whether the client has closed its side. It may only have said all it has to say (RFC 9112, section 9.6): a sign where
-/// it had to wait for long, and nothing else.
+/// Whether the client has closed its side. It may only have said all it has to say (RFC 9112, section 9.6): a sign
+/// only where it had to wait for long.
 #[cfg(target_os = "linux")]
 pub(super) fn has_left(socket: &TcpStream) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};

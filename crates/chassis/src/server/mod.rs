@@ -45,7 +45,6 @@ use tracing::warn;
 
 use self::complaint::Complaint;
 use self::connection::Serving;
-use self::departure::has_left;
 use crate::http::Application;
 use crate::lifecycle::Lifecycle;
 
@@ -85,10 +84,6 @@ pub(crate) async fn serve(listener: TcpListener, application: impl Application, 
         };
         match accepted {
             Ok((socket, peer)) => {
-                // It waited too long in the backlog. Else a closed half is no sign: its client may only have said all.
-                if limits.concurrency.is_on() && has_left(&socket) {
-                    continue;
-                }
                 let Some(client) = limits.admit(peer) else {
                     if let Some(times) = crowded.due() {
                         warn!(client = %peer.ip(), times, "a client has too many connections: MAX_CONNECTIONS_PER_CLIENT");

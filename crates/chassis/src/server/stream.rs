@@ -15,18 +15,20 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::chunks::Chunks;
-use super::concurrency::ConcurrencyLimit;
+use super::concurrency::{ConcurrencyLimit, Permit};
 use super::departure::has_left;
 use super::head::{self, EndOfHead, Framing, MAX_HEAD_BYTES};
 use super::patience::Patience;
 use super::timeouts::Timeouts;
-use super::turn::Turn;
+use super::turn::{Admission, Turn};
 use crate::error::Kind;
 use crate::http::Refusal;
 use crate::lifecycle::Lifecycle;
 
 /// Bytes that are read at once where they do not go straight to the library.
 const CHUNK: usize = 4 * 1024;
+/// A wait for the processor in which a client that ends its side gives up, and does not only end its last request.
+const LONG_WAIT: Duration = Duration::from_millis(100);
 
 /// How far a connection is, shared by its stream and those who answer on it.
 #[derive(Debug, Default)]
@@ -37,6 +39,8 @@ pub(super) struct Progress {
     late: AtomicBool,
     refusal: OnceLock<Refusal>,
     next: Mutex<Option<Waker>>,
+    /// Held by the request in work.
+    permit: Mutex<Option<Permit>>,
 }
 
 impl Progress {
@@ -45,9 +49,20 @@ impl Progress {
         self.in_work.load(Ordering::Relaxed)
     }
 
+    fn begin(&self, admission: Option<Admission>) {
+        if let Some(admission) = admission {
+            self.late.store(admission.is_err(), Ordering::Relaxed);
+            *self.permit() = admission.ok().flatten();
+        }
+        self.in_work.store(true, Ordering::Relaxed);
+    }
+
     /// The answer is there: the next request may come.
     pub(super) fn answered(&self) {
         self.in_work.store(false, Ordering::Relaxed);
+        self.late.store(false, Ordering::Relaxed);
+        let permit = self.permit().take();
+        drop(permit);
         if let Some(next) = self.next().take() {
             next.wake();
         }
@@ -56,6 +71,10 @@ impl Progress {
     /// Has the connection looked at again when the answer is there, since the next request is.
     fn call_back(&self, context: &Context<'_>) {
         *self.next() = Some(context.waker().clone());
+    }
+
+    fn permit(&self) -> MutexGuard<'_, Option<Permit>> {
+        self.permit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn next(&self) -> MutexGuard<'_, Option<Waker>> {
@@ -147,8 +166,7 @@ impl RequestStream {
                 Framing::Length(length) => Expected::Body(length),
                 Framing::Chunked => Expected::Chunked(Chunks::Start),
             };
-            self.progress.in_work.store(true, Ordering::Relaxed);
-            self.progress.late.store(self.turn.begin(), Ordering::Relaxed);
+            self.progress.begin(self.turn.begin());
             self.reading.renew();
             Ok(head.len() + self.admit_body(rest))
         });
@@ -179,6 +197,7 @@ impl RequestStream {
     fn refuse(&mut self, refusal: Refusal, bytes: &[u8]) {
         let (method, target) = head::request_line(bytes).unwrap_or(("OPTIONS", "*"));
         let stand_in = format!("{method} {target} HTTP/1.1\r\nhost: refused\r\n\r\n");
+        self.turn.give_back();
         // The first refusal is the last: nothing is expected after it.
         let _ = self.progress.refusal.set(refusal);
         self.progress.in_work.store(true, Ordering::Relaxed);
@@ -215,6 +234,7 @@ impl RequestStream {
         ready!(self.poll_socket(context, buffer))?;
         let fresh = buffer.filled().get(before..).unwrap_or_default();
         if fresh.is_empty() {
+            self.turn.give_back();
             return Poll::Ready(Ok(true));
         }
         self.reading.renew();
@@ -253,9 +273,7 @@ impl RequestStream {
         if is_idle && self.progress.is_leaving() {
             return Poll::Ready(self.give_up());
         }
-        if is_idle {
-            self.turn.give_back();
-        }
+        self.turn.give_back();
         let limit = if is_idle { self.timeouts.idle } else { self.stall() };
         let latest = self.latest();
         self.reading.poll(context, limit, latest).map(|()| self.give_up())
@@ -263,15 +281,17 @@ impl RequestStream {
 
     /// Ready when a request that is there may be read: at once, but where the processor is the limit.
     fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.turn.end();
         if !self.turn.is_needed() || self.progress.is_leaving() {
             return Poll::Ready(());
         }
-        let is_there = !self.held.is_empty() || self.socket.poll_read_ready(context).is_ready();
+        let mut first = [MaybeUninit::uninit()];
+        let is_there = !self.held.is_empty()
+            || matches!(self.socket.poll_peek(context, &mut ReadBuf::uninit(&mut first)), Poll::Ready(Ok(1..)));
         if is_there {
-            ready!(self.turn.poll(context));
+            let waited = ready!(self.turn.poll(context));
             // Whoever has closed his side meanwhile has most likely left, and an answer would be for nobody.
-            if has_left(&self.socket) {
+            if waited >= LONG_WAIT && has_left(&self.socket) {
+                self.turn.give_back();
                 self.held.clear();
                 self.expected = Expected::Nothing;
             }

@@ -5,23 +5,26 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio::time::error::Elapsed;
 
 use super::concurrency::{ConcurrencyLimit, Permit};
 
-/// From the moment that a request is there until its answer is.
+/// How the wait for a permit ended: without one where there is no limit any more, with an error where it took too long.
+pub(super) type Admission = Result<Option<Permit>, Elapsed>;
+
+/// From the moment that a request is there until it is read.
 pub(super) struct Turn {
     limit: Arc<ConcurrencyLimit>,
     state: State,
 }
 
-type Admission = Result<Option<Permit>, Elapsed>;
-
 enum State {
     None,
-    Awaited(Pin<Box<dyn Future<Output = Admission> + Send>>),
-    Here { admission: Admission, is_used: bool },
+    Awaited(Instant, Pin<Box<dyn Future<Output = Admission> + Send>>),
+    Here(Admission),
 }
 
 impl Turn {
@@ -33,42 +36,33 @@ impl Turn {
     pub(super) fn is_needed(&self) -> bool {
         match self.state {
             State::None => self.limit.is_on(),
-            State::Awaited(_) => true,
-            State::Here { .. } => false,
+            State::Awaited(..) => true,
+            State::Here(_) => false,
         }
     }
 
-    /// Ready when it has come.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Ready when it has come, with the time that it took.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Duration> {
         if matches!(self.state, State::None) {
-            self.state = State::Awaited(Box::pin(Arc::clone(&self.limit).admit()));
+            self.state = State::Awaited(Instant::now(), Box::pin(Arc::clone(&self.limit).admit()));
         }
-        if let State::Awaited(permit) = &mut self.state {
-            let admission = ready!(permit.as_mut().poll(context));
-            self.state = State::Here { admission, is_used: false };
-        }
-        Poll::Ready(())
+        let State::Awaited(begun, admission) = &mut self.state else { return Poll::Ready(Duration::ZERO) };
+        let (admission, waited) = (ready!(admission.as_mut().poll(context)), begun.elapsed());
+        self.state = State::Here(admission);
+        Poll::Ready(waited)
     }
 
-    /// A request is in work by it. Whether that waited too long.
-    pub(super) fn begin(&mut self) -> bool {
-        let State::Here { admission, is_used } = &mut self.state else { return false };
-        *is_used = true;
-        admission.is_err()
-    }
-
-    /// The request is answered, if there was one.
-    pub(super) fn end(&mut self) {
-        if matches!(self.state, State::Here { is_used: true, .. }) {
-            self.state = State::None;
+    /// A request is in work by it; `None` where none was needed.
+    pub(super) fn begin(&mut self) -> Option<Admission> {
+        match std::mem::replace(&mut self.state, State::None) {
+            State::Here(admission) => Some(admission),
+            State::None | State::Awaited(..) => None,
         }
     }
 
-    /// There is no request.
+    /// There is no request yet.
     pub(super) fn give_back(&mut self) {
-        if matches!(self.state, State::Here { is_used: false, .. }) {
-            self.state = State::None;
-        }
+        drop(self.begin());
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A name is on the disk after any fsync of its folder that began when the name was there. So one caller syncs, and
 //! those who come meanwhile wait for the next time, which is one for all of them. The times of one folder follow each
-//! other: no other fsync can take the report of a failure and then succeed.
+//! other: no other of its fsyncs can take the report of a failure and then succeed.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,7 +30,9 @@ impl Together {
             // After a panic nobody would sync this folder any more, and all would wait for ever.
             let outcome = catch_unwind(AssertUnwindSafe(&sync)).unwrap_or_else(|_| Err(panicked()));
             for waiter in waiters {
-                waiter(outcome.clone());
+                let outcome = outcome.clone();
+                // The panic hook has told of it, and the others must not wait for ever for this one.
+                let _panic = catch_unwind(AssertUnwindSafe(|| waiter(outcome)));
             }
         }
     }

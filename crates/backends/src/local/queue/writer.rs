@@ -2,9 +2,9 @@
 //!
 //! It takes all the work that waits, runs it in one transaction and answers each caller only after the commit: while
 //! one group is on its way to the disk the next gathers, so that many callers share one fsync and a lone one waits
-//! for nobody. Where several come at once, more are on their way, and the writer waits for them for up to the time of its
-//! last commit (as with PostgreSQL's `commit_delay` and `commit_siblings`): a commit costs as much as a dozen messages.
-//! Work that only looks is answered before the transaction, so that it waits for no disk and fails with none.
+//! for nobody. Where several come at once, more are on their way, and the writer waits for them for up to the time of
+//! its last commit (as with PostgreSQL's `commit_delay` and `commit_siblings`): a commit costs as much as a dozen
+//! messages. Work that only looks is answered before the transaction, so that it waits for no disk and fails with none.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -90,7 +90,7 @@ impl Writer {
     fn gather(&self, first: Box<dyn Job>) -> Vec<Box<dyn Job>> {
         let mut group = Group { bytes: first.bytes(), jobs: vec![first] };
         group.take_from(&self.inbox);
-        if group.jobs.len() >= SIBLINGS {
+        if group.jobs.len() >= SIBLINGS && group.writes() {
             self.wait_for_siblings(&mut group);
         }
         self.shared.taken(group.bytes);
@@ -108,7 +108,7 @@ impl Writer {
             )]
             std::thread::sleep(step);
             group.take_from(&self.inbox);
-            if group.jobs.len() == before || group.is_full() {
+            if group.jobs.len() == before || group.is_full() || !group.writes() {
                 return;
             }
         }
@@ -148,6 +148,11 @@ struct Group {
 impl Group {
     fn is_full(&self) -> bool {
         self.jobs.len() >= GROUP_COMMANDS || self.bytes >= GROUP_BYTES
+    }
+
+    /// Whether nobody in it only looks: who does must not wait for the disk.
+    fn writes(&self) -> bool {
+        self.jobs.iter().all(|job| job.writes())
     }
 
     /// Takes what waits and finds room.

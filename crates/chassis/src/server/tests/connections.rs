@@ -48,21 +48,6 @@ async fn an_answer_to_an_upgrade_is_not_lost_when_the_body_still_arrives() {
 }
 
 #[tokio::test]
-async fn clients_that_left_the_backlog_are_not_served_where_the_processor_is_the_limit() {
-    let server = Server::start(&[("MAX_CONNECTIONS", "1")]);
-    let first = server.send(GET).await;
-    eventually(|| server.handled() == 1).await;
-    let mut left = server.send(GET).await;
-    left.shutdown().await.unwrap();
-    let mut stays = server.send(GET).await;
-    server.concurrency.set(1);
-    drop(first);
-    assert!(read_to_end(&mut stays).await.ends_with("hello"));
-    assert_eq!(read_to_end(&mut left).await, "");
-    assert_eq!(server.handled(), 2);
-}
-
-#[tokio::test]
 async fn where_the_processor_is_the_limit_requests_wait_unread_for_their_turn() {
     let server = Server::start(&[]);
     server.concurrency.set(1);
@@ -97,4 +82,32 @@ async fn the_end_does_not_wait_for_turns() {
     let ending = server.lifecycle.run_to_end(lifetimes).await.unwrap();
     assert_eq!(ending, crate::lifecycle::Ending::Clean);
     assert!(read_to_end(&mut waits).await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn who_has_said_all_is_answered_where_the_processor_is_the_limit_too() {
+    let server = Server::start(&[]);
+    server.concurrency.set(1);
+    let mut stream = server.send(&[GET, GET].concat()).await;
+    stream.shutdown().await.unwrap();
+    assert_eq!(read_to_end(&mut stream).await.matches("HTTP/1.1 200 OK").count(), 2);
+}
+
+#[tokio::test]
+async fn nobody_holds_a_turn_who_is_not_in_work() {
+    let server = Server::start(&[]);
+    server.concurrency.set(1);
+    let mut closed = server.send(GET).await;
+    eventually(|| server.handled() == 1).await;
+    let _half = server.send(b"GET / HTTP/1.1\r\nHo").await;
+    let _blind = server.send(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let _bad = server.send(b"GET / HTTP/1.1\r\n\r\n").await;
+    eventually(|| server.handled() == 2).await;
+    sleep(Duration::from_millis(50)).await;
+    let begun = Instant::now();
+    let mut stream = server.send(GET).await;
+    closed.shutdown().await.unwrap();
+    eventually(|| server.handled() == 3).await;
+    assert!(begun.elapsed() < SHORT.stall / 2, "{:?}", begun.elapsed());
+    assert!(read_to_end(&mut stream).await.ends_with("hello"));
 }

@@ -1,8 +1,8 @@
 //! The edge: what every request passes on its way in and every answer on its way out, fused into one service with one
 //! future around the router. Each layer of a tower would cost its own allocation and dispatch on every request.
 //!
-//! In order: ids, the rules of RFC 9112, the rules for web pages, rate limit, body limit, the handler with its time limit and its panics
-//! caught; then the problem body, headers, metrics and the access log line.
+//! In order: ids, what the server refuses, the rules for web pages, rate limit, body limit, a turn, the handler with its
+//! time limit and its panics caught; then the problem body, headers, metrics and the access log line.
 
 use std::future::Future;
 use std::io::Write as _;

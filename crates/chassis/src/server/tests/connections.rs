@@ -108,6 +108,7 @@ async fn nobody_holds_a_turn_who_is_not_in_work() {
     let mut stream = server.send(GET).await;
     closed.shutdown().await.unwrap();
     eventually(|| server.handled() == 3).await;
-    assert!(begun.elapsed() < SHORT.stall / 2, "{:?}", begun.elapsed());
+    // Before the stalled ones are given up, which would free their turns.
+    assert!(begun.elapsed() < SHORT.stall * 2 / 3, "{:?}", begun.elapsed());
     assert!(read_to_end(&mut stream).await.ends_with("hello"));
 }

@@ -29,11 +29,7 @@ impl Together {
         while let Some(waiters) = self.take(folder) {
             // After a panic nobody would sync this folder any more, and all would wait for ever.
             let outcome = catch_unwind(AssertUnwindSafe(&sync)).unwrap_or_else(|_| Err(panicked()));
-            for waiter in waiters {
-                let outcome = outcome.clone();
-                // The panic hook has told of it, and the others must not wait for ever for this one.
-                let _panic = catch_unwind(AssertUnwindSafe(|| waiter(outcome)));
-            }
+            tell(waiters, &outcome);
         }
     }
 
@@ -59,6 +55,14 @@ impl Together {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<Waiter>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn tell(waiters: Vec<Waiter>, outcome: &Result<(), ObjectError>) {
+    for waiter in waiters {
+        let outcome = outcome.clone();
+        // The panic hook has told of it, and the others must not wait for ever for this one.
+        let _panic = catch_unwind(AssertUnwindSafe(|| waiter(outcome)));
     }
 }
 
@@ -138,6 +142,21 @@ mod tests {
         let (answers, _) = three([|| panic!("as a test"), || Ok(())]);
         let answers: Vec<_> = answers.try_iter().map(|(number, outcome)| (number, outcome.is_ok())).collect();
         assert_eq!(answers, [(0, false), (1, true), (2, true)]);
+    }
+
+    #[test]
+    fn a_waiter_that_panics_leaves_the_folder_to_the_others() {
+        let together = Together::default();
+        let (answers, received) = channel();
+        // A second one in the same time, which the panic of the first must not keep from its answer.
+        assert!(together.join("day", Box::new(|_| panic!("as a test"))));
+        assert!(!together.join("day", waiter(1, &answers)));
+        let waiters = together.take("day").unwrap();
+        tell(waiters, &Ok(()));
+        assert_eq!(received.try_recv().unwrap().0, 1);
+        assert!(together.take("day").is_none());
+        together.sync("day", waiter(2, &answers), || Ok(()));
+        assert_eq!(received.try_recv().unwrap().0, 2);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use tracing::{info, warn};
 const INTERVAL: Duration = Duration::from_millis(50);
 /// The lag from which on less is read.
 const LAG: Duration = Duration::from_millis(10);
-/// Late tasks in a row that begin a limit; one alone can come from anything.
+/// Late tasks in a row that begin a limit; a single one can come from anything.
 const LATE_TASKS: u32 = 3;
 /// Requests for each core when a limit begins, and the least.
 const FIRST_PER_CORE: usize = 128;
@@ -97,7 +97,7 @@ impl ConcurrencyLimit {
             sleep_until(due).await;
             #[expect(clippy::disallowed_methods, reason = "it is awaited at once")]
             let _ran = tokio::spawn(async {}).await;
-            late = if due.elapsed() < LAG { 0 } else { late + 1 };
+            late = late_after(late, due.elapsed());
             self.adapt(late);
         }
     }
@@ -168,6 +168,16 @@ impl State {
     }
 }
 
+/// How many tasks in a row are late after one with this lag. Those that were due in the meantime would have been too, and
+/// without them a rush that makes each task very late would go on for all the longer.
+fn late_after(late: u32, lag: Duration) -> u32 {
+    if lag < LAG {
+        return 0;
+    }
+    let missed = u32::try_from(lag.as_millis() / INTERVAL.as_millis()).unwrap_or(u32::MAX);
+    late.saturating_add(1).saturating_add(missed)
+}
+
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
@@ -231,6 +241,15 @@ mod tests {
             limit.is_on()
         });
         assert!((20..60).contains(&looks.count()), "one to three seconds");
+    }
+
+    #[test]
+    fn a_lag_counts_for_every_look_that_it_took() {
+        assert_eq!(late_after(2, LAG / 2), 0);
+        assert_eq!(late_after(0, LAG), 1);
+        assert_eq!(late_after(1, INTERVAL - LAG / 2), 2);
+        assert!(late_after(0, 2 * INTERVAL) >= LATE_TASKS);
+        assert_eq!(late_after(u32::MAX, Duration::MAX), u32::MAX);
     }
 
     #[tokio::test]

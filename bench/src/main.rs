@@ -12,6 +12,7 @@ mod peers;
 mod report;
 mod rows;
 mod server;
+mod stalls;
 mod stats;
 mod system;
 

@@ -2,7 +2,7 @@
 //!
 //! Once with a handler that waits for something slow, once with the real ingest, which needs all of its core, and once
 //! with ingest under a quota of processor time, under which it stands still for 80 of each 100 milliseconds.
-//! Good is a 200 within the second. The peak is what a closed loop gets in the same run; before and after the overload
+//! Good is a 200 within the second. The peak is what a closed loop gets just before and after; between it and the overload
 //! comes half of it.
 
 use std::net::SocketAddr;
@@ -18,7 +18,8 @@ use crate::load::open::{Clients, End, Phase, Sample, run as run_open};
 use crate::load::probe::Probe;
 use crate::load::{Target, get};
 use crate::report::{Goal, Report};
-use crate::stats::{median, quantile, short};
+use crate::stalls::Stalls;
+use crate::stats::{Spread, median, quantile, short};
 use crate::system::pause;
 
 /// Connections of all clients together.
@@ -32,12 +33,18 @@ const OVERLOAD_LENGTH: Duration = Duration::from_secs(10);
 const PEAK_LENGTH: Duration = Duration::from_secs(3);
 /// Time in which latency is looked at.
 const WINDOW: Duration = Duration::from_millis(100);
-/// Between the peak and the calm.
+/// Between a peak, a calm and the next peak.
 const SETTLE: Duration = Duration::from_secs(1);
+/// Overloads of each service.
+const ROUNDS: u32 = 3;
+/// Seconds, more than any recovery that can be seen.
+const NOT_RECOVERED: f64 = 4.0;
 /// Percent of a core for ingest.
 const QUOTA: u32 = 20;
 
 pub(super) fn run(bench: &mut Bench) -> Result<()> {
+    let stalls = Stalls::of(bench.cores.server)?.to_string();
+    bench.report.info("null: wait for the server's core while it is idle, p99 and longest", stalls);
     let (launch, address) = bench.peer("limited", &["limited"])?;
     let server = launch.start()?;
     let target = Target::new(address, get("/work", None))?;
@@ -103,35 +110,30 @@ fn row(report: &mut Report, what: &str, (value, shown): (f64, String), goal: Opt
 
 /// `probed` are where `/health` and `/metrics` are asked.
 fn measure(bench: &mut Bench, (name, limit): (&str, Limit), target: &Target, probed: [SocketAddr; 2]) -> Result<()> {
-    let peak = peak(target)?;
-    let calm = Phase { per_second: peak * CALM, length: CALM_LENGTH };
-    let overload = Phase { per_second: peak * OVERLOAD, length: OVERLOAD_LENGTH };
-    bench.report.note(format_args!("{name}: peak {peak:.0}/s, overload {:.0}/s", overload.per_second));
+    let connections = best_number(target)?;
     let probe = Probe::start(probed);
-    let mut samples = run_open(target, CLIENTS, &[calm, overload, calm])?;
-    samples.sort_by_key(|sample| sample.due);
+    let rounds =
+        (0..ROUNDS).map(|_| round(target, connections, name, &mut bench.report)).collect::<Result<Vec<_>>>()?;
     let (slowest, failed) = probe.stop().context("the probe panicked")?;
-    let [before, during, after] = split(&samples);
-    for (when, samples) in [("before", before), ("during", during), ("after", after)] {
-        bench.report.note(format_args!("{name}, {when}: {}", tally(samples)));
-    }
 
     let (report, goals) = (&mut bench.report, limit.goals());
-    let good = millis(during, is_good);
-    let goodput = good.len() as f64 / OVERLOAD_LENGTH.as_secs_f64() / peak;
-    let p50 = short(quantile(&good, 0.5));
-    let shown = format!("{} of the peak of {peak:.0}/s, p50 {p50} ms", short(goodput));
-    row(report, &format!("{name}: goodput at 5× capacity"), (goodput, shown), goals.goodput);
-    let recovery = recovery(before, after);
-    let shown = if recovery.is_finite() { format!("{} s", short(recovery)) } else { "not in 3 s".to_owned() };
+    let of_rounds = |value: fn(&Round) -> f64| Spread::of(&rounds.iter().map(value).collect::<Vec<_>>());
+    let (goodput, peak) = (of_rounds(|round| round.goodput), of_rounds(|round| round.peak).median);
+    let p50 = short(of_rounds(|round| round.p50).median);
+    let shown = format!("{goodput} of the peak of {peak:.0}/s, p50 {p50} ms");
+    row(report, &format!("{name}: goodput at 5× capacity"), (goodput.median, shown), goals.goodput);
+    let recovery = of_rounds(|round| round.recovery.unwrap_or(NOT_RECOVERED)).median;
+    let shown = if recovery < NOT_RECOVERED { format!("{} s", short(recovery)) } else { "not in 3 s".to_owned() };
     row(report, &format!("{name}: recovery"), (recovery, shown), goals.recovery);
-    let refused = millis(during, |end| matches!(end, End::Answered(503)));
-    let p99 = quantile(&refused, 0.99);
+    let refused: Vec<_> = rounds.iter().filter_map(|round| round.refused).collect();
+    let times = |quantile: fn(&Refused) -> f64| Spread::of(&refused.iter().map(quantile).collect::<Vec<_>>());
     if refused.is_empty() {
         report.info(&format!("{name}: 503s"), "none: nothing is shed");
     } else {
-        let shown = format!("{} ms, {} of them", short(p99), refused.len());
-        row(report, &format!("{name}: 503s, p99"), (p99, shown), goals.refusal);
+        let (p50, p99) = (times(|refused| refused.p50).median, times(|refused| refused.p99));
+        let count: usize = refused.iter().map(|refused| refused.count).sum();
+        let shown = format!("{p99} ms, {count} of them, p50 {} ms", short(p50));
+        row(report, &format!("{name}: 503s, p99"), (p99.median, shown), goals.refusal);
     }
     let [health, metrics] = slowest.map(short);
     let shown = format!("{health} ms and {metrics} ms, {failed} not answered 200");
@@ -139,19 +141,74 @@ fn measure(bench: &mut Bench, (name, limit): (&str, Limit), target: &Target, pro
     Ok(())
 }
 
-/// The best that closed loops get. One with more connections than the service works on at once is refused, and ends.
-fn peak(target: &Target) -> Result<f64> {
-    let mut best = 0.0_f64;
-    for connections in [8, 32, 128, 512] {
-        let mut load = Closed::connect(target, connections)?;
-        let warm = load.run(Until::Over(Duration::from_millis(200)));
-        let Ok(answers) = warm.and_then(|_| load.run(Until::Over(PEAK_LENGTH))) else { break };
-        best = best.max(answers.count as f64 / answers.took.as_secs_f64());
-    }
-    // What the last loop left behind is not part of the calm.
+/// What one overload did.
+struct Round {
+    /// The mean of the peaks before and after it, a second.
+    peak: f64,
+    /// By the peak.
+    goodput: f64,
+    /// Milliseconds of what was good.
+    p50: f64,
+    /// Seconds; none where the calm after it was too short.
+    recovery: Option<f64>,
+    refused: Option<Refused>,
+}
+
+/// 503s: how many, and the milliseconds until they came.
+#[derive(Clone, Copy)]
+struct Refused {
+    count: usize,
+    p50: f64,
+    p99: f64,
+}
+
+/// The peaks on both sides cancel what drifts, and the rates of the open loop come from the one before.
+fn round(target: &Target, connections: usize, name: &str, report: &mut Report) -> Result<Round> {
+    let before = peak(target, connections)?;
+    let calm = Phase { per_second: before * CALM, length: CALM_LENGTH };
+    let overload = Phase { per_second: before * OVERLOAD, length: OVERLOAD_LENGTH };
+    let mut samples = run_open(target, CLIENTS, &[calm, overload, calm])?;
     pause(SETTLE);
-    ensure!(best > 0.0, "{} does not answer even a few at once", target.address);
-    Ok(best)
+    let after = peak(target, connections)?;
+    report.note(format_args!("{name}: peak {before:.0}/s before and {after:.0}/s after {:.0}/s", overload.per_second));
+    samples.sort_by_key(|sample| sample.due);
+    let [calm_before, during, calm_after] = split(&samples);
+    for (when, samples) in [("before", calm_before), ("during", during), ("after", calm_after)] {
+        report.note(format_args!("{name}, {when}: {}", tally(samples)));
+    }
+    let (good, peak) = (millis(during, is_good), f64::midpoint(before, after));
+    let refused = millis(during, |end| matches!(end, End::Answered(503)));
+    let of_refused = Refused { count: refused.len(), p50: quantile(&refused, 0.5), p99: quantile(&refused, 0.99) };
+    Ok(Round {
+        peak,
+        goodput: good.len() as f64 / OVERLOAD_LENGTH.as_secs_f64() / peak,
+        p50: quantile(&good, 0.5),
+        recovery: recovery(calm_before, calm_after),
+        refused: (!refused.is_empty()).then_some(of_refused),
+    })
+}
+
+/// How many connections of a closed loop get most. A loop with more than the service works on at once is refused, and
+/// ends.
+fn best_number(target: &Target) -> Result<usize> {
+    let mut best = (0.0_f64, 0);
+    for connections in [8, 32, 128, 512] {
+        let Ok(peak) = peak(target, connections) else { break };
+        best = if peak > best.0 { (peak, connections) } else { best };
+    }
+    ensure!(best.1 > 0, "{} does not answer even a few at once", target.address);
+    Ok(best.1)
+}
+
+/// What so many connections get in a second.
+fn peak(target: &Target, connections: usize) -> Result<f64> {
+    let mut load = Closed::connect(target, connections)?;
+    load.run(Until::Over(Duration::from_millis(200)))?;
+    let answers = load.run(Until::Over(PEAK_LENGTH))?;
+    drop(load);
+    // What the loop left behind is not part of what comes next.
+    pause(SETTLE);
+    Ok(answers.count as f64 / answers.took.as_secs_f64())
 }
 
 /// By when requests were due; `samples` are in that order.
@@ -175,7 +232,7 @@ fn is_good(end: End) -> bool {
 }
 
 /// Seconds after the overload until a whole window is all good and at most twice as slow as before.
-fn recovery(before: &[Sample], after: &[Sample]) -> f64 {
+fn recovery(before: &[Sample], after: &[Sample]) -> Option<f64> {
     let limit = 2.0 * median(millis(before, is_good));
     let ended = CALM_LENGTH + OVERLOAD_LENGTH;
     for number in 0..u32::try_from(CALM_LENGTH.as_millis() / WINDOW.as_millis()).unwrap_or(0) {
@@ -183,10 +240,10 @@ fn recovery(before: &[Sample], after: &[Sample]) -> f64 {
         let window: Vec<_> = after.iter().filter(|sample| sample.due >= from && sample.due < to).copied().collect();
         let all_good = !window.is_empty() && window.iter().all(|sample| is_good(sample.end));
         if all_good && median(millis(&window, is_good)) <= limit {
-            return (WINDOW * number).as_secs_f64();
+            return Some((WINDOW * number).as_secs_f64());
         }
     }
-    f64::INFINITY
+    None
 }
 
 /// How many requests ended in which way.
@@ -221,9 +278,9 @@ mod tests {
         let good = End::Answered(200);
         let mut after = vec![sample(ended, 500, good), sample(ended + WINDOW, 10, good)];
         after.push(sample(ended + WINDOW + WINDOW / 2, 10, End::Answered(503)));
-        assert_eq!(recovery(&before, &after), f64::INFINITY);
+        assert_eq!(recovery(&before, &after), None);
         after.push(sample(ended + WINDOW * 3, 20, good));
-        assert_eq!(recovery(&before, &after), 0.3);
+        assert_eq!(recovery(&before, &after), Some(0.3));
         assert_eq!(split(&after).map(<[_]>::len), [0, 0, 4]);
     }
 }

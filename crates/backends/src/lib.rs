@@ -1,5 +1,6 @@
 //! Every driver, and nowhere else: here the ports of the chassis and the stores of the services meet the world.
 
+pub mod aws;
 mod error;
 pub mod local;
 mod open;

@@ -14,7 +14,7 @@ pub use memory_objects::MemoryObjects;
 pub use memory_queue::MemoryQueue;
 pub use objects::{ObjectError, ObjectKey, ObjectStore, Put};
 pub use queue::{
-    DeadLetter, DeadLetterSummary, DeadLetters, Message, MessageId, NewMessage, Queue, QueueError, QueueStats, Receipt,
-    Receive,
+    DeadLetter, DeadLetterSummary, DeadLetters, Message, MessageId, NewMessage, Profile, Queue, QueueError, QueueStats,
+    Receipt, Receive,
 };
 pub use secrets::{MemorySecrets, SecretError, SecretRef, SecretSource};

@@ -290,6 +290,15 @@ pub struct QueueStats {
     pub oldest_age_seconds: Option<u64>,
 }
 
+/// How a queue that is not our own differs from the contract, and what follows for those who work with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Profile {
+    /// Deliveries that are handed back by [`Queue::release`] count: who can go on with a message should hold it instead.
+    pub counts_releases: bool,
+    /// Every call is paid for: polls are as long as they can be, and nobody looks more often than needed.
+    pub is_metered: bool,
+}
+
 /// Why a queue did not do what was asked.
 #[derive(Debug, Error)]
 pub enum QueueError {
@@ -357,6 +366,16 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
 
     /// Moves one delivery to the dead-letter queue, with the reason.
     async fn dead_letter(&self, receipt: &Receipt, reason: &str) -> Result<(), QueueError>;
+
+    /// How the queue differs from the contract; not at all unless it says so.
+    fn profile(&self) -> Profile {
+        Profile::default()
+    }
+
+    /// How often the queue itself lets a message be delivered, where that is its own rule and not the configuration's.
+    async fn max_receive_count(&self) -> Result<Option<u32>, QueueError> {
+        Ok(None)
+    }
 
     /// Whether the queue can be reached; read-only, bounded by the caller.
     async fn ping(&self) -> Result<(), QueueError>;

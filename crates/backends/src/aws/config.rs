@@ -1,0 +1,63 @@
+//! Region, endpoint and credentials, found once for the whole process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use tokio::sync::OnceCell;
+
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Attempts at one call, the first one included. Few, since whoever calls has a plan of his own for an outage.
+const ATTEMPTS: u32 = 3;
+
+/// Where AWS is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsSettings {
+    /// `AWS_REGION`.
+    pub region: String,
+    /// `AWS_ENDPOINT_URL`: an emulator, or a private endpoint; `None` for the public ones of the region.
+    pub endpoint_url: Option<String>,
+}
+
+/// One account as this process sees it. Costs nothing until something of it is used.
+///
+/// Credentials come from the SDK's default chain: environment, profile, web identity (Kubernetes), task role (ECS),
+/// instance role (EC2). Source: <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
+#[derive(Debug)]
+pub struct Aws {
+    settings: AwsSettings,
+    config: OnceCell<SdkConfig>,
+}
+
+impl Aws {
+    /// Looks for nothing yet.
+    #[must_use]
+    pub fn new(settings: AwsSettings) -> Arc<Self> {
+        Arc::new(Self { settings, config: OnceCell::new() })
+    }
+
+    /// Where AWS is.
+    #[must_use]
+    pub fn settings(&self) -> &AwsSettings {
+        &self.settings
+    }
+
+    /// What every client is made from.
+    pub(crate) async fn config(&self) -> &SdkConfig {
+        self.config.get_or_init(|| self.load()).await
+    }
+
+    async fn load(&self) -> SdkConfig {
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(self.settings.region.clone()))
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build());
+        match &self.settings.endpoint_url {
+            Some(endpoint) => loader.endpoint_url(endpoint).load().await,
+            None => loader.load().await,
+        }
+    }
+}

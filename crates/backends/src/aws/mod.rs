@@ -1,0 +1,7 @@
+//! AWS: the queue on SQS, objects on S3, secrets in Parameter Store and Secrets Manager.
+//!
+//! All of them work with one [`Aws`]: one region, one endpoint, one chain of credentials.
+
+mod config;
+
+pub use config::{Aws, AwsSettings};

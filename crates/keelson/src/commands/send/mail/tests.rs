@@ -12,6 +12,14 @@ fn with(raw: &str, outside: Outside<'_>) -> Result<Value, &'static str> {
     data(raw.as_bytes(), outside).map(Value::Object)
 }
 
+/// The fuzzer's: its parser used to end a debug build there.
+#[test]
+fn a_part_that_lost_its_multipart_is_no_panic() {
+    let raw =
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/mail/part_without_its_multipart.eml"));
+    let _ = data(raw, Outside::default());
+}
+
 const HEAD: &str = "From: Ann <ann@example.com>\nSubject: Hello\nDate: Mon, 1 Jan 2024 10:00:00 +0100\n";
 
 #[test]

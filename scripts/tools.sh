@@ -12,6 +12,7 @@ test_tools() {
     cargo fetch --locked
     # Two and a half minutes on two cores, once.
     cargo_tool cargo-deny 0.20.2
+    aws_emulators
     if [ "$(uname -s)" = Linux ]; then linux_tools; else other_tools; fi
 }
 
@@ -51,6 +52,15 @@ need() {
     if command -v "$1" >/dev/null; then return; fi
     printf '%s is missing: %s\n' "$1" "$2" >&2
     return 1
+}
+
+# Two emulators of AWS in a Python environment of their own; half a minute, once.
+aws_emulators() {
+    local folder=$tools_dir/aws-venv requirements=scripts/requirements-aws.txt
+    if cmp --silent "$requirements" "$folder/requirements.txt"; then return; fi
+    python3 -m venv --clear "$folder" || need python3-venv "install the package python3-venv"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
+    cp "$requirements" "$folder/requirements.txt"
 }
 
 works() { "$1" --version >/dev/null 2>&1; }

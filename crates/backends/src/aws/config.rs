@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use tokio::sync::OnceCell;
 
 /// How long a connection may take to open.
@@ -29,6 +30,7 @@ pub struct AwsSettings {
 #[derive(Debug)]
 pub struct Aws {
     settings: AwsSettings,
+    credentials: Option<SharedCredentialsProvider>,
     config: OnceCell<SdkConfig>,
 }
 
@@ -36,7 +38,13 @@ impl Aws {
     /// Looks for nothing yet.
     #[must_use]
     pub fn new(settings: AwsSettings) -> Arc<Self> {
-        Arc::new(Self { settings, config: OnceCell::new() })
+        Arc::new(Self { settings, credentials: None, config: OnceCell::new() })
+    }
+
+    /// The same with given credentials in place of the chain.
+    #[must_use]
+    pub fn with_credentials(settings: AwsSettings, credentials: SharedCredentialsProvider) -> Arc<Self> {
+        Arc::new(Self { settings, credentials: Some(credentials), config: OnceCell::new() })
     }
 
     /// Where AWS is.
@@ -51,13 +59,16 @@ impl Aws {
     }
 
     async fn load(&self) -> SdkConfig {
-        let loader = aws_config::defaults(BehaviorVersion::latest())
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(self.settings.region.clone()))
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build());
-        match &self.settings.endpoint_url {
-            Some(endpoint) => loader.endpoint_url(endpoint).load().await,
-            None => loader.load().await,
+        if let Some(endpoint) = &self.settings.endpoint_url {
+            loader = loader.endpoint_url(endpoint);
         }
+        if let Some(credentials) = &self.credentials {
+            loader = loader.credentials_provider(credentials.clone());
+        }
+        loader.load().await
     }
 }

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod data_folder;
+mod emulators;
 mod file_objects;
 mod file_secrets;
 mod open;

@@ -1,0 +1,27 @@
+"""Runs one emulator of AWS until standard input ends: the pipe is closed when the test process ends, however it ends.
+
+usage: emulators.py ministack|moto PORT
+"""
+
+import os
+import sys
+import threading
+
+
+def watch():
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+name, port = sys.argv[1:]
+threading.Thread(target=watch, daemon=True).start()
+if name == "moto":
+    from moto.server import main
+
+    sys.argv[1:] = ["-H", "127.0.0.1", "-p", port]
+else:
+    os.environ.update(BIND_HOST="127.0.0.1", GATEWAY_PORT=port)
+    from ministack.app import main
+
+    sys.argv[1:] = []
+main()

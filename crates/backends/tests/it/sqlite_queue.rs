@@ -91,8 +91,8 @@ async fn messages_and_dead_letters_outlive_the_process() {
     let (path, clock) = (folder.path().join("queue.db"), ManualClock::new());
     let queue = open(&path, &clock);
     let dead = queue.send(message("dead")).await.unwrap();
-    let receipt = receive(&queue).await.remove(0).receipt;
-    queue.dead_letter(&receipt, "bad").await.unwrap();
+    let doomed = receive(&queue).await.remove(0);
+    queue.dead_letter(&doomed, "bad").await.unwrap();
     let kept = queue.send(message("kept")).await.unwrap();
     drop(queue);
 

@@ -329,8 +329,8 @@ impl Queue for MemoryQueue {
         Ok(answers)
     }
 
-    async fn dead_letter(&self, receipt: &Receipt, reason: &str) -> Result<(), QueueError> {
-        let lease = Lease::from_receipt(receipt)?;
+    async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError> {
+        let lease = Lease::from_receipt(&message.receipt)?;
         let mut state = self.open()?;
         state.held(lease)?;
         state.bury(lease.seq, reason.to_owned(), self.clock.now());

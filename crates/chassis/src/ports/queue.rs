@@ -364,8 +364,9 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
     /// can. The limits are those of [`Queue::change_visibility`].
     async fn retry(&self, receipts: &[Receipt], pause: Duration) -> Result<Vec<Result<(), QueueError>>, QueueError>;
 
-    /// Moves one delivery to the dead-letter queue, with the reason.
-    async fn dead_letter(&self, receipt: &Receipt, reason: &str) -> Result<(), QueueError>;
+    /// Moves one delivery to the dead-letter queue, with the reason. By its receipt where the backend keeps the message;
+    /// SQS does not, and is sent it anew.
+    async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError>;
 
     /// How the queue differs from the contract; not at all unless it says so.
     fn profile(&self) -> Profile {

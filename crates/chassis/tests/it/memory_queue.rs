@@ -69,7 +69,7 @@ async fn printing_a_message_shows_nothing_of_it() {
     let request = Receive { max: 1, wait: Duration::ZERO, visibility: Duration::from_secs(1) };
     let message = queue.receive(request).await.unwrap().remove(0);
     printed += &format!("{message:?}");
-    queue.dead_letter(&message.receipt, "bad").await.unwrap();
+    queue.dead_letter(&message, "bad").await.unwrap();
     printed += &format!("{:?}", queue.find_dead_letter(&id).await.unwrap());
     assert!(!printed.contains("canary"), "{printed}");
     assert_eq!(printed.matches("body_bytes: 11").count(), 3, "{printed}");

@@ -70,7 +70,7 @@ impl Archiver {
     /// Never to be stored: it leaves the queue with its reason, so that it blocks no others.
     async fn give_up(&self, message: &Message, reason: &str) -> Outcome {
         warn!(message.id = %message.id, reason, "message {} goes to the dead-letter queue", message.id);
-        match self.queue.dead_letter(&message.receipt, reason).await {
+        match self.queue.dead_letter(message, reason).await {
             Ok(()) => Outcome::DeadLettered,
             Err(error) => {
                 warn!(message.id = %message.id, cause = %error, "the dead-letter queue did not take message {}", message.id);

@@ -76,8 +76,8 @@ impl Queue for FaultyQueue {
         self.inner.retry(receipts, pause).await
     }
 
-    async fn dead_letter(&self, receipt: &Receipt, reason: &str) -> Result<(), QueueError> {
-        self.inner.dead_letter(receipt, reason).await
+    async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError> {
+        self.inner.dead_letter(message, reason).await
     }
 
     async fn ping(&self) -> Result<(), QueueError> {

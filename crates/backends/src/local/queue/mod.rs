@@ -223,10 +223,10 @@ impl Queue for SqliteQueue {
         self.for_each(receipts, move |ledger, lease| ledger.retry(lease, pause)).await
     }
 
-    async fn dead_letter(&self, receipt: &Receipt, reason: &str) -> Result<(), QueueError> {
+    async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError> {
         let reason = reason.to_owned();
         let act = move |ledger: &mut Ledger<'_>, lease: Lease| ledger.dead_letter(lease, &reason);
-        let mut answers = self.for_each(std::slice::from_ref(receipt), act).await?;
+        let mut answers = self.for_each(std::slice::from_ref(&message.receipt), act).await?;
         answers.pop().unwrap_or(Ok(()))
     }
 

@@ -9,7 +9,7 @@ use crate::ports::queue::{NewMessage, QueueStats};
 async fn one_of_each(harness: &impl QueueHarness) {
     send(harness, "dead").await;
     let dead = take_one(harness, LONG).await;
-    harness.queue().dead_letter(&dead.receipt, "bad").await.unwrap();
+    harness.queue().dead_letter(&dead, "bad").await.unwrap();
     send(harness, "in flight").await;
     take_one(harness, LONG).await;
     let delayed = NewMessage { delay: LONG, ..NewMessage::new("delayed", Default::default()) };
@@ -34,6 +34,9 @@ pub async fn stats_count_every_state(harness: &impl QueueHarness) {
     let stats = harness.queue().stats().await.unwrap();
     let counted = QueueStats { oldest_age_seconds: None, ..stats };
     assert_eq!(counted, QueueStats { visible: 1, in_flight: 1, delayed: 1, dead: 1, oldest_age_seconds: None });
+    if !harness.is_exact() {
+        return;
+    }
     let oldest = stats.oldest_age_seconds.unwrap();
     assert!((age.as_secs()..age.as_secs() + 30).contains(&oldest), "the oldest message is {oldest} s old");
 }

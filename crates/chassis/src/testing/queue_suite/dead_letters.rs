@@ -14,7 +14,7 @@ async fn killed(harness: &impl QueueHarness, body: &str, reason: &str) -> Messag
     let id = send(harness, body).await;
     let message = take_one(harness, LONG).await;
     assert_eq!(message.id, id, "another message was in the way");
-    harness.queue().dead_letter(&message.receipt, reason).await.unwrap();
+    harness.queue().dead_letter(&message, reason).await.unwrap();
     id
 }
 
@@ -50,7 +50,7 @@ pub async fn a_message_is_dead_lettered_with_a_reason(harness: &impl QueueHarnes
     let attributes = Attributes::from([("source".to_owned(), "/submit".to_owned())]);
     harness.queue().send(NewMessage::new("not JSON", attributes.clone())).await.unwrap();
     let message = take_one(harness, SHORT).await;
-    harness.queue().dead_letter(&message.receipt, "not a JSON object").await.unwrap();
+    harness.queue().dead_letter(&message, "not a JSON object").await.unwrap();
     harness.advance(SHORT).await;
     assert_nothing_visible(harness).await;
     let letter = harness.queue().find_dead_letter(&message.id).await.unwrap().unwrap();
@@ -140,11 +140,11 @@ pub async fn a_redriven_message_starts_anew(harness: &impl QueueHarness) {
 
 pub async fn the_receipt_from_before_a_redrive_is_stale(harness: &impl QueueHarness) {
     send(harness, "bad").await;
-    let receipt = take_one(harness, LONG).await.receipt;
-    harness.queue().dead_letter(&receipt, "bad").await.unwrap();
+    let message = take_one(harness, LONG).await;
+    harness.queue().dead_letter(&message, "bad").await.unwrap();
     harness.queue().redrive(DeadLetters::All).await.unwrap();
-    assert!(is_stale(&harness.queue().delete(std::slice::from_ref(&receipt)).await.unwrap().remove(0)));
-    assert!(is_stale(&harness.queue().dead_letter(&receipt, "again").await));
+    assert!(is_stale(&harness.queue().delete(std::slice::from_ref(&message.receipt)).await.unwrap().remove(0)));
+    assert!(is_stale(&harness.queue().dead_letter(&message, "again").await));
     assert_eq!(take_one(harness, LONG).await.body, "bad");
 }
 

@@ -81,18 +81,18 @@ pub async fn a_stale_receipt_releases_nothing(harness: &impl QueueHarness) {
 
 pub async fn a_stale_receipt_dead_letters_nothing(harness: &impl QueueHarness) {
     let (stale, message) = redelivered(harness).await;
-    assert!(is_stale(&harness.queue().dead_letter(&stale, "stale").await));
+    assert!(is_stale(&harness.queue().dead_letter(&Message { receipt: stale, ..message.clone() }, "stale").await));
     assert_eq!(harness.queue().dead_letters(10).await.unwrap(), []);
     assert_still_held(harness, &message).await;
 }
 
 pub async fn a_deleted_message_has_only_stale_receipts(harness: &impl QueueHarness) {
     send(harness, "gone").await;
-    let receipt = take_one(harness, LONG).await.receipt;
-    delete(harness, &receipt).await.unwrap();
-    assert!(is_stale(&hide(harness, &receipt, LONG).await));
-    assert!(is_stale(&release(harness, &receipt).await));
-    assert!(is_stale(&harness.queue().dead_letter(&receipt, "gone").await));
+    let message = take_one(harness, LONG).await;
+    delete(harness, &message.receipt).await.unwrap();
+    assert!(is_stale(&hide(harness, &message.receipt, LONG).await));
+    assert!(is_stale(&release(harness, &message.receipt).await));
+    assert!(is_stale(&harness.queue().dead_letter(&message, "gone").await));
     assert_eq!(harness.queue().dead_letters(10).await.unwrap(), []);
 }
 
@@ -207,6 +207,9 @@ pub async fn a_visibility_over_the_limit_is_invalid(harness: &impl QueueHarness)
 }
 
 pub async fn a_message_is_hidden_for_twelve_hours_at_most(harness: &impl QueueHarness) {
+    if !harness.bounds_visibility() {
+        return;
+    }
     send(harness, "x").await;
     let receipt = take_one(harness, LONG).await.receipt;
     harness.advance(SHORT).await;
@@ -244,9 +247,11 @@ pub async fn a_batch_of_none_or_eleven_receipts_is_invalid(harness: &impl QueueH
 
 pub async fn a_foreign_receipt_is_invalid(harness: &impl QueueHarness) {
     let foreign = Receipt("no receipt of this queue".to_owned());
+    send(harness, "x").await;
+    let message = take_one(harness, LONG).await;
     assert!(is_invalid(&delete(harness, &foreign).await));
     assert!(is_invalid(&hide(harness, &foreign, LONG).await));
     assert!(is_invalid(&release(harness, &foreign).await));
     assert!(is_invalid(&retry(harness, &foreign, LONG).await));
-    assert!(is_invalid(&harness.queue().dead_letter(&foreign, "foreign").await));
+    assert!(is_invalid(&harness.queue().dead_letter(&Message { receipt: foreign, ..message }, "foreign").await));
 }

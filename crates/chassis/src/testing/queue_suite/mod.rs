@@ -43,8 +43,13 @@ pub trait QueueHarness: Send + Sync {
     /// How often the queue delivers a message before it gives it up.
     fn max_receive_count(&self) -> u32;
 
-    /// Whether order is exact and handed-back deliveries are uncounted; neither holds on SQS.
+    /// Whether order is exact, handed-back deliveries are uncounted and ages are told; nothing of it holds on SQS.
     fn is_exact(&self) -> bool {
+        true
+    }
+
+    /// Whether the server holds [`MAX_VISIBILITY`](crate::ports::queue::MAX_VISIBILITY) against the time since the receive. SQS does, its emulators do not.
+    fn bounds_visibility(&self) -> bool {
         true
     }
 

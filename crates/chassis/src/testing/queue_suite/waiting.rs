@@ -62,8 +62,8 @@ pub async fn a_long_poll_ends_when_a_message_is_retried(harness: &impl QueueHarn
 
 pub async fn a_long_poll_ends_when_a_message_is_redriven(harness: &impl QueueHarness) {
     send(harness, "revived").await;
-    let receipt = take_one(harness, LONG).await.receipt;
-    harness.queue().dead_letter(&receipt, "bad").await.unwrap();
+    let message = take_one(harness, LONG).await;
+    harness.queue().dead_letter(&message, "bad").await.unwrap();
     let change = async {
         harness.queue().redrive(DeadLetters::All).await.unwrap();
     };

@@ -3,5 +3,7 @@
 //! All of them work with one [`Aws`]: one region, one endpoint, one chain of credentials.
 
 mod config;
+mod sqs;
 
 pub use config::{Aws, AwsSettings};
+pub use sqs::SqsQueue;

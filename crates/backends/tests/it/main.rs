@@ -7,3 +7,4 @@ mod file_objects;
 mod file_secrets;
 mod open;
 mod sqlite_queue;
+mod sqs_queue;

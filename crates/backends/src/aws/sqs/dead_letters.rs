@@ -1,0 +1,258 @@
+//! The dead-letter queue, seen through receives: SQS has no other way to look into a queue.
+//!
+//! What is looked at is hidden from others for a moment and then shown again. A message that the redrive policy itself
+//! has moved has no reason and no time of death: those are said as well as they are known.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeName,
+};
+use chassis::ports::queue::{MAX_BATCH, NewMessage};
+use chassis::ports::{DeadLetter, DeadLetterSummary, DeadLetters, Message, MessageId, QueueError};
+use futures_util::future::join_all;
+use jiff::Timestamp;
+
+use super::deliveries::Known;
+use super::origin::{pack, unpack};
+use super::sending::send_batch;
+use super::{SqsQueue, error};
+
+/// How long a letter that is looked at stays hidden.
+const HIDDEN: Duration = Duration::from_secs(60);
+/// How long a look waits: long enough to ask every server of SQS, which a short poll does not.
+const WAIT_SECONDS: i32 = 1;
+/// Characters of a reason.
+const REASON_CHARACTERS: usize = 1024;
+
+/// A dead letter and the right to delete it.
+struct Found {
+    letter: DeadLetter,
+    receipt: String,
+}
+
+/// What becomes of a letter that leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Redriven,
+    Purged,
+}
+
+impl SqsQueue {
+    /// Sends it to the dead-letter queue, with its reason, then deletes it. Whoever fails in between sends it again when
+    /// it comes back: the dead-letter queue shows both as one.
+    pub(super) async fn bury(&self, message: &Message, reason: &str) -> Result<(), QueueError> {
+        if !matches!(self.deliveries.look(&message.receipt), Known::Newest | Known::Nothing) {
+            return Err(QueueError::StaleReceipt);
+        }
+        // A receipt that SQS does not know must not bring a letter.
+        self.hide_receipts(std::slice::from_ref(&message.receipt), HIDDEN).await?.pop().unwrap_or(Ok(()))?;
+        let url = self.dead_letter_url().await?;
+        let first_life = (&message.id, message.sent_at, message.receive_count);
+        let attributes = pack(message.attributes.clone(), first_life, Some(&sendable(reason)))?;
+        let letter = NewMessage::new(message.body.clone(), attributes);
+        if let Err(QueueError::TooLarge { size_bytes }) = letter.validate() {
+            let why =
+                format!("{size_bytes} bytes with its reason are too many: the queue's redrive policy will move it");
+            return Err(QueueError::Other(why));
+        }
+        send_batch(&self.client, url, vec![letter]).await.pop().unwrap_or(Err(QueueError::Timeout)).map_err(
+            |error| match error {
+                QueueError::Unavailable(cause) => QueueError::Unavailable(format!("dead-letter queue: {cause}")),
+                other => other,
+            },
+        )?;
+        self.delete_receipts(std::slice::from_ref(&message.receipt)).await?.pop().unwrap_or(Ok(()))?;
+        self.deliveries.given_up(&message.receipt);
+        Ok(())
+    }
+
+    pub(super) async fn list_dead(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, QueueError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        // SQS keeps no order, so the oldest of a few are found among some more.
+        let found = self.look(limit.max(100), |_| true).await?;
+        let mut letters: Vec<_> = found.into_iter().map(|found| summary(found.letter)).collect();
+        letters.sort_by(|one, other| (one.dead_at, &one.id).cmp(&(other.dead_at, &other.id)));
+        letters.truncate(limit);
+        Ok(letters)
+    }
+
+    pub(super) async fn find_dead(&self, id: &MessageId) -> Result<Option<DeadLetter>, QueueError> {
+        let found = self.look(usize::MAX, |letter| letter.id != *id).await?;
+        Ok(found.into_iter().map(|found| found.letter).find(|letter| letter.id == *id))
+    }
+
+    /// Sends each back and then deletes it: a failure in between leaves both, and both make the same object.
+    pub(super) async fn redrive_dead(&self, which: DeadLetters) -> Result<u64, QueueError> {
+        self.take(which, Fate::Redriven).await
+    }
+
+    pub(super) async fn purge_dead(&self, which: DeadLetters) -> Result<u64, QueueError> {
+        self.take(which, Fate::Purged).await
+    }
+
+    /// Looks at up to `most` letters, or until `go_on` says no; then shows them again. Doubles are left out.
+    async fn look(&self, most: usize, go_on: impl Fn(&DeadLetter) -> bool) -> Result<Vec<Found>, QueueError> {
+        let _one_at_a_time = self.looking.lock().await;
+        let mut found = Vec::new();
+        let mut ended = false;
+        while !ended && found.len() < most {
+            let letters = self.receive_dead().await?;
+            ended = letters.is_empty() || letters.iter().any(|found| !go_on(&found.letter));
+            found.extend(letters);
+        }
+        self.show_dead(&found).await?;
+        let mut seen = BTreeSet::new();
+        found.retain(|found| seen.insert(found.letter.id.clone()));
+        Ok(found)
+    }
+
+    /// Lets their fate come over those that are wanted, batch by batch, and deletes them; answers how many there were.
+    async fn take(&self, which: DeadLetters, fate: Fate) -> Result<u64, QueueError> {
+        let _one_at_a_time = self.looking.lock().await;
+        let mut wanted: Option<BTreeSet<MessageId>> = match which {
+            DeadLetters::All => None,
+            DeadLetters::Ids(ids) => Some(ids.into_iter().collect()),
+        };
+        let (mut done, mut others) = (BTreeSet::new(), Vec::new());
+        while wanted.as_ref().is_none_or(|wanted| !wanted.is_empty()) {
+            let letters = self.receive_dead().await?;
+            if letters.is_empty() {
+                break;
+            }
+            let is_wanted = |found: &Found| wanted.as_ref().is_none_or(|wanted| wanted.contains(&found.letter.id));
+            let (chosen, rest): (Vec<_>, Vec<_>) = letters.into_iter().partition(is_wanted);
+            others.extend(rest);
+            // A double of one that is done goes without it.
+            let (doubles, chosen): (Vec<_>, Vec<_>) =
+                chosen.into_iter().partition(|found| done.contains(&found.letter.id));
+            let outcomes = self.meet(fate, &chosen).await?;
+            let (taken, failed): (Vec<_>, Vec<_>) = chosen.into_iter().zip(outcomes).partition(|(_, it)| it.is_ok());
+            let finished: Vec<Found> = taken.into_iter().map(|(found, _)| found).chain(doubles).collect();
+            self.delete_dead(&finished).await?;
+            done.extend(finished.into_iter().map(|found| found.letter.id));
+            if let Some((_, Err(error))) = failed.into_iter().next() {
+                self.show_dead(&others).await?;
+                return Err(error);
+            }
+            wanted.iter_mut().for_each(|wanted| wanted.retain(|id| !done.contains(id)));
+        }
+        self.show_dead(&others).await?;
+        Ok(done.len() as u64)
+    }
+
+    /// An answer for each letter, in their order.
+    async fn meet(&self, fate: Fate, letters: &[Found]) -> Result<Vec<Result<MessageId, QueueError>>, QueueError> {
+        if letters.is_empty() || fate == Fate::Purged {
+            return Ok(letters.iter().map(|found| Ok(found.letter.id.clone())).collect());
+        }
+        let messages = letters.iter().map(|found| revived(&found.letter)).collect::<Result<Vec<_>, _>>()?;
+        Ok(join_all(messages.into_iter().map(|message| self.sender.send(message))).await)
+    }
+
+    async fn receive_dead(&self) -> Result<Vec<Found>, QueueError> {
+        let policy = self.redrive_policy().await?;
+        let request = self
+            .client
+            .receive_message()
+            .queue_url(self.dead_letter_url().await?)
+            .set_max_number_of_messages(i32::try_from(MAX_BATCH).ok())
+            .wait_time_seconds(WAIT_SECONDS)
+            .set_visibility_timeout(i32::try_from(HIDDEN.as_secs()).ok())
+            .message_attribute_names("All")
+            .message_system_attribute_names(MessageSystemAttributeName::All);
+        let output = request.send().await.map_err(|error| error::of_call("ReceiveMessage", &error))?;
+        let now = self.clock.now();
+        let received = output.messages.unwrap_or_default().into_iter();
+        Ok(received.filter_map(|message| found(message, policy.max_receive_count, now)).collect())
+    }
+
+    async fn show_dead(&self, letters: &[Found]) -> Result<(), QueueError> {
+        let url = self.dead_letter_url().await?;
+        for batch in letters.chunks(MAX_BATCH) {
+            let entries = batch.iter().enumerate().filter_map(|(place, found)| {
+                let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(place.to_string());
+                entry.receipt_handle(&found.receipt).visibility_timeout(0).build().ok()
+            });
+            let request = self.client.change_message_visibility_batch().queue_url(url);
+            let output = request.set_entries(Some(entries.collect())).send().await;
+            output.map_err(|error| error::of_call("ChangeMessageVisibility", &error))?;
+        }
+        Ok(())
+    }
+
+    async fn delete_dead(&self, letters: &[Found]) -> Result<(), QueueError> {
+        let url = self.dead_letter_url().await?;
+        for batch in letters.chunks(MAX_BATCH) {
+            let entries = batch.iter().enumerate().filter_map(|(place, found)| {
+                let entry = DeleteMessageBatchRequestEntry::builder().id(place.to_string());
+                entry.receipt_handle(&found.receipt).build().ok()
+            });
+            let request = self.client.delete_message_batch().queue_url(url).set_entries(Some(entries.collect()));
+            let output = request.send().await.map_err(|error| error::of_call("DeleteMessage", &error))?;
+            if let Some(entry) = output.failed().first() {
+                return Err(error::of_entry("DeleteMessage", entry));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// None for what is no message at all.
+fn found(received: aws_sdk_sqs::types::Message, max_receive_count: Option<u32>, now: Timestamp) -> Option<Found> {
+    let system: BTreeMap<_, _> = received.attributes.unwrap_or_default().into_iter().collect();
+    let time = |name| Timestamp::from_millisecond(system.get(&name)?.parse().ok()?).ok();
+    let sent_at = time(MessageSystemAttributeName::SentTimestamp).unwrap_or(now);
+    let attributes = received.message_attributes.unwrap_or_default();
+    let unpacked = unpack(attributes.into_iter().filter_map(|(name, it)| Some((name, it.string_value?))).collect());
+    let body = received.body.unwrap_or_default();
+    let letter = match (unpacked.origin, unpacked.reason) {
+        (Some(origin), Some(reason)) => DeadLetter {
+            id: origin.id,
+            body,
+            attributes: unpacked.attributes,
+            sent_at: origin.sent_at,
+            receive_count: origin.receive_count,
+            reason,
+            dead_at: sent_at,
+        },
+        (origin, _) => {
+            let count = max_receive_count.unwrap_or(0);
+            let (id, sent) = origin.map_or((None, sent_at), |origin| (Some(origin.id), origin.sent_at));
+            DeadLetter {
+                id: id.or(received.message_id.map(MessageId))?,
+                body,
+                attributes: unpacked.attributes,
+                sent_at: sent,
+                receive_count: count,
+                reason: format!("received {count} times and never deleted: moved by the queue's redrive policy"),
+                // Not before this.
+                dead_at: time(MessageSystemAttributeName::ApproximateFirstReceiveTimestamp).unwrap_or(now),
+            }
+        }
+    };
+    Some(Found { letter, receipt: received.receipt_handle? })
+}
+
+fn revived(letter: &DeadLetter) -> Result<NewMessage, QueueError> {
+    let attributes = pack(letter.attributes.clone(), (&letter.id, letter.sent_at, 0), None)?;
+    let message = NewMessage::new(letter.body.clone(), attributes);
+    // Where there is no room for what it was, it goes on as a new message: better than to stay dead for ever.
+    let fits = !matches!(message.validate(), Err(QueueError::TooLarge { .. }));
+    Ok(if fits { message } else { NewMessage::new(letter.body.clone(), letter.attributes.clone()) })
+}
+
+fn summary(letter: DeadLetter) -> DeadLetterSummary {
+    let DeadLetter { id, body, attributes, sent_at, receive_count, reason, dead_at } = letter;
+    DeadLetterSummary { id, size_bytes: body.len() as u64, attributes, sent_at, receive_count, reason, dead_at }
+}
+
+/// SQS takes no control characters and nothing empty.
+fn sendable(reason: &str) -> String {
+    let is_taken = |character: &char| !character.is_control() && !matches!(character, '\u{fffe}' | '\u{ffff}');
+    let text: String = reason.chars().filter(is_taken).take(REASON_CHARACTERS).collect();
+    if text.is_empty() { "no reason given".to_owned() } else { text }
+}

@@ -1,0 +1,268 @@
+//! The queue on Amazon SQS: a standard queue, and the dead-letter queue of its redrive policy.
+//!
+//! What SQS does differently from the contract of the port: a delivery that is handed back stays counted, and receipts
+//! of earlier deliveries may still work; this process knows its own stale ones (`deliveries`). A redriven message is a
+//! new one for SQS; its first id and time travel with it (`origin`).
+
+mod dead_letters;
+mod deliveries;
+mod error;
+mod origin;
+mod receipts;
+mod redrive_policy;
+mod sending;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
+use chassis::clock::Clock;
+use chassis::ports::queue::{Profile, validate_batch, validate_batch_len, validate_visibility};
+use chassis::ports::{
+    DeadLetter, DeadLetterSummary, DeadLetters, Message, MessageId, NewMessage, Queue, QueueError, QueueStats, Receipt,
+    Receive,
+};
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use tokio::sync::{Mutex, OnceCell, oneshot};
+use tokio_util::task::TaskTracker;
+
+use super::Aws;
+use deliveries::Deliveries;
+use origin::unpack;
+use redrive_policy::RedrivePolicy;
+use sending::Sender;
+
+/// How long one attempt at a call may take, beyond the wait that was asked for.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// How long a call may take with all its attempts, beyond the same.
+const CALL_TIMEOUT: Duration = Duration::from_millis(4_000);
+
+/// One queue. Cheap to make: SQS is first asked when something is sent or received.
+pub struct SqsQueue {
+    client: Client,
+    url: String,
+    clock: Arc<dyn Clock>,
+    sender: Sender,
+    deliveries: Arc<Deliveries>,
+    policy: OnceCell<RedrivePolicy>,
+    /// Whoever looks into the dead-letter queue hides what he sees from others, so one at a time.
+    looking: Mutex<()>,
+    tasks: TaskTracker,
+}
+
+impl SqsQueue {
+    /// The queue under `url`, the `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME` of `SQS_QUEUE_URL`.
+    pub async fn open(aws: &Aws, url: &str, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let timeouts =
+            TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).operation_timeout(CALL_TIMEOUT).build();
+        let config = aws_sdk_sqs::config::Builder::from(aws.config().await).timeout_config(timeouts).build();
+        let client = Client::from_conf(config);
+        let tasks = TaskTracker::new();
+        let (sender, run) = Sender::new(client.clone(), url.to_owned());
+        tasks.spawn(run);
+        Arc::new(Self {
+            client,
+            url: url.to_owned(),
+            clock,
+            sender,
+            deliveries: Arc::default(),
+            policy: OnceCell::new(),
+            looking: Mutex::new(()),
+            tasks,
+        })
+    }
+
+    async fn attributes(&self, url: &str, names: &[QueueAttributeName]) -> Result<Counts, QueueError> {
+        let request = self.client.get_queue_attributes().queue_url(url).set_attribute_names(Some(names.to_vec()));
+        let output = request.send().await.map_err(|error| error::of_call("GetQueueAttributes", &error))?;
+        let count = |name| output.attributes()?.get(&name)?.parse().ok();
+        let visible = count(QueueAttributeName::ApproximateNumberOfMessages).unwrap_or(0);
+        let in_flight = count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible).unwrap_or(0);
+        let delayed = count(QueueAttributeName::ApproximateNumberOfMessagesDelayed).unwrap_or(0);
+        Ok(Counts { visible, in_flight, delayed })
+    }
+}
+
+struct Counts {
+    visible: u64,
+    in_flight: u64,
+    delayed: u64,
+}
+
+const COUNTS: &[QueueAttributeName] = &[
+    QueueAttributeName::ApproximateNumberOfMessages,
+    QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+    QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+];
+
+impl fmt::Debug for SqsQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqsQueue").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Queue for SqsQueue {
+    async fn send_batch(&self, messages: Vec<NewMessage>) -> Result<Vec<Result<MessageId, QueueError>>, QueueError> {
+        validate_batch(&messages)?;
+        Ok(join_all(messages.into_iter().map(|message| self.sender.send(message))).await)
+    }
+
+    async fn receive(&self, request: Receive) -> Result<Vec<Message>, QueueError> {
+        request.validate()?;
+        let (taker, received) = oneshot::channel();
+        let (client, url, deliveries) = (self.client.clone(), self.url.clone(), Arc::clone(&self.deliveries));
+        // Whoever drops the receive cannot call it back from SQS: what it brings is handed back then.
+        self.tasks.spawn(async move {
+            let received = receive(&client, &url, request).await;
+            for message in received.iter().flatten() {
+                deliveries.delivered(&message.id, &message.receipt);
+            }
+            if let Err(Ok(unwanted)) = taker.send(received) {
+                show_again(&client, &url, &unwanted).await;
+            }
+        });
+        received.await.unwrap_or_else(|_| Err(QueueError::Other("the receive panicked".into())))
+    }
+
+    async fn delete(&self, receipts: &[Receipt]) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        validate_batch_len(receipts.len())?;
+        self.delete_receipts(receipts).await
+    }
+
+    async fn change_visibility(
+        &self,
+        receipts: &[Receipt],
+        visibility: Duration,
+    ) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        validate_batch_len(receipts.len())?;
+        validate_visibility(visibility)?;
+        self.hide_receipts(receipts, visibility).await
+    }
+
+    async fn release(&self, receipts: &[Receipt], pause: Duration) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        self.change_visibility(receipts, pause).await
+    }
+
+    async fn retry(&self, receipts: &[Receipt], pause: Duration) -> Result<Vec<Result<(), QueueError>>, QueueError> {
+        self.change_visibility(receipts, pause).await
+    }
+
+    async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError> {
+        self.bury(message, reason).await
+    }
+
+    fn profile(&self) -> Profile {
+        Profile { counts_releases: true, is_metered: true }
+    }
+
+    async fn max_receive_count(&self) -> Result<Option<u32>, QueueError> {
+        Ok(self.redrive_policy().await?.max_receive_count)
+    }
+
+    async fn ping(&self) -> Result<(), QueueError> {
+        let request = self.client.get_queue_attributes().queue_url(&self.url);
+        match request.attribute_names(QueueAttributeName::QueueArn).send().await {
+            Ok(_) => Ok(()),
+            // Who may only send learns nothing of the queue, and that much shows that it is there.
+            Err(error) if error::is_denial(&error) => Ok(()),
+            Err(error) => Err(error::of_call("GetQueueAttributes", &error)),
+        }
+    }
+
+    async fn stats(&self) -> Result<QueueStats, QueueError> {
+        let Counts { visible, in_flight, delayed } = self.attributes(&self.url, COUNTS).await?;
+        let dead = match &self.redrive_policy().await?.dead_letter_url {
+            Some(url) => {
+                let dead = self.attributes(url, COUNTS).await?;
+                dead.visible + dead.in_flight + dead.delayed
+            }
+            None => 0,
+        };
+        // Ages are told by CloudWatch alone.
+        Ok(QueueStats { visible, in_flight, delayed, dead, oldest_age_seconds: None })
+    }
+
+    async fn purge(&self) -> Result<u64, QueueError> {
+        let Counts { visible, in_flight, delayed } = self.attributes(&self.url, COUNTS).await?;
+        let request = self.client.purge_queue().queue_url(&self.url).send().await;
+        request.map_err(|error| error::of_call("PurgeQueue", &error))?;
+        Ok(visible + in_flight + delayed)
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, QueueError> {
+        self.list_dead(limit).await
+    }
+
+    async fn find_dead_letter(&self, id: &MessageId) -> Result<Option<DeadLetter>, QueueError> {
+        self.find_dead(id).await
+    }
+
+    async fn redrive(&self, which: DeadLetters) -> Result<u64, QueueError> {
+        self.redrive_dead(which).await
+    }
+
+    async fn purge_dead_letters(&self, which: DeadLetters) -> Result<u64, QueueError> {
+        self.purge_dead(which).await
+    }
+}
+
+/// One call. A wait of none is a short poll.
+async fn receive(client: &Client, url: &str, request: Receive) -> Result<Vec<Message>, QueueError> {
+    let seconds = |time: Duration| i32::try_from(time.as_secs() + u64::from(time.subsec_nanos() > 0)).ok();
+    let timeouts = TimeoutConfig::builder()
+        .operation_attempt_timeout(request.wait + ATTEMPT_TIMEOUT)
+        .operation_timeout(request.wait + CALL_TIMEOUT);
+    let call = client
+        .receive_message()
+        .queue_url(url)
+        .set_max_number_of_messages(i32::try_from(request.max).ok())
+        .set_wait_time_seconds(seconds(request.wait))
+        .set_visibility_timeout(seconds(request.visibility))
+        .message_attribute_names("All")
+        .message_system_attribute_names(MessageSystemAttributeName::All)
+        .customize()
+        .config_override(aws_sdk_sqs::config::Builder::new().timeout_config(timeouts.build()));
+    let output = call.send().await.map_err(|error| error::of_call("ReceiveMessage", &error))?;
+    output.messages.unwrap_or_default().into_iter().map(to_message).collect()
+}
+
+fn to_message(received: aws_sdk_sqs::types::Message) -> Result<Message, QueueError> {
+    let missing = |what: &str| QueueError::Other(format!("sqs:ReceiveMessage answered a message without {what}"));
+    let system = received.attributes.unwrap_or_default();
+    let number = |name| system.get(&name).and_then(|text| text.parse::<i64>().ok());
+    let sent_at = number(MessageSystemAttributeName::SentTimestamp).map(Timestamp::from_millisecond);
+    let attributes = received.message_attributes.unwrap_or_default();
+    let texts = attributes.into_iter().filter_map(|(name, value)| Some((name, value.string_value?)));
+    let unpacked = unpack(texts.collect());
+    let (id, sent_at) = match unpacked.origin {
+        Some(origin) => (origin.id, origin.sent_at),
+        None => (
+            MessageId(received.message_id.ok_or_else(|| missing("an id"))?),
+            sent_at.and_then(Result::ok).ok_or_else(|| missing("its time of sending"))?,
+        ),
+    };
+    let count = number(MessageSystemAttributeName::ApproximateReceiveCount);
+    Ok(Message {
+        id,
+        receipt: Receipt(received.receipt_handle.ok_or_else(|| missing("a receipt"))?),
+        body: received.body.unwrap_or_default(),
+        attributes: unpacked.attributes,
+        sent_at,
+        receive_count: count.and_then(|count| u32::try_from(count).ok()).unwrap_or(1),
+    })
+}
+
+async fn show_again(client: &Client, url: &str, messages: &[Message]) {
+    for message in messages {
+        let request = client.change_message_visibility().queue_url(url).receipt_handle(&message.receipt.0);
+        if let Err(error) = request.visibility_timeout(0).send().await {
+            tracing::debug!(cause = %error::of_call("ChangeMessageVisibility", &error), "a message stays hidden");
+        }
+    }
+}

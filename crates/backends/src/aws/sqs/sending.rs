@@ -1,0 +1,169 @@
+//! Many callers, few calls: what is sent at about the same time goes out as one `SendMessageBatch`.
+//!
+//! Each caller is answered when its own entry is confirmed; an entry that fails concerns nobody else. A call costs the
+//! same with one entry as with ten.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use chassis::ports::queue::{MAX_BATCH, MAX_MESSAGE_BYTES, MessageId, NewMessage, QueueError};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+use super::{error, origin};
+
+/// How long the first entry of a batch waits for others.
+const LINGER: Duration = Duration::from_millis(3);
+/// Entries that wait for a batch; beyond them callers wait before they hand theirs over.
+const WAITING: usize = 1024;
+/// Calls under way at once. While all are, the next batches fill up.
+const CALLS: usize = 16;
+
+type Answer = Result<MessageId, QueueError>;
+
+struct Entry {
+    message: NewMessage,
+    size_bytes: usize,
+    caller: oneshot::Sender<Answer>,
+}
+
+/// Where callers hand over their messages. The task behind it ends when this is dropped and everything is sent.
+#[derive(Debug)]
+pub(super) struct Sender {
+    inbox: mpsc::Sender<Entry>,
+}
+
+impl Sender {
+    /// The future sends what comes in, and is to be spawned.
+    pub(super) fn new(client: Client, url: String) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (inbox, entries) = mpsc::channel(WAITING);
+        (Self { inbox }, run(entries, client, url))
+    }
+
+    /// Answers when the queue has the message. A caller that leaves takes its message along, unless it is on its way.
+    pub(super) async fn send(&self, message: NewMessage) -> Answer {
+        message.validate()?;
+        let gone = || QueueError::Unavailable("the sender of the queue has ended".into());
+        let (caller, answer) = oneshot::channel();
+        let entry = Entry { size_bytes: message.size_bytes(), message, caller };
+        self.inbox.send(entry).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+async fn run(entries: mpsc::Receiver<Entry>, client: Client, url: String) {
+    let mut batches = Batches { entries, next: None };
+    let mut calls = JoinSet::new();
+    while batches.wait().await {
+        while calls.len() >= CALLS {
+            calls.join_next().await;
+        }
+        let batch = batches.gather().await;
+        if !batch.is_empty() {
+            calls.spawn(call(client.clone(), url.clone(), batch));
+        }
+        while calls.try_join_next().is_some() {}
+    }
+    calls.join_all().await;
+}
+
+/// Puts together what fits into one call.
+struct Batches {
+    entries: mpsc::Receiver<Entry>,
+    /// The first of the next batch.
+    next: Option<Entry>,
+}
+
+impl Batches {
+    /// False when nothing comes any more.
+    async fn wait(&mut self) -> bool {
+        if self.next.is_none() {
+            self.next = self.entries.recv().await;
+        }
+        self.next.is_some()
+    }
+
+    /// Whoever has left meanwhile is left out.
+    async fn gather(&mut self) -> Vec<Entry> {
+        let mut batch: Vec<Entry> = self.next.take().filter(|first| !first.caller.is_closed()).into_iter().collect();
+        let mut size_bytes: usize = batch.iter().map(|entry| entry.size_bytes).sum();
+        let until = Instant::now() + LINGER;
+        while batch.len() < MAX_BATCH
+            && let Ok(Some(entry)) = timeout_at(until, self.entries.recv()).await
+        {
+            if entry.caller.is_closed() {
+                continue;
+            }
+            size_bytes += entry.size_bytes;
+            if size_bytes > MAX_MESSAGE_BYTES {
+                self.next = Some(entry);
+                break;
+            }
+            batch.push(entry);
+        }
+        batch
+    }
+}
+
+async fn call(client: Client, url: String, batch: Vec<Entry>) {
+    let (messages, callers): (Vec<_>, Vec<_>) = batch.into_iter().map(|entry| (entry.message, entry.caller)).unzip();
+    let answers = send_batch(&client, &url, messages).await;
+    for (caller, answer) in callers.into_iter().zip(answers) {
+        // Whoever has left gets no answer, and its message is on the queue.
+        let _ = caller.send(answer);
+    }
+}
+
+/// One call; an answer for each message, in their order. More than a batch is refused by SQS.
+pub(super) async fn send_batch(client: &Client, url: &str, messages: Vec<NewMessage>) -> Vec<Answer> {
+    const ACTION: &str = "SendMessageBatch";
+    let count = messages.len();
+    let failed = |error: &QueueError| (0..count).map(|_| Err(again(error))).collect();
+    let entries: Result<Vec<_>, _> = messages.into_iter().enumerate().map(to_sqs).collect();
+    let entries = match entries {
+        Ok(entries) => entries,
+        Err(error) => return failed(&error),
+    };
+    let output = match client.send_message_batch().queue_url(url).set_entries(Some(entries)).send().await {
+        Ok(output) => output,
+        Err(error) => return failed(&error::of_call("SendMessage", &error)),
+    };
+    let mut answers: Vec<Answer> =
+        (0..count).map(|_| Err(QueueError::Other(format!("no answer of {ACTION}")))).collect();
+    let place = |id: &str| id.parse::<usize>().ok().filter(|place| *place < count);
+    for sent in output.successful() {
+        if let Some(answer) = place(sent.id()).and_then(|place| answers.get_mut(place)) {
+            *answer = Ok(MessageId(sent.message_id().to_owned()));
+        }
+    }
+    for entry in output.failed() {
+        if let Some(answer) = place(entry.id()).and_then(|place| answers.get_mut(place)) {
+            *answer = Err(error::of_entry("SendMessage", entry));
+        }
+    }
+    answers
+}
+
+fn to_sqs((place, message): (usize, NewMessage)) -> Result<SendMessageBatchRequestEntry, QueueError> {
+    let seconds = message.delay.as_secs() + u64::from(message.delay.subsec_nanos() > 0);
+    let entry = SendMessageBatchRequestEntry::builder()
+        .id(place.to_string())
+        .message_body(message.body)
+        .set_delay_seconds(i32::try_from(seconds).ok().filter(|seconds| *seconds > 0))
+        .set_message_attributes(Some(origin::to_sqs(&message.attributes)?.into_iter().collect()));
+    entry.build().map_err(|error| QueueError::Invalid(error.to_string()))
+}
+
+/// The same failure for each of those that it concerns.
+pub(super) fn again(error: &QueueError) -> QueueError {
+    match error {
+        QueueError::TooLarge { size_bytes } => QueueError::TooLarge { size_bytes: *size_bytes },
+        QueueError::Invalid(text) => QueueError::Invalid(text.clone()),
+        QueueError::StaleReceipt => QueueError::StaleReceipt,
+        QueueError::Unavailable(text) => QueueError::Unavailable(text.clone()),
+        QueueError::Timeout => QueueError::Timeout,
+        QueueError::Other(text) => QueueError::Other(text.clone()),
+    }
+}

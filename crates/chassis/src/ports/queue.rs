@@ -295,6 +295,8 @@ pub struct QueueStats {
 pub struct Profile {
     /// Deliveries that are handed back by [`Queue::release`] count: who can go on with a message should hold it instead.
     pub counts_releases: bool,
+    /// A receipt of an earlier delivery may still work: who has outlived a lease must not use it.
+    pub takes_stale_receipts: bool,
     /// Every call is paid for: polls are as long as they can be, and nobody looks more often than needed.
     pub is_metered: bool,
 }

@@ -10,7 +10,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use chassis::ports::queue::MAX_BATCH;
 use chassis::ports::{Queue, QueueError, Receipt};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{info, warn};
 
 use super::leases::Held;
@@ -23,6 +23,9 @@ const MORE_TRIES: usize = 4;
 /// The pause while the queue is down, which is no try: a stored message that came back would be counted for it, and
 /// after a few times be taken for one that cannot be stored.
 const OUTAGE_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long the first of a batch waits for others where each call is paid for: far less than any lease.
+const LINGER: Duration = Duration::from_millis(100);
 
 /// Where the work puts what is stored. Leases are held until the deletion, so that no other worker gets a stored
 /// message.
@@ -59,6 +62,9 @@ impl Deleter {
                 taken = stored.recv_many(&mut fresh, MAX_BATCH), if self.aside.len() < WAITING => {
                     if taken == 0 {
                         return self.try_a_last_time().await;
+                    }
+                    if self.queue.profile().is_metered {
+                        fill_up(&mut fresh, &mut stored).await;
                     }
                     self.delete(fresh.drain(..).map(Entry::new).collect()).await;
                 }
@@ -132,7 +138,24 @@ struct Outcome {
     is_outage: bool,
 }
 
-async fn delete_once(batch: Vec<Entry>, queue: &dyn Queue) -> Outcome {
+async fn fill_up(fresh: &mut Vec<Held>, stored: &mut mpsc::Receiver<Held>) {
+    let until = Instant::now() + LINGER;
+    while fresh.len() < MAX_BATCH
+        && let Ok(Some(held)) = timeout_at(until, stored.recv()).await
+    {
+        fresh.push(held);
+    }
+}
+
+async fn delete_once(mut batch: Vec<Entry>, queue: &dyn Queue) -> Outcome {
+    if queue.profile().takes_stale_receipts {
+        let before = batch.len();
+        batch.retain(|entry| !entry.held.is_lost());
+        let messages = before - batch.len();
+        if messages > 0 {
+            warn!(messages, "stored messages were held for too long: they come back and are found stored");
+        }
+    }
     if batch.is_empty() {
         return Outcome { failed: batch, is_outage: false };
     }

@@ -1,18 +1,23 @@
 //! What is in work stays hidden: at half the visibility timeout every lease is extended.
+//!
+//! A process that stood still for longer has lost its leases, and others may work on its messages by now.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chassis::ports::queue::MAX_BATCH;
 use chassis::ports::{Queue, QueueError, Receipt};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
-/// The deliveries that are held at this moment.
+/// The part of a lease that is not counted on, for the way of the answer that gave it.
+const MARGIN: u32 = 10;
+
+/// The deliveries that are held at this moment, and until when.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
-    held: Mutex<HashSet<Receipt>>,
+    held: Mutex<HashMap<Receipt, Instant>>,
 }
 
 /// One held delivery. Dropping it lets the lease go, so that no panic can leave a message hidden.
@@ -23,8 +28,8 @@ pub(super) struct Held {
 }
 
 impl Leases {
-    pub(super) fn hold(self: &Arc<Self>, receipt: Receipt) -> Held {
-        self.lock().insert(receipt.clone());
+    pub(super) fn hold(self: &Arc<Self>, receipt: Receipt, visibility: Duration) -> Held {
+        self.lock().insert(receipt.clone(), end_of(Instant::now(), visibility));
         Held { leases: Arc::clone(self), receipt }
     }
 
@@ -33,10 +38,21 @@ impl Leases {
     }
 
     fn held(&self) -> Vec<Receipt> {
-        self.lock().iter().cloned().collect()
+        self.lock().keys().cloned().collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<Receipt>> {
+    fn extended(&self, receipt: &Receipt, until: Instant) {
+        if let Some(end) = self.lock().get_mut(receipt) {
+            *end = until;
+        }
+    }
+
+    /// Drops what is over.
+    fn drop_lost(&self, now: Instant) {
+        self.lock().retain(|_, until| now < *until);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Receipt, Instant>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -44,6 +60,11 @@ impl Leases {
 impl Held {
     pub(super) fn receipt(&self) -> &Receipt {
         &self.receipt
+    }
+
+    /// Whether it has run out, or is somebody else's.
+    pub(super) fn is_lost(&self) -> bool {
+        self.leases.lock().get(&self.receipt).is_none_or(|until| *until <= Instant::now())
     }
 }
 
@@ -60,21 +81,33 @@ pub(super) async fn extend(leases: Arc<Leases>, queue: Arc<dyn Queue>, visibilit
     ticks.tick().await;
     loop {
         ticks.tick().await;
+        if queue.profile().takes_stale_receipts {
+            leases.drop_lost(Instant::now());
+        }
         for batch in leases.held().chunks(MAX_BATCH) {
+            let until = end_of(Instant::now(), visibility);
             match queue.change_visibility(batch, visibility).await {
-                Ok(answers) => drop_stale(&leases, batch, &answers),
+                Ok(answers) => take_note(&leases, batch, &answers, until),
                 Err(error) => warn!(cause = %error, "leases could not be extended"),
             }
         }
     }
 }
 
+fn end_of(begun: Instant, visibility: Duration) -> Instant {
+    begun + visibility - visibility / MARGIN
+}
+
 /// A stale lease is somebody else's message now: the work goes on and finds it stored, or stores it first.
-fn drop_stale(leases: &Leases, batch: &[Receipt], answers: &[Result<(), QueueError>]) {
+fn take_note(leases: &Leases, batch: &[Receipt], answers: &[Result<(), QueueError>], until: Instant) {
     for (receipt, answer) in batch.iter().zip(answers) {
-        if matches!(answer, Err(QueueError::StaleReceipt)) {
-            debug!("a lease went stale");
-            leases.let_go(receipt);
+        match answer {
+            Ok(()) => leases.extended(receipt, until),
+            Err(QueueError::StaleReceipt) => {
+                debug!("a lease went stale");
+                leases.let_go(receipt);
+            }
+            Err(error) => warn!(cause = %error, "a lease could not be extended"),
         }
     }
 }

@@ -10,8 +10,11 @@ use prometheus::{Gauge, GaugeVec, Histogram, IntCounterVec};
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
-/// How often the queue is asked how full it is.
+/// How often the queue is asked how full it is, and how often when each question is paid for.
 const STATS_INTERVAL: Duration = Duration::from_secs(5);
+const METERED_STATS_INTERVAL: Duration = Duration::from_secs(60);
+/// How long it may take to answer.
+const STATS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What became of one delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +64,7 @@ impl ArchiverMetrics {
         }
         let ages = metrics.gauges(
             "messaging_queue_oldest_message_age_seconds",
-            "Age of the oldest message that is not deleted; 0 when there is none.",
+            "Age of the oldest message that is not deleted; 0 when there is none, NaN when the queue does not tell.",
             &[],
         );
         Self {
@@ -86,20 +89,23 @@ impl ArchiverMetrics {
         for (state, count) in [("visible", visible), ("in_flight", in_flight), ("delayed", delayed), ("dead", dead)] {
             self.queue_messages.with_label_values(&[state]).set(count as f64);
         }
-        self.queue_age.set(oldest_age_seconds.unwrap_or(0) as f64);
+        let is_empty = visible + in_flight + delayed == 0;
+        let age = oldest_age_seconds.map_or(if is_empty { 0.0 } else { f64::NAN }, |seconds| seconds as f64);
+        self.queue_age.set(age);
     }
 }
 
 /// Keeps the queue's gauges fresh until the drain begins.
 pub(super) async fn watch_queue(queue: Arc<dyn Queue>, metrics: ArchiverMetrics, lifecycle: Lifecycle) {
+    let interval = if queue.profile().is_metered { METERED_STATS_INTERVAL } else { STATS_INTERVAL };
     while !lifecycle.is_draining() {
-        match timeout(STATS_INTERVAL, queue.stats()).await {
+        match timeout(STATS_TIMEOUT, queue.stats()).await {
             Ok(Ok(stats)) => metrics.show(stats),
             Ok(Err(error)) => debug!(cause = %error, "the queue does not tell how full it is"),
             Err(_) => debug!("the queue does not tell in time how full it is"),
         }
         tokio::select! {
-            () = sleep(STATS_INTERVAL) => {}
+            () = sleep(interval) => {}
             () = lifecycle.draining().cancelled() => {}
         }
     }

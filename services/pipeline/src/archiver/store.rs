@@ -23,8 +23,8 @@ impl Store {
     }
 
     /// Writes once, and learns whether the store works.
-    pub(super) async fn put(&self, key: &ObjectKey, body: String) -> Result<Put, ObjectError> {
-        let put = self.objects.put_if_absent(key, Bytes::from(body), "application/json");
+    pub(super) async fn put(&self, key: &ObjectKey, body: Bytes) -> Result<Put, ObjectError> {
+        let put = self.objects.put_if_absent(key, body, "application/json");
         let result = timeout(WRITE_TIMEOUT, put).await.unwrap_or(Err(ObjectError::Timeout));
         let down = matches!(result, Err(ObjectError::Unavailable(_) | ObjectError::Timeout));
         self.down.store(down, Ordering::Relaxed);

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use bytes::Bytes;
 use chassis::lifecycle::Lifecycle;
-use chassis::ports::{Message, ObjectError, Put, QueueError, Receipt};
+use chassis::ports::{Message, ObjectError, ObjectKey, Put, QueueError, Receipt};
 use chassis::telemetry::correlation::{CorrelationId, Scope, TraceContext};
 use tracing::{debug, info, warn};
 
@@ -55,7 +56,7 @@ impl Archiver {
             Ok(key) => key,
             Err(error) => return self.give_up(message, &error.to_string()).await,
         };
-        let outcome = match self.store.put(&key, body).await {
+        let outcome = match self.put(&key, body.into(), lifecycle).await {
             Ok(Put::Created) => Outcome::Stored,
             Ok(Put::AlreadyExists) => Outcome::Duplicate,
             Err(error @ (ObjectError::Unavailable(_) | ObjectError::Timeout)) => {
@@ -65,6 +66,21 @@ impl Archiver {
         };
         info!(message.id = %message.id, object.key = %key, outcome = outcome.as_str(), "archived message {}", message.id);
         outcome
+    }
+
+    /// Writes the object. Where a message that is handed back would be counted, and given up after a few times, it is
+    /// kept instead until the store is up again; its lease is extended meanwhile.
+    async fn put(&self, key: &ObjectKey, body: Bytes, lifecycle: &Lifecycle) -> Result<Put, ObjectError> {
+        let mut pauses = pauses();
+        loop {
+            let put = self.store.put(key, body.clone()).await;
+            let is_outage = matches!(put, Err(ObjectError::Unavailable(_) | ObjectError::Timeout));
+            if !is_outage || !self.queue.profile().counts_releases || lifecycle.is_draining() {
+                return put;
+            }
+            debug!(object.key = %key, "the object store is unavailable: the message is kept until it is back");
+            pause(&mut pauses, lifecycle).await;
+        }
     }
 
     /// Never to be stored: it leaves the queue with its reason, so that it blocks no others.
@@ -81,7 +97,7 @@ impl Archiver {
 
     /// This object could not be written: another attempt later, with growing pauses, and an end to them.
     async fn retry_later(&self, message: &Message, error: &ObjectError) -> Outcome {
-        if message.receive_count >= self.config.max_receive_count {
+        if message.receive_count >= self.max_receive_count().await {
             let reason = format!("could not be stored in {} attempts: {error}", message.receive_count);
             return self.give_up(message, &reason).await;
         }
@@ -97,6 +113,17 @@ impl Archiver {
         let answers = self.queue.retry(std::slice::from_ref(&message.receipt), pause).await;
         log_unanswered(answers);
         Outcome::Failed
+    }
+
+    /// The queue's own rule, where it has one.
+    async fn max_receive_count(&self) -> u32 {
+        match self.queue.max_receive_count().await {
+            Ok(count) => count.unwrap_or(self.config.max_receive_count),
+            Err(error) => {
+                warn!(cause = %error, "the queue does not tell how often it delivers a message");
+                u32::MAX
+            }
+        }
     }
 
     /// The store as a whole is down: that is no attempt at this message. It may also be this message's folder or disk

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use chassis::lifecycle::Lifecycle;
+use chassis::ports::queue::MAX_WAIT;
 use chassis::ports::{Message, Queue, Receive};
 use chassis::service::Context;
 use chassis::telemetry::correlation::{Scope, in_scope};
@@ -68,6 +69,9 @@ impl Archiver {
         lifecycle: &Lifecycle,
     ) {
         let mut pauses = pauses();
+        let is_metered = self.queue.profile().is_metered;
+        // A call that is paid for brings as many as it can.
+        let wanted = if is_metered { self.config.max_messages } else { 1 };
         while !lifecycle.is_draining() {
             while let Some(done) = work.try_join_next() {
                 report(done);
@@ -75,7 +79,7 @@ impl Archiver {
             // While the store is down a single message tries it, and the others stay on the queue.
             let places = if self.store.is_down() { 1 } else { self.config.concurrency };
             let free = places.saturating_sub(work.len());
-            if free == 0 {
+            if free < wanted.min(places) {
                 work.join_next().await.into_iter().for_each(report);
                 if self.store.is_down() {
                     pause(&mut pauses, lifecycle).await;
@@ -84,7 +88,7 @@ impl Archiver {
             }
             let request = Receive {
                 max: free.min(self.config.max_messages),
-                wait: self.config.poll_wait,
+                wait: if is_metered { MAX_WAIT } else { self.config.poll_wait },
                 visibility: self.config.visibility,
             };
             let received = tokio::select! {
@@ -113,7 +117,7 @@ impl Archiver {
         lifecycle: &Lifecycle,
     ) {
         for message in messages {
-            let held = leases.hold(message.receipt.clone());
+            let held = leases.hold(message.receipt.clone(), self.config.visibility);
             let (archiver, stored, lifecycle) = (Arc::clone(self), stored.clone(), lifecycle.clone());
             let scope = self.scope_of(&message);
             work.spawn(in_scope(scope, async move { archiver.work_on(message, held, &stored, &lifecycle).await }));

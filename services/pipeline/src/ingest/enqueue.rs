@@ -22,8 +22,17 @@ pub async fn enqueue(
     body: String,
     email_instant: Option<String>,
 ) -> Result<MessageId, QueueError> {
-    let message = NewMessage::new(body, attributes(source, email_instant));
+    let message = NewMessage::new(in_plain_characters(body), attributes(source, email_instant));
     timeout(SEND_TIMEOUT, queue.send(message)).await.unwrap_or(Err(QueueError::Timeout))
+}
+
+/// Two characters that are none by Unicode are allowed in JSON and not on SQS. They can stand in strings alone, where
+/// an escape says the same.
+fn in_plain_characters(json: String) -> String {
+    if json.contains(['\u{fffe}', '\u{ffff}']) {
+        return json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff");
+    }
+    json
 }
 
 fn attributes(source: Source, email_instant: Option<String>) -> Attributes {
@@ -38,4 +47,18 @@ fn attributes(source: Source, email_instant: Option<String>) -> Attributes {
         (names::EMAIL_INSTANT, email_instant),
     ];
     named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_character_is_escaped_and_means_the_same() {
+        let json = "{\"a\u{fffe}\":\"\u{ffff}ü\"}";
+        let plain = in_plain_characters(json.to_owned());
+        assert_eq!(plain, r#"{"a\ufffe":"\uffffü"}"#);
+        let value = |text| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(value(&plain), value(json));
+    }
 }

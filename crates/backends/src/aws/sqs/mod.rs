@@ -158,7 +158,7 @@ impl Queue for SqsQueue {
     }
 
     fn profile(&self) -> Profile {
-        Profile { counts_releases: true, is_metered: true }
+        Profile { counts_releases: true, takes_stale_receipts: true, is_metered: true }
     }
 
     async fn max_receive_count(&self) -> Result<Option<u32>, QueueError> {
@@ -229,11 +229,11 @@ async fn receive(client: &Client, url: &str, request: Receive) -> Result<Vec<Mes
         .customize()
         .config_override(aws_sdk_sqs::config::Builder::new().timeout_config(timeouts.build()));
     let output = call.send().await.map_err(|error| error::of_call("ReceiveMessage", &error))?;
-    output.messages.unwrap_or_default().into_iter().map(to_message).collect()
+    Ok(output.messages.unwrap_or_default().into_iter().filter_map(to_message).collect())
 }
 
-fn to_message(received: aws_sdk_sqs::types::Message) -> Result<Message, QueueError> {
-    let missing = |what: &str| QueueError::Other(format!("sqs:ReceiveMessage answered a message without {what}"));
+/// None for what is no message of SQS: it comes again, and must not hold up others meanwhile.
+fn to_message(received: aws_sdk_sqs::types::Message) -> Option<Message> {
     let system = received.attributes.unwrap_or_default();
     let number = |name| system.get(&name).and_then(|text| text.parse::<i64>().ok());
     let sent_at = number(MessageSystemAttributeName::SentTimestamp).map(Timestamp::from_millisecond);
@@ -242,15 +242,12 @@ fn to_message(received: aws_sdk_sqs::types::Message) -> Result<Message, QueueErr
     let unpacked = unpack(texts.collect());
     let (id, sent_at) = match unpacked.origin {
         Some(origin) => (origin.id, origin.sent_at),
-        None => (
-            MessageId(received.message_id.ok_or_else(|| missing("an id"))?),
-            sent_at.and_then(Result::ok).ok_or_else(|| missing("its time of sending"))?,
-        ),
+        None => (MessageId(received.message_id?), sent_at.and_then(Result::ok)?),
     };
     let count = number(MessageSystemAttributeName::ApproximateReceiveCount);
-    Ok(Message {
+    Some(Message {
         id,
-        receipt: Receipt(received.receipt_handle.ok_or_else(|| missing("a receipt"))?),
+        receipt: Receipt(received.receipt_handle?),
         body: received.body.unwrap_or_default(),
         attributes: unpacked.attributes,
         sent_at,

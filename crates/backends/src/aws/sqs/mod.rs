@@ -37,10 +37,13 @@ use origin::unpack;
 use redrive_policy::RedrivePolicy;
 use sending::Sender;
 
-/// How long one attempt at a call may take, beyond the wait that was asked for.
+/// How long one attempt at a call may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// How long a call may take with all its attempts, beyond the same.
+/// How long a call may take with all its attempts.
 const CALL_TIMEOUT: Duration = Duration::from_millis(4_000);
+/// How long a receive may take beyond the wait that was asked for. What an answer brings that nobody waits for any more
+/// is hidden until its lease ends, so there is no hurry.
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One queue. Cheap to make: SQS is first asked when something is sent or received.
 pub struct SqsQueue {
@@ -216,8 +219,8 @@ impl Queue for SqsQueue {
 async fn receive(client: &Client, url: &str, request: Receive) -> Result<Vec<Message>, QueueError> {
     let seconds = |time: Duration| i32::try_from(time.as_secs() + u64::from(time.subsec_nanos() > 0)).ok();
     let timeouts = TimeoutConfig::builder()
-        .operation_attempt_timeout(request.wait + ATTEMPT_TIMEOUT)
-        .operation_timeout(request.wait + CALL_TIMEOUT);
+        .operation_attempt_timeout(request.wait + RECEIVE_TIMEOUT)
+        .operation_timeout(request.wait + RECEIVE_TIMEOUT);
     let call = client
         .receive_message()
         .queue_url(url)

@@ -35,6 +35,14 @@ pub enum OpenError {
         /// What to do.
         remedy: String,
     },
+    /// What sends requests could not be set up.
+    #[error("the {kind} has no client: {problem}")]
+    Client {
+        /// What was to be opened.
+        kind: &'static str,
+        /// What was found.
+        problem: String,
+    },
     /// A thread could not be had, or did not come back.
     #[error("no thread for the files: {0}")]
     Thread(#[source] std::io::Error),

@@ -6,7 +6,9 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use tokio::sync::OnceCell;
 
 /// How long a connection may take to open.
@@ -56,6 +58,12 @@ impl Aws {
     /// What every client is made from.
     pub(crate) async fn config(&self) -> &SdkConfig {
         self.config.get_or_init(|| self.load()).await
+    }
+
+    /// What the chain gives at this moment: caching is the caller's. The SDK's own clients do it themselves.
+    pub(crate) async fn credentials(&self) -> Result<Credentials, CredentialsError> {
+        let none = || CredentialsError::not_loaded("the SDK has no source of credentials");
+        self.config().await.credentials_provider().ok_or_else(none)?.provide_credentials().await
     }
 
     async fn load(&self) -> SdkConfig {

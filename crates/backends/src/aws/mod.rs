@@ -3,7 +3,9 @@
 //! All of them work with one [`Aws`]: one region, one endpoint, one chain of credentials.
 
 mod config;
+mod s3;
 mod sqs;
 
 pub use config::{Aws, AwsSettings};
+pub use s3::{S3Encryption, S3Objects};
 pub use sqs::SqsQueue;

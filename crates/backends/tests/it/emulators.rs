@@ -5,13 +5,17 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use backends::aws::{Aws, AwsSettings};
 use chassis::testing::require;
+
+const REGION: &str = "us-east-1";
 
 /// Far more than a start takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -31,9 +35,18 @@ pub(crate) fn moto() -> Option<String> {
 
 /// The account behind an emulator.
 pub(crate) fn account(endpoint_url: &str) -> Arc<Aws> {
-    let settings = AwsSettings { region: "us-east-1".into(), endpoint_url: Some(endpoint_url.to_owned()) };
-    let credentials = Credentials::new("AKIDEMULATOR", "emulated-secret-key", None, None, "tests");
-    Aws::with_credentials(settings, SharedCredentialsProvider::new(credentials))
+    let settings = AwsSettings { region: REGION.into(), endpoint_url: Some(endpoint_url.to_owned()) };
+    Aws::with_credentials(settings, credentials())
+}
+
+/// The same for a test's own clients.
+pub(crate) fn emulated_config(endpoint_url: &str) -> SdkConfig {
+    let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).region(Region::new(REGION));
+    config.endpoint_url(endpoint_url).credentials_provider(credentials()).build()
+}
+
+fn credentials() -> SharedCredentialsProvider {
+    SharedCredentialsProvider::new(Credentials::new("AKIDEMULATOR", "emulated-secret-key", None, None, "tests"))
 }
 
 /// A running emulator. It ends with its standard input, so with the process that holds this.
@@ -78,7 +91,13 @@ impl Server {
             #[expect(clippy::disallowed_methods, reason = "not async: the first of many tests waits for all of them")]
             std::thread::sleep(LOOK_INTERVAL);
         }
-        Some(Self { child: Mutex::new(child), address })
+        let server = Self { child: Mutex::new(child), address };
+        if name == "moto" {
+            // It loads half of itself at the first call of this kind, longer than the caller waits.
+            let lines = "ssm\r\nx-amz-target: AmazonSSM.GetParameter\r\ncontent-type: application/x-amz-json-1.1";
+            let _no_such_parameter = request(&server.url(), "POST /", lines, "{\"Name\": \"none\"}");
+        }
+        Some(server)
     }
 }
 
@@ -88,6 +107,34 @@ impl Drop for Server {
         let _ = child.kill();
         let _ = child.wait();
     }
+}
+
+/// The head and body of the answer to a request whose signature no emulator checks.
+pub(crate) fn plain_request(url: &str, method: &str, path: &str, body: &str) -> String {
+    request(url, &format!("{method} {path}"), "s3", body)
+}
+
+/// `start` is the method and the path; lines of the head may follow `service`, the name in the signature.
+fn request(url: &str, start: &str, service: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (service, lines) = service.split_once("\r\n").unwrap_or((service, "x-nothing: more"));
+    let length = body.len();
+    let head = format!(
+        "{start} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n{lines}\r\n\
+         authorization: AWS4-HMAC-SHA256 Credential=AKIDEMULATOR/20250101/us-east-1/{service}/aws4_request, \
+         SignedHeaders=host, Signature=0\r\n\r\n{body}"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A name that no other case uses.
+pub(crate) fn fresh_name(label: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("{label}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Whether it answers HTTP: the port is open before the routes are there.

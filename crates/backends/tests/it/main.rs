@@ -6,5 +6,7 @@ mod emulators;
 mod file_objects;
 mod file_secrets;
 mod open;
+mod s3_answers;
+mod s3_objects;
 mod sqlite_queue;
 mod sqs_queue;

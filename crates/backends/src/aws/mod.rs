@@ -4,8 +4,10 @@
 
 mod config;
 mod s3;
+mod secrets;
 mod sqs;
 
 pub use config::{Aws, AwsSettings};
 pub use s3::{S3Encryption, S3Objects};
+pub use secrets::{ParameterSecrets, SecretsManagerSecrets};
 pub use sqs::SqsQueue;

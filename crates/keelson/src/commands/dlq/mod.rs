@@ -15,7 +15,7 @@ use serde_json::json;
 use self::letters::Letters;
 use crate::cli::{Chosen, Common, DlqArgs, DlqCommand};
 use crate::failure::Failure;
-use crate::output::{print, print_line, print_prompt, printable};
+use crate::output::{confirmed, print, print_line, printable};
 
 /// Letters of the reason in a list.
 const SHOWN_REASON: usize = 80;
@@ -142,16 +142,6 @@ async fn choice(dead: &dyn Letters, chosen: &Chosen) -> Result<DeadLetters, Fail
     } else {
         Err(unknown(&unknown_ids))
     }
-}
-
-async fn confirmed(question: String) -> bool {
-    let ask = move || {
-        print_prompt(&question);
-        let mut answer = String::new();
-        let _ = io::stdin().read_line(&mut answer);
-        matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
-    };
-    tokio::task::spawn_blocking(ask).await.unwrap_or(false)
 }
 
 fn unknown(ids: &[&str]) -> Failure {

@@ -1,49 +1,37 @@
-//! `keelson e2e`: one message through the running system, with the five steps and the closing block of the original
+//! `keelson e2e`: one message through a system, with the five steps and the closing block of the original
 //! end-to-end test.
+
+mod target;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backends::open_objects;
-use chassis::clock::{Clock, SystemClock};
 use chassis::config::FromText;
 use chassis::ids::Ids;
-use chassis::ports::{MessageId, ObjectKey, ObjectStore};
-use chassis::telemetry::storage::StorageFailures;
+use chassis::ports::{MessageId, ObjectKey};
 use jiff::SignedDuration;
 use pipeline::model::record::object_key;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::api_token;
+pub(crate) use self::target::SETTINGS;
+use self::target::Target;
 use super::http_client::{client, no_answer};
-use crate::cli::{Common, EndToEndArgs, ListenArgs};
+use crate::cli::{Common, EndToEndArgs};
 use crate::failure::Failure;
 use crate::output::print_line;
-use crate::run_file::RunFile;
-use crate::settings::{self, Mode, Settings};
 
-/// How often the object store is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// How often a line says that the wait goes on.
 const SAY_INTERVAL: Duration = Duration::from_secs(5);
 
 const RULE: &str = "============================================================";
 
-/// Where the message goes in and where it must come out.
-struct Target {
-    ingest: String,
-    token: SecretString,
-    objects: Arc<dyn ObjectStore>,
-    clock: Arc<dyn Clock>,
-}
-
 /// Sends, waits, verifies, cleans up.
 pub(crate) async fn run(common: &Common, args: &EndToEndArgs) -> Result<(), Failure> {
     let patience = Duration::from_text(&args.timeout)
         .ok_or_else(|| Failure::usage(format!("--timeout {}: expected {}", args.timeout, Duration::EXPECTED)))?;
-    let target = target(common).await?;
+    let target = target::find(common, args).await?;
     let data = message(&target);
     let begun = Instant::now();
 
@@ -68,21 +56,6 @@ pub(crate) async fn run(common: &Common, args: &EndToEndArgs) -> Result<(), Fail
         "{RULE}\nE2E TEST PASSED\n{RULE}\nMessage traveled successfully:\n  API (Service 1) → SQS → Service 2 → S3\nTotal processing time: ~{took:.2} seconds\n{RULE}"
     ));
     Ok(())
-}
-
-async fn target(common: &Common) -> Result<Target, Failure> {
-    let layers = settings::load(common, &ListenArgs::default(), None)?;
-    let settings = Settings::read(&layers, Mode::Up, &[])?;
-    let running = RunFile::find(&settings.data)?;
-    if running.objects_url.starts_with("memory:") {
-        return Err(Failure::usage("the running system keeps its objects in memory, where nobody else can look"));
-    }
-    Ok(Target {
-        ingest: running.address("ingest")?.to_owned(),
-        token: api_token::of_running(&settings, &running).await?,
-        objects: open_objects(&running.objects_url, &StorageFailures::default()).await?,
-        clock: SystemClock::shared(),
-    })
 }
 
 /// Unlike any other message, so that what is found is what was sent.
@@ -142,7 +115,7 @@ async fn wait(
             said += SAY_INTERVAL;
             print_line(&format!("      Waiting... ({}s / {}s)", said.as_secs(), patience.as_secs()));
         }
-        sleep(LOOK_INTERVAL).await;
+        sleep(target.look_interval).await;
     }
 }
 

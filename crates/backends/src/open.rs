@@ -9,6 +9,7 @@ use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretSourc
 use chassis::telemetry::storage::StorageFailures;
 
 use crate::OpenError;
+use crate::aws::{Aws, ParameterSecrets, S3Encryption, S3Objects, SecretsManagerSecrets};
 use crate::local::{FileObjects, FileSecrets, SqliteQueue};
 
 /// What a queue needs beside its URL.
@@ -24,8 +25,20 @@ pub struct QueueContext {
     pub failures: StorageFailures,
 }
 
+/// What an object store needs beside its URL.
+#[derive(Debug, Clone)]
+pub struct ObjectContext {
+    /// Where failures of the disk are counted.
+    pub failures: StorageFailures,
+    /// The account of buckets.
+    pub aws: Arc<Aws>,
+    /// How S3 encrypts what is written.
+    pub encryption: S3Encryption,
+}
+
 const QUEUE_SCHEMES: &str = "`sqlite:PATH` (a file) and `memory:` (forgets at the end)";
-const OBJECT_SCHEMES: &str = "`file:DIR` (a folder) and `memory:` (forgets at the end)";
+const OBJECT_SCHEMES: &str =
+    "`file:DIR` (a folder), `s3:BUCKET` or `s3://BUCKET/PREFIX`, and `memory:` (forgets at the end)";
 
 /// Opens the queue that `url` names.
 ///
@@ -60,11 +73,17 @@ pub fn queue_exists(url: &str) -> Result<bool, OpenError> {
     }
 }
 
-/// Opens the object store that `url` names; failures of its disk are counted in `failures`.
+/// Whether what `url` names lies on this machine's disk, where one process owns it.
+#[must_use]
+pub fn is_local(url: &str) -> bool {
+    matches!(split(url).0, "file" | "sqlite")
+}
+
+/// Opens the object store that `url` names. Asks a store that is elsewhere nothing.
 ///
 /// # Errors
 /// When the URL is not understood or the store cannot be opened; the message says how to fix it.
-pub async fn open_objects(url: &str, failures: &StorageFailures) -> Result<Arc<dyn ObjectStore>, OpenError> {
+pub async fn open_objects(url: &str, context: ObjectContext) -> Result<Arc<dyn ObjectStore>, OpenError> {
     match split(url) {
         ("memory", rest) => {
             expect_nothing("object store", rest)?;
@@ -72,8 +91,12 @@ pub async fn open_objects(url: &str, failures: &StorageFailures) -> Result<Arc<d
         }
         ("file", path) => {
             let path = expect_path("object store", path, "`file:` and the path of a folder")?;
-            let failures = failures.clone();
-            blocking(move || FileObjects::open(path, &failures)).await.map(|store| store as _)
+            blocking(move || FileObjects::open(path, &context.failures)).await.map(|store| store as _)
+        }
+        ("s3", place) => {
+            let place = place.strip_prefix("//").unwrap_or(place);
+            let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+            S3Objects::open(&context.aws, bucket, prefix, &context.encryption).map(|store| store as _)
         }
         (found, _) => Err(unknown("object store", found, OBJECT_SCHEMES)),
     }
@@ -81,8 +104,12 @@ pub async fn open_objects(url: &str, failures: &StorageFailures) -> Result<Arc<d
 
 /// The sources of secrets by scheme. `env:` is not here: only the chassis reads the environment.
 #[must_use]
-pub fn secret_sources() -> BTreeMap<&'static str, Arc<dyn SecretSource>> {
-    BTreeMap::from([("file", Arc::new(FileSecrets) as Arc<dyn SecretSource>)])
+pub fn secret_sources(aws: &Arc<Aws>) -> BTreeMap<&'static str, Arc<dyn SecretSource>> {
+    let mut sources: BTreeMap<&'static str, Arc<dyn SecretSource>> = BTreeMap::new();
+    sources.insert("file", Arc::new(FileSecrets));
+    sources.insert("ssm", Arc::new(ParameterSecrets::new(Arc::clone(aws))));
+    sources.insert("secretsmanager", Arc::new(SecretsManagerSecrets::new(Arc::clone(aws))));
+    sources
 }
 
 fn split(url: &str) -> (&str, &str) {

@@ -1,7 +1,12 @@
 //! The settings of a whole process: those of the chassis, of each service, and where the stores are.
 
+mod aws;
+
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use backends::aws::{Aws, S3Encryption};
 
 pub(crate) use chassis::config::SERVICE_PORT;
 use chassis::config::{
@@ -25,7 +30,7 @@ const QUEUE_URL: OptionalSetting<String> = OptionalSetting::new(
 );
 const OBJECTS_URL: OptionalSetting<String> = OptionalSetting::new(
     "OBJECTS_URL",
-    "The object store: `file:FOLDER`, or `memory:` which forgets at the end. Default: `objects` in the data folder.",
+    "The object store: `file:FOLDER`, `s3:BUCKET` or `s3://BUCKET/PREFIX`, or `memory:` which forgets at the end. Default: `objects` in the data folder.",
 );
 const INGEST_PORT: Setting<Port> = Setting::new(
     "INGEST_PORT",
@@ -39,32 +44,16 @@ const ARCHIVER_PORT: Setting<Port> = Setting::new(
 );
 
 /// The seeds' names for stores that this build cannot open yet: set, they must not be passed over in silence.
-const NOT_YET: &[OptionalSetting<String>] = &[
-    OptionalSetting::new("SQS_QUEUE_URL", "Refused: this build has the embedded queue alone."),
-    OptionalSetting::new("S3_BUCKET_NAME", "Refused: this build has the embedded object store alone."),
-    OptionalSetting::new("SSM_PARAMETER_NAME", "Refused: use `API_TOKEN=file:PATH` or `API_TOKEN=env:NAME`."),
-];
-
-/// References to secrets that this build cannot resolve yet: taken for the secret itself they would be its value.
-const NOT_YET_SCHEMES: &[&str] = &["ssm:", "secretsmanager:", "arn:"];
+const NOT_YET: &[SettingInfo] = &[aws::SQS_QUEUE_URL.info];
 
 const SYSTEM: Section = Section {
     title: "The system",
-    settings: &[
-        DATA.info,
-        QUEUE_URL.info,
-        OBJECTS_URL.info,
-        INGEST_PORT.info,
-        ARCHIVER_PORT.info,
-        NOT_YET[0].info,
-        NOT_YET[1].info,
-        NOT_YET[2].info,
-    ],
+    settings: &[DATA.info, QUEUE_URL.info, OBJECTS_URL.info, INGEST_PORT.info, ARCHIVER_PORT.info],
 };
 
 /// Every section, in the order of the reference.
 pub(crate) fn sections() -> Vec<Section> {
-    [&[SYSTEM], config::SETTINGS, pipeline::config::SETTINGS].concat()
+    [&[SYSTEM], config::SETTINGS, pipeline::config::SETTINGS, &[aws::SECTION]].concat()
 }
 
 /// Every setting.
@@ -90,6 +79,8 @@ pub(crate) struct Settings {
     pub(crate) objects_url: String,
     pub(crate) ingest: IngestConfig,
     pub(crate) archiver: ArchiverConfig,
+    pub(crate) aws: Arc<Aws>,
+    pub(crate) s3_encryption: S3Encryption,
     ingest_port: u16,
     archiver_port: u16,
     /// As `/status` shows it.
@@ -103,11 +94,15 @@ impl Settings {
         let default_host = if mode == Mode::Up { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
         let data = reader.get(&DATA);
         let in_data = |scheme: &str, name: &str| format!("{scheme}:{}", data.join(name).display());
+        let mut ingest = IngestConfig::read(&mut reader);
+        ingest.api_token = aws::api_token(&mut reader, ingest.api_token);
         let settings = Self {
             chassis: ChassisConfig::read(&mut reader, services.len(), default_host),
-            queue_url: reader.get_optional(&QUEUE_URL).unwrap_or_else(|| in_data("sqlite", "queue.db")),
-            objects_url: reader.get_optional(&OBJECTS_URL).unwrap_or_else(|| in_data("file", "objects")),
-            ingest: IngestConfig::read(&mut reader),
+            queue_url: aws::queue_url(&mut reader).unwrap_or_else(|| in_data("sqlite", "queue.db")),
+            objects_url: aws::objects_url(&mut reader).unwrap_or_else(|| in_data("file", "objects")),
+            ingest,
+            aws: aws::account(&mut reader),
+            s3_encryption: aws::encryption(&mut reader),
             archiver: ArchiverConfig::read(&mut reader),
             ingest_port: reader.get(&INGEST_PORT).0,
             archiver_port: reader.get(&ARCHIVER_PORT).0,
@@ -115,8 +110,8 @@ impl Settings {
             data,
         };
         for setting in NOT_YET {
-            if reader.is_set(&setting.info) {
-                reader.refuse(&setting.info, "it unset: this build has the embedded stores alone");
+            if reader.is_set(setting) {
+                reader.refuse(setting, "it unset: this build has the embedded queue alone");
             }
         }
         if services.contains(&ServiceName::Ingest) {
@@ -134,10 +129,10 @@ impl Settings {
             }
             return;
         };
-        let is_reference = crate::wire::secret_sources().reference(token).is_some();
-        let names_aws = NOT_YET_SCHEMES.iter().any(|scheme| token.expose_secret().starts_with(scheme));
-        if names_aws {
-            IngestConfig::refuse_api_token(reader, "a reference that this build knows: `env:NAME` or `file:PATH`");
+        let is_reference = crate::wire::secret_sources(&self.aws).reference(token).is_some();
+        // Taken for the token itself, it would be one that everybody can guess.
+        if token.expose_secret().starts_with("arn:") {
+            IngestConfig::refuse_api_token(reader, "`ssm:` or `secretsmanager:` before the ARN");
         } else if self.chassis.production
             && !is_reference
             && let Some(expected) = check_secret(token)

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use backends::aws::Aws;
 use backends::local::{DataFolder, FolderError, generated_secret};
-use backends::{QueueContext, open_objects, open_queue, queue_exists};
+use backends::{ObjectContext, QueueContext, is_local, open_objects, open_queue, queue_exists};
 use chassis::auth::ApiToken;
 use chassis::config::{SecretSources, check_secret};
 use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretError, SecretRef, SecretSource};
@@ -23,8 +24,8 @@ pub(crate) const OWN_CRATES: &[&str] = &["backends", "chassis", "keelson", "pipe
 pub(crate) const API_TOKEN_FILE: &str = "api_token";
 
 /// The sources that references to secrets may name.
-pub(crate) fn secret_sources() -> SecretSources {
-    backends::secret_sources()
+pub(crate) fn secret_sources(aws: &Arc<Aws>) -> SecretSources {
+    backends::secret_sources(aws)
         .into_iter()
         .fold(SecretSources::default(), |all, (scheme, source)| all.with(scheme, source))
 }
@@ -33,21 +34,62 @@ pub(crate) fn secret_sources() -> SecretSources {
 #[derive(Debug)]
 pub(crate) struct Stores {
     queue: Arc<dyn Queue>,
-    objects: Arc<dyn ObjectStore>,
+    /// `None` where no service of the process stores objects.
+    objects: Option<Arc<dyn ObjectStore>>,
     failures: StorageFailures,
-    _folder: DataFolder,
+    folder: Option<DataFolder>,
 }
 
-/// Opens the stores that the settings name.
-pub(crate) async fn open(settings: &Settings, context: &Context) -> Result<Stores, Failure> {
-    let folder = DataFolder::lock(&settings.data)?;
+impl Stores {
+    /// Whether this process owns the data folder, so that others find it through that.
+    pub(crate) fn own_folder(&self) -> bool {
+        self.folder.is_some()
+    }
+}
+
+/// Opens the stores that the settings name and these services need.
+pub(crate) async fn open(settings: &Settings, services: &[ServiceName], context: &Context) -> Result<Stores, Failure> {
+    let stores_objects = services.contains(&ServiceName::Archiver);
+    let folder = claim_folder(settings, services, stores_objects)?;
     let failures = StorageFailures::default();
+    let objects = match stores_objects {
+        true => Some(open_objects(&settings.objects_url, object_context(settings, &failures)).await?),
+        false => None,
+    };
     Ok(Stores {
         queue: open_queue(&settings.queue_url, queue_context(settings, context, &failures)).await?,
-        objects: open_objects(&settings.objects_url, &failures).await?,
+        objects,
         failures,
-        _folder: folder,
+        folder,
     })
+}
+
+/// The folder is needed for what lies in it. A process that keeps everything elsewhere runs without one, such as in a
+/// container whose root cannot be written: then other commands cannot find it, and that is all.
+fn claim_folder(
+    settings: &Settings,
+    services: &[ServiceName],
+    stores_objects: bool,
+) -> Result<Option<DataFolder>, Failure> {
+    let generates_token = services.contains(&ServiceName::Ingest) && settings.ingest.api_token.is_none();
+    let keeps_objects = stores_objects && is_local(&settings.objects_url);
+    match DataFolder::lock(&settings.data) {
+        Ok(folder) => Ok(Some(folder)),
+        Err(error) if generates_token || keeps_objects || is_local(&settings.queue_url) => Err(error.into()),
+        Err(error) => {
+            warn!(cause = %error, "nothing is kept in the data folder; without it other commands cannot find this process");
+            Ok(None)
+        }
+    }
+}
+
+/// What an object store needs beside its URL.
+pub(crate) fn object_context(settings: &Settings, failures: &StorageFailures) -> ObjectContext {
+    ObjectContext {
+        failures: failures.clone(),
+        aws: Arc::clone(&settings.aws),
+        encryption: settings.s3_encryption.clone(),
+    }
 }
 
 fn queue_context(settings: &Settings, context: &Context, failures: &StorageFailures) -> QueueContext {
@@ -99,7 +141,7 @@ async fn api_token(settings: &Settings, context: &Context) -> Result<Arc<ApiToke
     let Some(token) = &settings.ingest.api_token else {
         return Ok(ApiToken::fixed(generated_secret(&settings.data, API_TOKEN_FILE)?, clock));
     };
-    let Some((source, reference)) = secret_sources().reference(token) else {
+    let Some((source, reference)) = secret_sources(&settings.aws).reference(token) else {
         return Ok(ApiToken::fixed(token.clone(), clock));
     };
     if settings.chassis.production {
@@ -140,7 +182,10 @@ pub(crate) async fn build(
 ) -> Result<Service, Failure> {
     let service = match name {
         ServiceName::Ingest => ingest::service(&stores.queue, &api_token(settings, context).await?, context),
-        ServiceName::Archiver => archiver::service(settings.archiver, &stores.queue, &stores.objects, context),
+        ServiceName::Archiver => {
+            let objects = stores.objects.as_ref().ok_or_else(|| Failure::failed("no object store was opened"))?;
+            archiver::service(settings.archiver, &stores.queue, objects, context)
+        }
     };
     stores.failures.register(service.metrics());
     Ok(service)

@@ -6,9 +6,10 @@ use chassis::config::{OptionalSetting, Reader, Section, Setting};
 use chassis::ports::queue::{MAX_BATCH, MAX_VISIBILITY, MAX_WAIT};
 use secrecy::SecretString;
 
-const API_TOKEN: OptionalSetting<SecretString> = OptionalSetting::secret(
+/// The token, or where it is.
+pub const API_TOKEN: OptionalSetting<SecretString> = OptionalSetting::secret(
     "API_TOKEN",
-    "The token that ingest asks for: the token itself, or a reference to it, `file:PATH` or `env:NAME`. A referenced token is read again before it is 5 minutes old, so a file that changed needs no restart. Unset, `up` makes one in the data folder (`secrets/api_token`); `serve ingest` needs it set.",
+    "The token that ingest asks for: the token itself, or a reference to it: `file:PATH`, `env:NAME`, `ssm:NAME` (Parameter Store), `secretsmanager:NAME` or `secretsmanager:NAME#FIELD` (Secrets Manager; names may be ARNs). A referenced token is read again before it is 5 minutes old, so a rotation needs no restart. Unset, `up` makes one in the data folder (`secrets/api_token`); `serve ingest` needs it set.",
 );
 const VISIBILITY_TIMEOUT: Setting<Duration> = Setting::new(
     "VISIBILITY_TIMEOUT",

@@ -94,8 +94,7 @@ impl Server {
         let server = Self { child: Mutex::new(child), address };
         if name == "moto" {
             // It loads half of itself at the first call of this kind, longer than the caller waits.
-            let lines = "ssm\r\nx-amz-target: AmazonSSM.GetParameter\r\ncontent-type: application/x-amz-json-1.1";
-            let _no_such_parameter = request(&server.url(), "POST /", lines, "{\"Name\": \"none\"}");
+            let _no_such_parameter = json_request(&server.url(), "AmazonSSM.GetParameter", "{\"Name\": \"none\"}");
         }
         Some(server)
     }
@@ -112,6 +111,12 @@ impl Drop for Server {
 /// The head and body of the answer to a request whose signature no emulator checks.
 pub(crate) fn plain_request(url: &str, method: &str, path: &str, body: &str) -> String {
     request(url, &format!("{method} {path}"), "s3", body)
+}
+
+/// The answer to one call of a service that speaks JSON, such as `AmazonSSM.PutParameter`.
+pub(crate) fn json_request(url: &str, target: &str, body: &str) -> String {
+    let lines = format!("ssm\r\nx-amz-target: {target}\r\ncontent-type: application/x-amz-json-1.1");
+    request(url, "POST /", &lines, body)
 }
 
 /// `start` is the method and the path; lines of the head may follow `service`, the name in the signature.

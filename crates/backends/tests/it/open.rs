@@ -1,8 +1,10 @@
 //! Backends by URL.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use backends::{OpenError, QueueContext, open_objects, open_queue, secret_sources};
+use backends::aws::{Aws, AwsSettings, S3Encryption};
+use backends::{ObjectContext, OpenError, QueueContext, is_local, open_objects, open_queue, secret_sources};
 use chassis::clock::SystemClock;
 use chassis::ids::Ids;
 use chassis::ports::NewMessage;
@@ -11,6 +13,14 @@ use chassis::telemetry::storage::StorageFailures;
 fn context() -> QueueContext {
     let clock = SystemClock::shared();
     QueueContext { ids: Ids::new(clock.clone()), clock, max_receive_count: 3, failures: StorageFailures::default() }
+}
+
+fn aws() -> Arc<Aws> {
+    Aws::new(AwsSettings { region: "us-east-1".into(), endpoint_url: None })
+}
+
+fn object_context() -> ObjectContext {
+    ObjectContext { failures: StorageFailures::default(), aws: aws(), encryption: S3Encryption::default() }
 }
 
 #[tokio::test]
@@ -30,7 +40,7 @@ async fn queues_open_by_scheme() {
 async fn object_stores_open_by_scheme() {
     let folder = tempfile::tempdir().unwrap();
     for url in ["memory:".to_owned(), format!("file:{}", folder.path().join("objects").display())] {
-        open_objects(&url, &StorageFailures::default()).await.unwrap().ping().await.unwrap();
+        open_objects(&url, object_context()).await.unwrap().ping().await.unwrap();
     }
     assert!(folder.path().join("objects").is_dir());
 }
@@ -42,7 +52,7 @@ async fn an_unknown_scheme_lists_the_known_ones_and_hides_the_rest() {
     let text = error.to_string();
     assert!(text.contains("`amqp`") && text.contains("sqlite:PATH") && text.contains("memory:"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
-    let text = open_objects("just-a-folder", &StorageFailures::default()).await.unwrap_err().to_string();
+    let text = open_objects("just-a-folder", object_context()).await.unwrap_err().to_string();
     assert!(text.contains("`just-a-folder`") && text.contains("file:DIR"), "{text}");
 }
 
@@ -52,18 +62,27 @@ async fn a_url_of_the_wrong_form_says_the_right_one() {
         let error = open_queue(url, context()).await.unwrap_err();
         assert!(matches!(error, OpenError::Malformed { .. }), "{url}: {error}");
     }
-    for url in ["file:", "memory:something"] {
-        let error = open_objects(url, &StorageFailures::default()).await.unwrap_err();
+    for url in ["file:", "memory:something", "s3:", "s3://", "s3:No-Bucket", "s3://letters/../up"] {
+        let error = open_objects(url, object_context()).await.unwrap_err();
         assert!(matches!(error, OpenError::Malformed { .. }), "{url}: {error}");
     }
 }
 
 #[tokio::test]
-async fn the_file_scheme_of_secrets_is_there() {
+async fn a_bucket_opens_without_being_asked() {
+    for url in ["s3:letters", "s3://letters", "s3://letters/a/prefix"] {
+        open_objects(url, object_context()).await.unwrap();
+        assert!(!is_local(url));
+    }
+    assert!(is_local("sqlite:queue.db") && is_local("file:objects") && !is_local("memory:"));
+}
+
+#[tokio::test]
+async fn the_schemes_of_secrets_are_there() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     std::fs::write(&path, "value").unwrap();
-    let sources = secret_sources();
-    assert_eq!(sources.keys().copied().collect::<Vec<_>>(), ["file"]);
+    let sources = secret_sources(&aws());
+    assert_eq!(sources.keys().copied().collect::<Vec<_>>(), ["file", "secretsmanager", "ssm"]);
     sources["file"].fetch(path.to_str().unwrap()).await.unwrap();
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::reference::without_password;
 use super::{FromText, Layers, OptionalSetting, Origin, Setting, SettingInfo};
 
 /// Every wrong setting, a line each: what was found, where, and what is expected.
@@ -85,11 +86,17 @@ impl<'a> Reader<'a> {
 
     /// Remembers that a setting's value breaks a rule; `expected` completes "expected …".
     pub fn refuse(&mut self, info: &SettingInfo, expected: &str) {
-        let found = match self.layers.find(info.name) {
+        let found = self.found(info);
+        self.mistakes.add(format!("{found}: expected {expected}"));
+    }
+
+    /// A setting as messages show it: its text and where it came from; `***` for a secret.
+    #[must_use]
+    pub fn found(&self, info: &SettingInfo) -> String {
+        match self.layers.find(info.name) {
             Some((text, origin)) => describe(info, text, origin),
             None => format!("{} is not set", info.name),
-        };
-        self.mistakes.add(format!("{found}: expected {expected}"));
+        }
     }
 
     /// Remembers mistakes that were found elsewhere.
@@ -122,6 +129,7 @@ fn describe(info: &SettingInfo, text: &str, origin: &Origin) -> String {
     if info.secret {
         return format!("{}=*** ({origin})", info.name);
     }
+    let text = without_password(text);
     let shown: String = text.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
     let more = if text.chars().count() > SHOWN_CHARS { "…" } else { "" };
     format!("{}={shown}{more} ({origin})", info.name)

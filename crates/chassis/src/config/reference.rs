@@ -59,7 +59,7 @@ pub fn explain(info: &SettingInfo, layers: &Layers) -> Explained {
 }
 
 /// `scheme://user:password@host` with `***` for the password.
-fn without_password(text: &str) -> String {
+pub(super) fn without_password(text: &str) -> String {
     let masked = || {
         let (scheme, rest) = text.split_once("://")?;
         let (user_info, host) = rest.split('/').next()?.rsplit_once('@')?;

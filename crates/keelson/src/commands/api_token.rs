@@ -21,7 +21,7 @@ pub(super) async fn of_running(settings: &Settings, running: &RunFile) -> Result
 /// The token that is set, or that the reference leads to.
 pub(super) async fn of_settings(settings: &Settings) -> Result<Option<SecretString>, Failure> {
     let Some(set) = &settings.ingest.api_token else { return Ok(None) };
-    match wire::secret_sources().reference(set) {
+    match wire::secret_sources(&settings.aws).reference(set) {
         Some((source, reference)) => {
             let fetched = source.fetch(&reference.name).await;
             fetched.map(Some).map_err(|error| Failure::unavailable(error.to_string()))

@@ -29,7 +29,7 @@ pub(super) struct Process {
     pub(super) run_file: RunFile,
     logs: Arc<Logs>,
     stores: Stores,
-    announced: Announced,
+    announced: Option<Announced>,
 }
 
 impl Process {
@@ -46,7 +46,7 @@ impl Process {
 
     async fn open(settings: Settings, logs: &Arc<Logs>, services: &[ServiceName]) -> Result<Self, Failure> {
         let context = context(&settings);
-        let stores = wire::open(&settings, &context).await?;
+        let stores = wire::open(&settings, services, &context).await?;
         let operator_token = random_secret()?;
         let mut built = Vec::new();
         for &name in services {
@@ -62,7 +62,7 @@ impl Process {
             configuration: settings.shown.clone(),
         })?;
         let run_file = run_file(&settings, &bound, &operator_token)?;
-        let announced = run_file.announce(&settings.data)?;
+        let announced = stores.own_folder().then(|| run_file.announce(&settings.data)).transpose()?;
         Ok(Self { settings, bound, run_file, logs: Arc::clone(logs), stores, announced })
     }
 

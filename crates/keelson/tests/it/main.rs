@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod archive;
+mod aws;
 mod aws_chaos;
 mod aws_pipeline;
 mod cli;
@@ -12,6 +13,9 @@ mod disk_full;
 mod disks;
 mod dlq;
 mod durability;
+#[expect(dead_code, reason = "the tests of the backends use the rest of it")]
+#[path = "../../../backends/tests/it/emulators.rs"]
+mod emulators;
 mod failures;
 mod hostile;
 mod launch;

@@ -9,8 +9,16 @@ use super::{AUDIT, Level, LogError};
 /// The first part of targets that are no module's, such as [`AUDIT`] and [`super::CRITICAL`].
 const OWN_TARGETS: &str = "keelson";
 
-/// Crates with this prefix never log at TRACE: the signing crate writes credentials there.
-const NO_TRACE_PREFIX: &str = "aws_";
+/// Crates, by the beginning of their name, whose more talkative levels write requests with their signatures, answers with
+/// the secrets that were asked for, or credentials. No setting brings those lines back.
+const CAPPED: &[(&str, tracing::Level)] = &[
+    ("aws_", tracing::Level::INFO),
+    ("object_store", tracing::Level::INFO),
+    ("h2", tracing::Level::DEBUG),
+    ("hyper", tracing::Level::DEBUG),
+    ("reqwest", tracing::Level::DEBUG),
+    ("rustls", tracing::Level::DEBUG),
+];
 
 /// Decides about each event. The level of our own crates can change while the process runs.
 #[derive(Debug)]
@@ -59,8 +67,8 @@ impl Filter {
         if self.is_own(target) {
             return level <= tracing::Level::DEBUG && Level::of_event(level, target) >= self.level();
         }
-        let leaks = level == tracing::Level::TRACE && target.starts_with(NO_TRACE_PREFIX);
-        !leaks && self.others.would_enable(target, &level)
+        let leaks = |(start, most): &(&str, tracing::Level)| level > *most && target.starts_with(start);
+        !CAPPED.iter().any(leaks) && self.others.would_enable(target, &level)
     }
 
     /// The most talkative level that can pass at all; audit lines are INFO.
@@ -126,10 +134,24 @@ mod tests {
     }
 
     #[test]
-    fn the_signing_crate_never_logs_at_trace() {
+    fn crates_that_write_credentials_never_do_whatever_the_filter_says() {
+        for directives in
+            ["trace", "warn,aws_sigv4=trace,aws_smithy_runtime=debug,hyper=trace,h2=trace,object_store=trace"]
+        {
+            let filter = Filter::new(Level::Debug, OWN, directives).unwrap();
+            for target in
+                ["aws_sigv4::http_request", "aws_smithy_runtime::client::orchestrator", "object_store::client"]
+            {
+                assert!(!filter.passes(Event::DEBUG, target), "{directives}: {target}");
+                assert!(!filter.passes(Event::TRACE, target), "{directives}: {target}");
+            }
+            for target in ["hyper::proto::h1", "hyper_util::client", "h2::codec", "reqwest::connect"] {
+                assert!(!filter.passes(Event::TRACE, target), "{directives}: {target}");
+            }
+        }
         let filter = Filter::new(Level::Debug, OWN, "trace").unwrap();
-        assert!(filter.passes(Event::TRACE, "hyper"));
-        assert!(filter.passes(Event::DEBUG, "aws_sigv4::http_request"));
-        assert!(!filter.passes(Event::TRACE, "aws_sigv4::http_request"));
+        assert!(filter.passes(Event::INFO, "aws_config::default_provider"));
+        assert!(filter.passes(Event::DEBUG, "hyper::proto::h1"));
+        assert!(filter.passes(Event::TRACE, "somebody::else"));
     }
 }

@@ -18,6 +18,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
 use crate::cli::{Common, ListenArgs, ServiceName};
+use crate::commands::e2e;
 
 const DATA: Setting<PathBuf> = Setting::new(
     "KEELSON_DATA",
@@ -26,7 +27,7 @@ const DATA: Setting<PathBuf> = Setting::new(
 );
 const QUEUE_URL: OptionalSetting<String> = OptionalSetting::new(
     "QUEUE_URL",
-    "The queue: `sqlite:PATH`, or `memory:` which forgets at the end. Default: `queue.db` in the data folder.",
+    "The queue: `sqlite:PATH`, `sqs:URL`, or `memory:` which forgets at the end. Default: `queue.db` in the data folder.",
 );
 const OBJECTS_URL: OptionalSetting<String> = OptionalSetting::new(
     "OBJECTS_URL",
@@ -43,9 +44,6 @@ const ARCHIVER_PORT: Setting<Port> = Setting::new(
     "The port of the archiver; 0 takes any free one. `SERVICE_PORT` and `--port` win over it.",
 );
 
-/// The seeds' names for stores that this build cannot open yet: set, they must not be passed over in silence.
-const NOT_YET: &[SettingInfo] = &[aws::SQS_QUEUE_URL.info];
-
 const SYSTEM: Section = Section {
     title: "The system",
     settings: &[DATA.info, QUEUE_URL.info, OBJECTS_URL.info, INGEST_PORT.info, ARCHIVER_PORT.info],
@@ -53,7 +51,7 @@ const SYSTEM: Section = Section {
 
 /// Every section, in the order of the reference.
 pub(crate) fn sections() -> Vec<Section> {
-    [&[SYSTEM], config::SETTINGS, pipeline::config::SETTINGS, &[aws::SECTION]].concat()
+    [&[SYSTEM], config::SETTINGS, pipeline::config::SETTINGS, &[aws::SECTION, e2e::SETTINGS]].concat()
 }
 
 /// Every setting.
@@ -109,11 +107,6 @@ impl Settings {
             shown: shown(layers),
             data,
         };
-        for setting in NOT_YET {
-            if reader.is_set(setting) {
-                reader.refuse(setting, "it unset: this build has the embedded queue alone");
-            }
-        }
         if services.contains(&ServiceName::Ingest) {
             settings.check_api_token(&mut reader, mode);
         }

@@ -57,7 +57,7 @@ pub(crate) async fn open(settings: &Settings, services: &[ServiceName], context:
         false => None,
     };
     Ok(Stores {
-        queue: open_queue(&settings.queue_url, queue_context(settings, context, &failures)).await?,
+        queue: open_queue(&settings.queue_url, &settings.aws, queue_context(settings, context, &failures)).await?,
         objects,
         failures,
         folder,
@@ -105,7 +105,7 @@ fn queue_context(settings: &Settings, context: &Context, failures: &StorageFailu
 #[derive(Debug)]
 pub(crate) struct StoppedQueue {
     pub(crate) queue: Arc<dyn Queue>,
-    _folder: DataFolder,
+    _folder: Option<DataFolder>,
 }
 
 /// What there is on a folder beside a system that can be reached.
@@ -122,16 +122,18 @@ pub(crate) enum Left {
 /// Opens the queue alone, owning the folder as a system does. Makes no folder and no queue: there is nothing to see in a
 /// new one, and a mistaken folder must not swallow messages.
 pub(crate) async fn open_left(settings: &Settings, context: &Context) -> Result<Left, Failure> {
-    if !settings.data.is_dir() || !queue_exists(&settings.queue_url)? {
+    let is_here = is_local(&settings.queue_url);
+    if (is_here && !settings.data.is_dir()) || !queue_exists(&settings.queue_url)? {
         return Ok(Left::Nothing);
     }
-    let folder = match DataFolder::lock(&settings.data) {
+    // What lies elsewhere is shared by many processes.
+    let folder = match is_here.then(|| DataFolder::lock(&settings.data)).transpose() {
         Ok(folder) => folder,
         Err(error @ FolderError::InUse { .. }) => return Ok(Left::InUse(error)),
         Err(error) => return Err(error.into()),
     };
     let queue_context = queue_context(settings, context, &StorageFailures::default());
-    let queue = open_queue(&settings.queue_url, queue_context).await?;
+    let queue = open_queue(&settings.queue_url, &settings.aws, queue_context).await?;
     Ok(Left::Queue(StoppedQueue { queue, _folder: folder }))
 }
 

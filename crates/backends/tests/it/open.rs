@@ -28,11 +28,11 @@ async fn queues_open_by_scheme() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("queue.db");
     for url in ["memory:".to_owned(), format!("sqlite:{}", path.display()), format!("sqlite://{}", path.display())] {
-        let queue = open_queue(&url, context()).await.unwrap();
+        let queue = open_queue(&url, &aws(), context()).await.unwrap();
         queue.send(NewMessage::new("x", BTreeMap::new())).await.unwrap();
         queue.ping().await.unwrap();
     }
-    let queue = open_queue(&format!("sqlite:{}", path.display()), context()).await.unwrap();
+    let queue = open_queue(&format!("sqlite:{}", path.display()), &aws(), context()).await.unwrap();
     assert_eq!(queue.stats().await.unwrap().visible, 2);
 }
 
@@ -47,7 +47,7 @@ async fn object_stores_open_by_scheme() {
 
 #[tokio::test]
 async fn an_unknown_scheme_lists_the_known_ones_and_hides_the_rest() {
-    let error = open_queue("amqp://user:hunter2@host/queue", context()).await.unwrap_err();
+    let error = open_queue("amqp://user:hunter2@host/queue", &aws(), context()).await.unwrap_err();
     assert!(matches!(error, OpenError::UnknownScheme { .. }));
     let text = error.to_string();
     assert!(text.contains("`amqp`") && text.contains("sqlite:PATH") && text.contains("memory:"), "{text}");
@@ -59,7 +59,7 @@ async fn an_unknown_scheme_lists_the_known_ones_and_hides_the_rest() {
 #[tokio::test]
 async fn a_url_of_the_wrong_form_says_the_right_one() {
     for url in ["sqlite:", "sqlite://", "memory:something"] {
-        let error = open_queue(url, context()).await.unwrap_err();
+        let error = open_queue(url, &aws(), context()).await.unwrap_err();
         assert!(matches!(error, OpenError::Malformed { .. }), "{url}: {error}");
     }
     for url in ["file:", "memory:something", "s3:", "s3://", "s3:No-Bucket", "s3://letters/../up"] {

@@ -87,7 +87,7 @@ async fn harness(endpoint: Option<String>) -> Option<Harness> {
     let policy = format!(r#"{{"deadLetterTargetArn": "{arn}", "maxReceiveCount": "{MAX_RECEIVE_COUNT}"}}"#);
     let url = create(&client, &name, Some(policy)).await;
     let clock = SystemClock::shared();
-    let queue = SqsQueue::open(&emulators::account(&endpoint), &url, Arc::clone(&clock)).await;
+    let queue = SqsQueue::open(&emulators::account(&endpoint), &url, Arc::clone(&clock)).await.unwrap();
     Some(Harness { queue, clock })
 }
 

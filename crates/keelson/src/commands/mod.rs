@@ -4,7 +4,7 @@ mod api_token;
 mod completions;
 mod config;
 mod dlq;
-mod e2e;
+pub(crate) mod e2e;
 mod healthcheck;
 mod http_client;
 mod openapi;

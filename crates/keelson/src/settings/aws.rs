@@ -19,8 +19,8 @@ const AWS_ENDPOINT_URL: OptionalSetting<Endpoint> = OptionalSetting::new(
     "AWS_ENDPOINT_URL",
     "Another place than the public endpoints of the region: a local emulator, or a private endpoint. Buckets are then part of the path. Plain http is taken where this says so.",
 );
-pub(super) const SQS_QUEUE_URL: OptionalSetting<String> =
-    OptionalSetting::new("SQS_QUEUE_URL", "Refused: this build has the embedded queue alone.");
+const SQS_QUEUE_URL: OptionalSetting<String> =
+    OptionalSetting::new("SQS_QUEUE_URL", "The same as `QUEUE_URL=sqs:URL`.");
 const S3_BUCKET_NAME: OptionalSetting<String> =
     OptionalSetting::new("S3_BUCKET_NAME", "The same as `OBJECTS_URL=s3:BUCKET`.");
 const S3_ENCRYPTION: Setting<Encryption> = Setting::new(
@@ -204,8 +204,10 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_of_sqs_is_refused_by_name() {
-        let text = read(&[("SQS_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/1/q")]).unwrap_err();
-        assert!(text.contains("SQS_QUEUE_URL") && text.contains("1 mistake"), "{text}");
+    fn a_queue_may_be_named_in_either_way() {
+        let url = "https://sqs.us-east-1.amazonaws.com/1/q";
+        assert_eq!(read(&[("SQS_QUEUE_URL", url)]).unwrap().queue_url, format!("sqs:{url}"));
+        let text = read(&[("SQS_QUEUE_URL", url), ("QUEUE_URL", "memory:")]).unwrap_err();
+        assert!(text.contains("SQS_QUEUE_URL") && text.contains("QUEUE_URL=memory:"), "{text}");
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use backends::aws::{Aws, AwsSettings};
 use backends::{QueueContext, open_queue};
 use chassis::clock::SystemClock;
 use chassis::ids::Ids;
@@ -94,7 +95,9 @@ pub(crate) async fn plant(launch: &Launch, messages: &[(&str, &str)]) -> Vec<Str
         max_receive_count: 3,
         failures: StorageFailures::default(),
     };
-    let queue = open_queue(&format!("sqlite:{}", launch.data().join("queue.db").display()), context).await.unwrap();
+    let aws = Aws::new(AwsSettings { region: "us-east-1".into(), endpoint_url: None });
+    let url = format!("sqlite:{}", launch.data().join("queue.db").display());
+    let queue = open_queue(&url, &aws, context).await.unwrap();
     let mut ids = Vec::new();
     for (source, body) in messages {
         let attributes = [("source".to_owned(), (*source).to_owned())].into();

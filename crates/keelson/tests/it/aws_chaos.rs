@@ -101,7 +101,7 @@ async fn survive(messages: usize, kills: usize) {
     let other = cloud.serve(&["archiver"]).start().await;
     let begun = Instant::now();
     while cloud.fake.depth(QUEUE) > 0 {
-        assert!(begun.elapsed() < PATIENCE, "{} messages are left on the queue", cloud.fake.depth(QUEUE));
+        assert!(begun.elapsed() < PATIENCE, "left on the queue: {:?}", cloud.fake.messages(QUEUE));
         sleep(Duration::from_millis(50)).await;
     }
     drop((survivor, other));

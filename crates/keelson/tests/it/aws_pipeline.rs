@@ -16,14 +16,17 @@ async fn post(system: &System, token: &str) -> Answer {
     Answer::of(system.post("ingest", "/api/message").json(&body)).await
 }
 
-/// So many messages from 64 clients, all accepted.
+/// Clients that send at once.
+const CLIENTS: usize = 100;
+
+/// So many messages, all accepted.
 async fn send_many(system: &System, messages: usize) {
     let mut clients = JoinSet::new();
-    for client in 0..64 {
+    for client in 0..CLIENTS {
         let body = json!({ "data": email("on AWS"), "token": STRONG_TOKEN });
         let request = system.post("ingest", "/api/message").json(&body);
         clients.spawn(async move {
-            for _ in (client..messages).step_by(64) {
+            for _ in (client..messages).step_by(CLIENTS) {
                 assert_eq!(Answer::of(request.try_clone().unwrap()).await.status, 200);
             }
         });
@@ -69,7 +72,7 @@ async fn calls_are_few() {
     let sends = cloud.fake.calls_to(Service::Sqs);
     let thousands = MESSAGES as u64 / 1_000;
     assert!(sends <= 110 * thousands, "{sends} calls of SQS for {MESSAGES} messages");
-    let archiver = cloud.serve(&["archiver"]).start().await;
+    let archiver = cloud.serve(&["archiver"]).env("VISIBILITY_TIMEOUT", "30s").start().await;
     until_empty(&cloud).await;
     let counts = cloud.fake.call_counts();
     let all: u64 = counts.by_service.values().sum();

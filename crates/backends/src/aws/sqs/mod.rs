@@ -14,6 +14,7 @@ mod sending;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,11 +33,14 @@ use tokio::sync::{Mutex, OnceCell, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::Aws;
+use crate::OpenError;
 use deliveries::Deliveries;
 use origin::unpack;
 use redrive_policy::RedrivePolicy;
 use sending::Sender;
 
+/// How long an answer shows that the queue can be reached.
+const LATELY: Duration = Duration::from_secs(5);
 /// How long one attempt at a call may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// How long a call may take with all its attempts.
@@ -53,6 +57,7 @@ pub struct SqsQueue {
     sender: Sender,
     deliveries: Arc<Deliveries>,
     policy: OnceCell<RedrivePolicy>,
+    answered: Answered,
     /// Whoever looks into the dead-letter queue hides what he sees from others, so one at a time.
     looking: Mutex<()>,
     tasks: TaskTracker,
@@ -60,7 +65,11 @@ pub struct SqsQueue {
 
 impl SqsQueue {
     /// The queue under `url`, the `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME` of `SQS_QUEUE_URL`.
-    pub async fn open(aws: &Aws, url: &str, clock: Arc<dyn Clock>) -> Arc<Self> {
+    ///
+    /// # Errors
+    /// When this is no URL of a queue.
+    pub async fn open(aws: &Aws, url: &str, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
+        check_url(url)?;
         let timeouts =
             TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).operation_timeout(CALL_TIMEOUT).build();
         let config = aws_sdk_sqs::config::Builder::from(aws.config().await).timeout_config(timeouts).build();
@@ -68,16 +77,17 @@ impl SqsQueue {
         let tasks = TaskTracker::new();
         let (sender, run) = Sender::new(client.clone(), url.to_owned());
         tasks.spawn(run);
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             client,
             url: url.to_owned(),
             clock,
             sender,
             deliveries: Arc::default(),
             policy: OnceCell::new(),
+            answered: Answered::default(),
             looking: Mutex::new(()),
             tasks,
-        })
+        }))
     }
 
     async fn attributes(&self, url: &str, names: &[QueueAttributeName]) -> Result<Counts, QueueError> {
@@ -89,6 +99,37 @@ impl SqsQueue {
         let delayed = count(QueueAttributeName::ApproximateNumberOfMessagesDelayed).unwrap_or(0);
         Ok(Counts { visible, in_flight, delayed })
     }
+}
+
+/// When SQS last did what it was asked. A question for readiness is paid for like any other.
+#[derive(Debug, Default)]
+struct Answered(AtomicU64);
+
+impl Answered {
+    fn now(&self, clock: &dyn Clock) {
+        self.0.store(millis(clock).max(1), Ordering::Relaxed);
+    }
+
+    fn lately(&self, clock: &dyn Clock) -> bool {
+        let last = self.0.load(Ordering::Relaxed);
+        last > 0 && millis(clock).saturating_sub(last) < u64::try_from(LATELY.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn millis(clock: &dyn Clock) -> u64 {
+    u64::try_from(clock.monotonic().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A scheme, a host, an account and a name.
+fn check_url(url: &str) -> Result<(), OpenError> {
+    let place = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
+    let parts: Vec<_> = place.split('/').collect();
+    let is_queue = parts.len() >= 3 && parts.iter().all(|part| !part.is_empty());
+    if is_queue && !url.contains(['?', '#', '@', ' ']) {
+        return Ok(());
+    }
+    let expected = "`sqs:` and the queue's URL, such as https://sqs.us-east-1.amazonaws.com/123456789012/messages";
+    Err(OpenError::Malformed { kind: "queue", expected })
 }
 
 struct Counts {
@@ -113,7 +154,11 @@ impl fmt::Debug for SqsQueue {
 impl Queue for SqsQueue {
     async fn send_batch(&self, messages: Vec<NewMessage>) -> Result<Vec<Result<MessageId, QueueError>>, QueueError> {
         validate_batch(&messages)?;
-        Ok(join_all(messages.into_iter().map(|message| self.sender.send(message))).await)
+        let answers = join_all(messages.into_iter().map(|message| self.sender.send(message))).await;
+        if answers.iter().any(Result::is_ok) {
+            self.answered.now(&*self.clock);
+        }
+        Ok(answers)
     }
 
     async fn receive(&self, request: Receive) -> Result<Vec<Message>, QueueError> {
@@ -130,7 +175,11 @@ impl Queue for SqsQueue {
                 show_again(&client, &url, &unwanted).await;
             }
         });
-        received.await.unwrap_or_else(|_| Err(QueueError::Other("the receive panicked".into())))
+        let received = received.await.unwrap_or_else(|_| Err(QueueError::Other("the receive panicked".into())));
+        if received.is_ok() {
+            self.answered.now(&*self.clock);
+        }
+        received
     }
 
     async fn delete(&self, receipts: &[Receipt]) -> Result<Vec<Result<(), QueueError>>, QueueError> {
@@ -169,9 +218,15 @@ impl Queue for SqsQueue {
     }
 
     async fn ping(&self) -> Result<(), QueueError> {
+        if self.answered.lately(&*self.clock) {
+            return Ok(());
+        }
         let request = self.client.get_queue_attributes().queue_url(&self.url);
         match request.attribute_names(QueueAttributeName::QueueArn).send().await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.answered.now(&*self.clock);
+                Ok(())
+            }
             // Who may only send learns nothing of the queue, and that much shows that it is there.
             Err(error) if error::is_denial(&error) => Ok(()),
             Err(error) => Err(error::of_call("GetQueueAttributes", &error)),
@@ -263,6 +318,30 @@ async fn show_again(client: &Client, url: &str, messages: &[Message]) {
         let request = client.change_message_visibility().queue_url(url).receipt_handle(&message.receipt.0);
         if let Err(error) = request.visibility_timeout(0).send().await {
             tracing::debug!(cause = %error::of_call("ChangeMessageVisibility", &error), "a message stays hidden");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_url_of_a_queue_is_refused() {
+        for good in ["https://sqs.us-east-1.amazonaws.com/123456789012/messages", "http://127.0.0.1:4566/0/q"] {
+            assert!(check_url(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "messages",
+            "https://",
+            "https://sqs/q",
+            "ftp://h/1/q",
+            "https://h/1/",
+            "https://h/1/q?x",
+            "https://u@h/1/q",
+        ] {
+            assert!(check_url(bad).is_err(), "{bad}");
         }
     }
 }

@@ -16,6 +16,8 @@ use super::{error, origin};
 
 /// How long the first entry of a batch waits for others.
 const LINGER: Duration = Duration::from_millis(3);
+/// The same while calls are under way: whoever is answered by them most likely sends again.
+const BUSY_LINGER: Duration = Duration::from_millis(8);
 /// Entries that wait for a batch; beyond them callers wait before they hand theirs over.
 const WAITING: usize = 1024;
 /// Calls under way at once. While all are, the next batches fill up.
@@ -60,11 +62,11 @@ async fn run(entries: mpsc::Receiver<Entry>, client: Client, url: String) {
         while calls.len() >= CALLS {
             calls.join_next().await;
         }
-        let batch = batches.gather().await;
+        while calls.try_join_next().is_some() {}
+        let batch = batches.gather(if calls.is_empty() { LINGER } else { BUSY_LINGER }).await;
         if !batch.is_empty() {
             calls.spawn(call(client.clone(), url.clone(), batch));
         }
-        while calls.try_join_next().is_some() {}
     }
     calls.join_all().await;
 }
@@ -86,10 +88,10 @@ impl Batches {
     }
 
     /// Whoever has left meanwhile is left out.
-    async fn gather(&mut self) -> Vec<Entry> {
+    async fn gather(&mut self, linger: Duration) -> Vec<Entry> {
         let mut batch: Vec<Entry> = self.next.take().filter(|first| !first.caller.is_closed()).into_iter().collect();
         let mut size_bytes: usize = batch.iter().map(|entry| entry.size_bytes).sum();
-        let until = Instant::now() + LINGER;
+        let until = Instant::now() + linger;
         while batch.len() < MAX_BATCH
             && let Ok(Some(entry)) = timeout_at(until, self.entries.recv()).await
         {

@@ -82,7 +82,7 @@ async fn on(
     args: &EndToEndArgs,
 ) -> Result<Target, Failure> {
     let is_metered = objects_url.starts_with("s3:");
-    if is_metered && settings.aws.endpoint_url.is_none() && !args.yes {
+    if is_metered && settings.aws.settings().endpoint_url.is_none() && !args.yes {
         ask().await?;
     }
     let objects = open_objects(objects_url, object_context(settings, &StorageFailures::default())).await?;

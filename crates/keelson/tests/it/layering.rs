@@ -1,6 +1,7 @@
 //! Dependencies point one way, `keelson → backends → services/* → chassis`, and only `backends` knows a driver.
 //!
 //! The manifests are the evidence, dev-dependencies included: a test that reaches around a port is a wrong arrow too.
+//! `testkit` stands aside: any room but the chassis may test with it, none may ship with it, and it knows no room.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ enum Floor {
     Backends,
     Service,
     Chassis,
+    /// For tests alone: below all, so that it names none of them, and free to test itself with real clients.
+    Testkit,
 }
 
 /// One manifest, as far as its arrows go.
@@ -26,6 +29,8 @@ struct Room {
     name: String,
     floor: Floor,
     dependencies: Vec<String>,
+    /// Those that are in what users run: neither of tests nor of build scripts.
+    shipped: Vec<String>,
 }
 
 #[test]
@@ -46,6 +51,7 @@ fn every_room_of_the_workspace_has_its_floor() {
     assert_eq!(floor_of("backends"), Some(Floor::Backends));
     assert_eq!(floor_of("pipeline"), Some(Floor::Service));
     assert_eq!(floor_of("chassis"), Some(Floor::Chassis));
+    assert_eq!(floor_of("testkit"), Some(Floor::Testkit));
 }
 
 #[test]
@@ -81,6 +87,25 @@ fn an_arrow_upwards_is_found_and_one_past_a_floor_is_allowed() {
 }
 
 #[test]
+fn the_test_kit_is_for_tests_of_rooms_above_the_chassis() {
+    let kit = || room("crates/testkit", "testkit", "[dev-dependencies]\naws-sdk-sqs = \"1\"");
+    let arrows = |from: Room| wrong_arrows(&[from, kit()]);
+    for (path, name) in [("services/users", "users"), ("crates/backends", "backends"), ("crates/keelson", "keelson")] {
+        let allowed = room(path, name, "[dev-dependencies]\ntestkit.workspace = true");
+        assert_eq!(arrows(allowed), Vec::<String>::new());
+        let shipped = room(path, name, "[dependencies]\ntestkit.workspace = true");
+        assert_eq!(arrows(shipped), [format!("{name} → testkit")]);
+    }
+    let chassis = room("crates/chassis", "chassis", "[dev-dependencies]\ntestkit.workspace = true");
+    assert_eq!(arrows(chassis), ["chassis → testkit"]);
+    let knowing = room("crates/testkit", "testkit", "[dev-dependencies]\nchassis.workspace = true");
+    assert_eq!(wrong_arrows(&[knowing, room("crates/chassis", "chassis", "")]), ["testkit → chassis"]);
+    assert_eq!(misplaced_drivers(&[kit()]), Vec::<String>::new());
+    let shipping = room("crates/testkit", "testkit", "[dependencies]\naws-sdk-sqs = \"1\"");
+    assert_eq!(misplaced_drivers(&[shipping]), ["testkit → aws-sdk-sqs"]);
+}
+
+#[test]
 fn a_driver_outside_backends_is_found() {
     for driver in ["rusqlite", "sqlx", "mongodb", "object_store", "cap-std", "aws-sdk-sqs", "aws-config"] {
         let manifest = format!("[dependencies]\n{driver} = \"1\"\naws-lc-rs = \"1\"\nserde = \"1\"\n");
@@ -112,7 +137,10 @@ fn no_shared_dependency_hides_behind_another_name() {
 fn wrong_arrows(rooms: &[Room]) -> Vec<String> {
     let mut wrong = Vec::new();
     for from in rooms {
-        let below = |to: &&Room| to.floor > from.floor;
+        let below = |to: &&Room| match to.floor {
+            Floor::Testkit => from.floor < Floor::Chassis && !from.shipped.contains(&to.name),
+            floor => floor > from.floor,
+        };
         let own = from.dependencies.iter().filter_map(|name| rooms.iter().find(|room| room.name == *name));
         // A crate names itself to turn its own features on for its tests.
         let others = own.filter(|to| to.name != from.name);
@@ -123,7 +151,9 @@ fn wrong_arrows(rooms: &[Room]) -> Vec<String> {
 
 fn misplaced_drivers(rooms: &[Room]) -> Vec<String> {
     let outside = rooms.iter().filter(|room| room.floor != Floor::Backends);
-    let arrows = outside.flat_map(|room| room.dependencies.iter().map(move |to| (&room.name, to)));
+    let named =
+        |room: &Room| if room.floor == Floor::Testkit { room.shipped.clone() } else { room.dependencies.clone() };
+    let arrows = outside.flat_map(|room| named(room).into_iter().map(move |to| (&room.name, to)));
     arrows.filter(|(_, to)| is_driver(to)).map(|(from, to)| format!("{from} → {to}")).collect()
 }
 
@@ -157,20 +187,22 @@ fn room(path: &str, name: &str, manifest: &str) -> Room {
         "crates/keelson" => Floor::Binary,
         "crates/backends" => Floor::Backends,
         "crates/chassis" => Floor::Chassis,
+        "crates/testkit" => Floor::Testkit,
         _ => {
             assert!(path.starts_with("services/"), "{path} has no floor: give it one here, or move it to services/");
             Floor::Service
         }
     };
-    Room { name: name.to_owned(), floor, dependencies: dependencies(&manifest.parse().unwrap()) }
+    let manifest = manifest.parse().unwrap();
+    let all = dependencies(&manifest, &["dependencies", "dev-dependencies", "build-dependencies"]);
+    Room { name: name.to_owned(), floor, dependencies: all, shipped: dependencies(&manifest, &["dependencies"]) }
 }
 
-/// Everything that a manifest depends on, under its real name, for every target.
-fn dependencies(manifest: &Table) -> Vec<String> {
+/// Everything of these kinds that a manifest depends on, under its real name, for every target.
+fn dependencies(manifest: &Table, kinds: &[&str]) -> Vec<String> {
     let targets = manifest.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
     let places = targets.filter_map(Value::as_table).chain([manifest]);
-    let kinds = ["dependencies", "dev-dependencies", "build-dependencies"];
-    let tables = places.flat_map(|place| kinds.into_iter().filter_map(|kind| place.get(kind)?.as_table()));
+    let tables = places.flat_map(|place| kinds.iter().filter_map(|kind| place.get(*kind)?.as_table()));
     tables.flatten().map(|(name, value)| real_name(name, value)).collect()
 }
 

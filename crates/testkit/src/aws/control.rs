@@ -1,13 +1,4 @@
-//! `/_fake/…`: faults and counters for scripts in other processes. Not counted as calls.
-//!
-//! | request | what it does |
-//! |---|---|
-//! | `POST /_fake/faults` | injects the fault, or the array of faults, in the body; answers `{"ids":[…]}` |
-//! | `DELETE /_fake/faults`, `DELETE /_fake/faults/{id}` | takes all of them away, or one |
-//! | `GET /_fake/faults/{id}` | `{"struck":n}` |
-//! | `GET /_fake/calls` | counters; with `?log=true` the kept calls too |
-//! | `POST /_fake/reset` | no faults and counters at zero; with `?state=true` queues, objects and secrets are gone too |
-//! | `POST /_fake/advance?millis=n` | turns the fake's clock forward |
+//! `/_fake/…`: faults and counters for scripts in other processes. Not counted as calls. The table is in `mod.rs`.
 
 use std::time::Duration;
 

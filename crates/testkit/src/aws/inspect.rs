@@ -71,6 +71,7 @@ impl Fake {
             ((*name).to_owned(), attribute)
         };
         let message = NewMessage {
+            id: String::new(),
             message_body: body.to_owned(),
             delay_seconds: None,
             message_attributes: attributes.iter().map(attribute).collect(),
@@ -101,7 +102,7 @@ impl Fake {
     #[must_use]
     pub fn dead_letters(&self, queue: &str) -> Vec<StoredMessage> {
         let target = lock(&self.world.sqs).queue(queue).ok().and_then(|queue| queue.attributes.redrive.clone());
-        target.map_or_else(Vec::new, |redrive| self.messages(&redrive.target_arn))
+        target.map_or_else(Vec::new, |redrive| self.messages(sqs::name_of(&redrive.target_arn)))
     }
 
     /// Makes a bucket, if there is none of this name: encrypted, and closed to the public.

@@ -1,8 +1,7 @@
 //! A scripted fake of AWS: SQS, S3 (path style), Parameter Store, Secrets Manager and STS on one port.
 //!
 //! It keeps the semantics and limits of the services, counts every call, and fails as it is told: see [`Fault`].
-//! Signatures are not checked, but unsigned requests are refused. All state is in memory. Scripts in other processes
-//! steer it over HTTP: `POST /_fake/faults`, `GET /_fake/calls`, `POST /_fake/reset` (see `control.rs`).
+//! Signatures are not checked, but unsigned requests are refused. All state is in memory; messages do not expire.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -15,6 +14,22 @@
 //! assert_eq!(fake.calls("SendMessageBatch"), 4);
 //! # }
 //! ```
+//!
+//! # From another process
+//!
+//! | request | what it does |
+//! |---|---|
+//! | `POST /_fake/faults` | injects the fault, or the array of faults, in the body; answers `{"ids":[…]}` |
+//! | `DELETE /_fake/faults`, `DELETE /_fake/faults/{id}` | takes all of them away, or one |
+//! | `GET /_fake/faults/{id}` | `{"struck":n}` |
+//! | `GET /_fake/calls` | counters; with `?log=true` the kept calls too |
+//! | `POST /_fake/reset` | no faults, counters at zero; with `?state=true` queues, objects and secrets are gone too |
+//! | `POST /_fake/advance?millis=n` | turns the fake's clock forward |
+//!
+//! A fault is one flat object: `{"effect":"error","status":503,"code":"ServiceUnavailable","service":"sqs",
+//! "action":"SendMessage","resource":"orders","after":2,"times":3,"chance":0.5}`, all but the effect optional. Effects
+//! are `throttle`, `error` (`status`, `code`), `stall` and `late-answer` (`millis`), `no-answer`, `drop`,
+//! `fail-entries` (`code`, `sender_fault`, and `first` or `each`), `deliver-twice`, `reorder`, `forget-delete`.
 
 mod calls;
 mod clock;

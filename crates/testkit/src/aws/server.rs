@@ -131,7 +131,8 @@ async fn answer(world: &World, parts: &Parts, body: Bytes, target: &Target, plan
     match target.service {
         Service::Sqs => {
             let host = header(&parts.headers, "host").unwrap_or("localhost");
-            let context = sqs::Context { world, plan, body: &body, origin: format!("http://{host}") };
+            let (queue, origin) = (target.resource.as_str(), format!("http://{host}"));
+            let context = sqs::Context { world, plan, body: &body, queue, origin };
             sqs::answer(target.action, &context).await
         }
         Service::S3 => s3::answer(world, &target.resource, target.action, parts, body),

@@ -132,8 +132,8 @@ impl Direction<'_> {
             };
             let slice = usize::try_from(rate.div_ceil(SLICES_PER_SECOND)).unwrap_or(CHUNK_BYTES);
             let slice = bytes.split_to(slice.min(bytes.len()));
-            to.write_all(&slice).await?;
             sleep(Duration::from_secs_f64(slice.len() as f64 / rate as f64)).await;
+            to.write_all(&slice).await?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+mod applied;
 mod connection;
 mod server;
 
@@ -26,6 +27,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::host::Host;
+use applied::Applied;
 use server::{Reserved, Served};
 
 /// The state of the line. Changes apply to connections that are open, too.
@@ -56,13 +58,23 @@ pub enum Mode {
     Frozen,
 }
 
-/// A running proxy on a port of 127.0.0.1. Dropping it resets every connection.
+/// A running proxy on a port of 127.0.0.1. Dropping it closes every connection.
+///
+/// A change of the line holds when the call returns: whoever connects or sends from then on meets it.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    line: watch::Sender<Line>,
+    orders: watch::Sender<Order>,
+    applied: Arc<Applied>,
     counts: Arc<Counts>,
     _host: Host,
+}
+
+/// The state that is wanted, and its number.
+#[derive(Debug, Clone, Copy, Default)]
+struct Order {
+    line: Line,
+    version: u64,
 }
 
 /// How many connections there were and are.
@@ -91,11 +103,11 @@ impl Proxy {
         let reserved = Reserved::new()?;
         let address = reserved.address();
         let first = reserved.listen()?;
-        let (line, changes) = watch::channel(Line::default());
-        let counts = Arc::new(Counts::default());
-        let served = Served { upstream, line: changes, counts: counts.clone(), seed };
+        let (orders, changes) = watch::channel(Order::default());
+        let (counts, applied) = (Arc::new(Counts::default()), Arc::new(Applied::default()));
+        let served = Served { upstream, orders: changes, applied: applied.clone(), counts: counts.clone(), seed };
         let host = Host::start("fault-proxy", move || server::serve(reserved, first, served))?;
-        Ok(Self { address, line, counts, _host: host })
+        Ok(Self { address, orders, applied, counts, _host: host })
     }
 
     /// Where it listens, also while it refuses.
@@ -112,43 +124,53 @@ impl Proxy {
 
     /// Sets everything at once.
     pub fn set(&self, line: Line) {
-        self.line.send_replace(line);
+        self.change(|current| *current = line);
     }
 
     /// The state of the line now.
     #[must_use]
     pub fn line(&self) -> Line {
-        *self.line.borrow()
+        self.orders.borrow().line
     }
 
     /// Delays whatever passes, in each direction.
     pub fn delay(&self, delay: Duration, jitter: Duration) {
-        self.line.send_modify(|line| (line.delay, line.jitter) = (delay, jitter));
+        self.change(|line| (line.delay, line.jitter) = (delay, jitter));
     }
 
     /// Lets so many bytes a second pass, for each connection and direction.
     pub fn throttle(&self, bytes_per_second: u64) {
-        self.line.send_modify(|line| line.bytes_per_second = Some(bytes_per_second.max(1)));
+        self.change(|line| line.bytes_per_second = Some(bytes_per_second.max(1)));
     }
 
     /// Resets every connection and refuses new ones.
     pub fn cut(&self) {
-        self.line.send_modify(|line| line.mode = Mode::Cut);
+        self.change(|line| line.mode = Mode::Cut);
     }
 
     /// Swallows whatever comes, and keeps connections open.
     pub fn half_open(&self) {
-        self.line.send_modify(|line| line.mode = Mode::HalfOpen);
+        self.change(|line| line.mode = Mode::HalfOpen);
     }
 
     /// Holds whatever comes until the line is open again.
     pub fn freeze(&self) {
-        self.line.send_modify(|line| line.mode = Mode::Frozen);
+        self.change(|line| line.mode = Mode::Frozen);
     }
 
     /// Makes the line as it was at the start.
     pub fn heal(&self) {
-        self.line.send_replace(Line::default());
+        self.change(|line| *line = Line::default());
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Line)) {
+        let mut version = 0;
+        self.orders.send_modify(|order| {
+            change(&mut order.line);
+            order.version += 1;
+            version = order.version;
+        });
+        self.applied.wait_for(version);
     }
 
     /// Connections accepted since the start.

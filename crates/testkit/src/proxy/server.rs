@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::{Counts, Line, Mode, connection};
+use super::applied::Applied;
+use super::{Counts, Line, Mode, Order, connection};
 
 /// Connections at a time; more wait in the kernel.
 const MAX_CONNECTIONS: usize = 4096;
@@ -33,7 +34,8 @@ pub(super) struct Reserved {
 #[derive(Debug)]
 pub(super) struct Served {
     pub(super) upstream: SocketAddr,
-    pub(super) line: watch::Receiver<Line>,
+    pub(super) orders: watch::Receiver<Order>,
+    pub(super) applied: Arc<Applied>,
     pub(super) counts: Arc<Counts>,
     pub(super) seed: u64,
 }
@@ -70,21 +72,26 @@ fn bind(address: SocketAddr) -> io::Result<Socket> {
 pub(super) async fn serve(reserved: Reserved, first: std::net::TcpListener, mut served: Served) {
     let mut listener = TcpListener::from_std(first).ok();
     let mut connections = JoinSet::new();
+    let line = watch::Sender::new(Line::default());
     loop {
-        if served.line.borrow_and_update().mode == Mode::Cut {
+        let order = *served.orders.borrow_and_update();
+        let cut = order.line.mode == Mode::Cut;
+        if cut {
             // Whoever waits to be accepted is reset.
             listener = None;
         } else if listener.is_none() {
             listener = reserved.listen().and_then(TcpListener::from_std).ok();
         }
-        let cut = served.line.borrow().mode == Mode::Cut;
+        // The port first: whoever is reset and connects again must be refused.
+        line.send_replace(order.line);
+        served.applied.tell(order.version);
         tokio::select! {
             stream = accept(listener.as_ref()), if connections.len() < MAX_CONNECTIONS => {
                 if let Ok(stream) = stream {
-                    connections.spawn(carry(stream, &served));
+                    connections.spawn(carry(stream, line.subscribe(), &served));
                 }
             }
-            changed = served.line.changed() => {
+            changed = served.orders.changed() => {
                 if changed.is_err() {
                     return;
                 }
@@ -110,11 +117,11 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
 }
 
 /// Counts a connection from now until its end, however it ends.
-fn carry(client: TcpStream, served: &Served) -> impl Future<Output = ()> + use<> {
+fn carry(client: TcpStream, line: watch::Receiver<Line>, served: &Served) -> impl Future<Output = ()> + use<> {
     let number = served.counts.accepted.fetch_add(1, Ordering::Relaxed);
     served.counts.open.fetch_add(1, Ordering::Relaxed);
     let open = Open(served.counts.clone());
-    let (upstream, line) = (served.upstream, served.line.clone());
+    let upstream = served.upstream;
     let rng = StdRng::seed_from_u64(served.seed.wrapping_add(number));
     async move {
         connection::carry(client, upstream, line, rng).await;

@@ -6,7 +6,7 @@ use aws_sdk_sqs::types::MessageSystemAttributeName::{
     ApproximateReceiveCount, DeadLetterQueueSourceArn, SentTimestamp,
 };
 use aws_sdk_sqs::types::{Message, MessageAttributeValue};
-use testkit::aws::{Fake, Settings, StaleHandles, queue_arn};
+use testkit::aws::{Fake, Outcome, Settings, StaleHandles, queue_arn};
 use tokio::time::timeout;
 
 use crate::clients::{PATIENCE, bodies, code, receive, send, sqs};
@@ -145,6 +145,27 @@ async fn a_long_poll_wakes_when_visibility_ends_and_at_its_own_end() {
     };
     let (answer, ()) = timeout(PATIENCE, async { tokio::join!(poll(), turn) }).await.unwrap();
     assert!(answer.unwrap().messages.is_none());
+}
+
+#[tokio::test]
+async fn a_poll_whose_client_has_gone_takes_no_message() {
+    let fake = Fake::start().await;
+    let client = sqs(&fake).await;
+    let url = fake.create_queue("orders");
+    {
+        let mut poll = std::pin::pin!(client.receive_message().queue_url(&url).wait_time_seconds(20).send());
+        while fake.calls("ReceiveMessage") == 0 {
+            assert!(timeout(Duration::from_millis(1), &mut poll).await.is_err());
+        }
+    }
+    let began = Instant::now();
+    while fake.call_log().is_empty() {
+        assert!(began.elapsed() < PATIENCE, "the fake polls on for nobody");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(fake.call_log()[0].outcome, Outcome::Abandoned);
+    send(&client, &url, "one").await;
+    assert!(!fake.messages("orders")[0].in_flight);
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ pub enum Effect {
     NoAnswer,
     /// The connection is closed, and nothing is done.
     Drop,
-    /// Entries of a batch fail; the others are done. Calls without a batch pass.
+    /// Entries of a batch fail; the others are done.
     FailEntries {
         /// The entry's code, such as `InternalError`.
         code: String,
@@ -52,6 +52,18 @@ pub enum Effect {
     /// A delete is answered with success, and the message comes back when its visibility ends. AWS says that a copy
     /// may be missed: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessage.html>
     ForgetDelete,
+}
+
+impl Effect {
+    /// Whether it could do anything to calls of this action. Those that it could not are neither struck nor counted.
+    fn concerns(&self, action: &str) -> bool {
+        match self {
+            Self::FailEntries { .. } => action.ends_with("Batch"),
+            Self::DeliverTwice | Self::Reorder => action == "ReceiveMessage",
+            Self::ForgetDelete => matches!(action, "DeleteMessage" | "DeleteMessageBatch"),
+            _ => true,
+        }
+    }
 }
 
 /// Which entries of a batch.

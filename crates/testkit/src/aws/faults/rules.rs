@@ -106,7 +106,8 @@ impl Rule {
             Service::S3 => target.resource.starts_with(resource),
             _ => target.resource == *resource,
         };
-        service.is_none_or(|service| service == target.service)
+        self.fault.effect.concerns(target.action)
+            && service.is_none_or(|service| service == target.service)
             && action.as_ref().is_none_or(|action| action == target.action)
             && resource.as_ref().is_none_or(same_resource)
     }

@@ -23,14 +23,7 @@ struct CreateQueue {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct GetQueueUrl {
-    queue_name: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct OfQueue {
-    queue_url: String,
+struct GetQueueAttributes {
     #[serde(default)]
     attribute_names: Vec<String>,
 }
@@ -38,7 +31,6 @@ struct OfQueue {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct SetQueueAttributes {
-    queue_url: String,
     attributes: BTreeMap<String, String>,
 }
 
@@ -83,17 +75,14 @@ pub(super) fn create_queue(context: &Context<'_>) -> Result<Reply, AwsError> {
 }
 
 pub(super) fn get_queue_url(context: &Context<'_>) -> Result<Reply, AwsError> {
-    let GetQueueUrl { queue_name } = parse(context.body)?;
-    if !lock(&context.world.sqs).queues.contains_key(&queue_name) {
-        return Err(no_such_queue());
-    }
-    Ok(json_1_0(&json!({"QueueUrl": context.url(&queue_name)})).into())
+    lock(&context.world.sqs).queue(context.queue)?;
+    Ok(json_1_0(&json!({"QueueUrl": context.url(context.queue)})).into())
 }
 
 pub(super) fn get_queue_attributes(context: &Context<'_>) -> Result<Reply, AwsError> {
-    let OfQueue { queue_url, attribute_names } = parse(context.body)?;
+    let GetQueueAttributes { attribute_names } = parse(context.body)?;
     let mut sqs = lock(&context.world.sqs);
-    let all = describe(name_of(&queue_url), sqs.queue(&queue_url)?, context.world.clock.now());
+    let all = describe(context.queue, sqs.queue(context.queue)?, context.world.clock.now());
     let mut answered = BTreeMap::new();
     for wanted in &attribute_names {
         if wanted == "All" {
@@ -112,9 +101,9 @@ pub(super) fn get_queue_attributes(context: &Context<'_>) -> Result<Reply, AwsEr
 }
 
 pub(super) fn set_queue_attributes(context: &Context<'_>) -> Result<Reply, AwsError> {
-    let SetQueueAttributes { queue_url, attributes } = parse(context.body)?;
+    let SetQueueAttributes { attributes } = parse(context.body)?;
     let mut sqs = lock(&context.world.sqs);
-    let queue = sqs.queue(&queue_url)?;
+    let queue = sqs.queue(context.queue)?;
     let mut changed = queue.attributes.clone();
     for (name, value) in &attributes {
         changed.set(name, value)?;
@@ -132,26 +121,23 @@ pub(super) fn list_queues(context: &Context<'_>) -> Result<Reply, AwsError> {
 }
 
 pub(super) fn list_dead_letter_source_queues(context: &Context<'_>) -> Result<Reply, AwsError> {
-    let OfQueue { queue_url, .. } = parse(context.body)?;
     let mut sqs = lock(&context.world.sqs);
-    sqs.queue(&queue_url)?;
-    let sources = sqs.queues.iter().filter(|(_, queue)| leads_to(queue, name_of(&queue_url)));
+    sqs.queue(context.queue)?;
+    let sources = sqs.queues.iter().filter(|(_, queue)| leads_to(queue, context.queue));
     let urls: Vec<_> = sources.map(|(name, _)| context.url(name)).collect();
     // In lower case, unlike everything else in this API.
     Ok(json_1_0(&json!({"queueUrls": urls})).into())
 }
 
 pub(super) fn delete_queue(context: &Context<'_>) -> Result<Reply, AwsError> {
-    let OfQueue { queue_url, .. } = parse(context.body)?;
-    let removed = lock(&context.world.sqs).queues.remove(name_of(&queue_url)).ok_or_else(no_such_queue)?;
+    let removed = lock(&context.world.sqs).queues.remove(context.queue).ok_or_else(no_such_queue)?;
     // Long polls on it learn that it is gone.
     removed.wake.notify_waiters();
     Ok(json_1_0(&json!({})).into())
 }
 
 pub(super) fn purge_queue(context: &Context<'_>) -> Result<Reply, AwsError> {
-    let OfQueue { queue_url, .. } = parse(context.body)?;
-    lock(&context.world.sqs).queue(&queue_url)?.clear();
+    lock(&context.world.sqs).queue(context.queue)?.clear();
     Ok(json_1_0(&json!({})).into())
 }
 
@@ -169,7 +155,7 @@ pub(super) fn start_message_move_task(context: &Context<'_>) -> Result<Reply, Aw
         let home = message.dead_letter_source.take();
         let target = destination_arn.clone().or(home).unwrap_or_else(|| source_arn.clone());
         message.receive_count = 0;
-        sqs.queue(&target).map_err(|_| missing())?.add(message, None);
+        sqs.queue(name_of(&target)).map_err(|_| missing())?.add(message, None);
     }
     Ok(json_1_0(&json!({"TaskHandle": format!("move-{source}")})).into())
 }

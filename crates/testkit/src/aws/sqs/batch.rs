@@ -14,17 +14,14 @@ const MAX_ENTRIES: usize = 10;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Batch<T> {
-    pub(super) queue_url: String,
     #[serde(default = "Vec::new")]
-    entries: Vec<Entry<T>>,
+    entries: Vec<T>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Entry<T> {
-    pub(super) id: String,
-    #[serde(flatten)]
-    pub(super) item: T,
+/// An entry of a batch. Its id is a field of its own, as flattening one in would cost half of the time.
+pub(super) trait Entry {
+    /// Names it in the answer.
+    fn id(&self) -> &str;
 }
 
 #[derive(Debug, Serialize)]
@@ -43,9 +40,9 @@ struct FailedEntry {
     message: String,
 }
 
-impl<T> Batch<T> {
+impl<T: Entry> Batch<T> {
     /// The entries, if there may be so many under such names.
-    pub(super) fn checked(self) -> Result<Vec<Entry<T>>, AwsError> {
+    pub(super) fn checked(self) -> Result<Vec<T>, AwsError> {
         if self.entries.is_empty() {
             let message = "There should be at least one entry in the request.";
             return Err(AwsError::new(400, "EmptyBatchRequest", message));
@@ -56,13 +53,13 @@ impl<T> Batch<T> {
         }
         let mut seen = HashSet::new();
         for entry in &self.entries {
-            if !is_entry_id(&entry.id) {
+            if !is_entry_id(entry.id()) {
                 let message = "A batch entry id can only contain alphanumeric characters, hyphens and underscores. \
                                It can be at most 80 letters long.";
                 return Err(AwsError::new(400, "InvalidBatchEntryId", message));
             }
-            if !seen.insert(entry.id.as_str()) {
-                let message = format!("Id {} repeated.", entry.id);
+            if !seen.insert(entry.id()) {
+                let message = format!("Id {} repeated.", entry.id());
                 return Err(AwsError::new(400, "BatchEntryIdsNotDistinct", message));
             }
         }
@@ -71,20 +68,21 @@ impl<T> Batch<T> {
 }
 
 /// Works on each entry that no fault has struck.
-pub(super) fn each<T, S: Serialize>(
-    entries: Vec<Entry<T>>,
+pub(super) fn each<T: Entry, S: Serialize>(
+    entries: Vec<T>,
     plan: &Plan,
-    mut work: impl FnMut(&str, T) -> Result<S, AwsError>,
+    mut work: impl FnMut(T) -> Result<S, AwsError>,
 ) -> Reply {
     let count = entries.len();
     let (mut successful, mut failed) = (Vec::with_capacity(count), Vec::new());
-    for (position, Entry { id, item }) in entries.into_iter().enumerate() {
+    for (position, entry) in entries.into_iter().enumerate() {
+        let id = entry.id().to_owned();
         if let Some(error) = plan.entry_error(position) {
             let (sender_fault, code, message) = (error.sender_fault, error.code, error.message);
             failed.push(FailedEntry { id, sender_fault, code, message });
             continue;
         }
-        match work(&id, item) {
+        match work(entry) {
             Ok(done) => successful.push(done),
             Err(AwsError { status, code, message }) => {
                 let (code, message) = (entry_code(&code).to_owned(), message.into_owned());

@@ -49,16 +49,22 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    /// The digests were computed by the rules of the source above, in another language.
     #[test]
-    fn digests_are_those_that_boto3_computes() {
-        assert_eq!(hex_md5(b"hello"), "5d41402abc4b2a76b9719d911017c592");
-        let text = |value: &str| MessageAttribute {
-            data_type: "String".to_owned(),
-            string_value: Some(value.to_owned()),
-            binary_value: None,
+    fn digests_are_those_that_clients_compute() {
+        let attribute = |data_type: &str, text: Option<&str>, binary: Option<&str>| MessageAttribute {
+            data_type: data_type.to_owned(),
+            string_value: text.map(str::to_owned),
+            binary_value: binary.map(str::to_owned),
         };
-        let attributes = BTreeMap::from([("b".to_owned(), text("2")), ("a".to_owned(), text("1"))]);
-        assert_eq!(of_attributes(&attributes).unwrap().len(), 32);
+        let attributes = BTreeMap::from([
+            ("s".to_owned(), attribute("String", Some("grün ✓"), None)),
+            ("n".to_owned(), attribute("Number", Some("42"), None)),
+            ("b".to_owned(), attribute("Binary", None, Some("AP8B"))),
+            ("c".to_owned(), attribute("String.custom", Some("x"), None)),
+        ]);
+        assert_eq!(of_attributes(&attributes).unwrap(), "b713f5e777fdc27c4f5eac1607ae430f");
         assert_eq!(of_attributes(&BTreeMap::new()), None);
+        assert_eq!(hex_md5("hé".as_bytes()), "33fcd01258e6ba07ef405dc9e721f3a7");
     }
 }

@@ -27,6 +27,9 @@ pub(crate) struct MessageAttribute {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct NewMessage {
+    /// Of an entry in a batch; empty otherwise.
+    #[serde(default)]
+    pub(crate) id: String,
     #[serde(default)]
     pub(crate) message_body: String,
     pub(crate) delay_seconds: Option<u64>,

@@ -62,6 +62,8 @@ pub(crate) struct Context<'a> {
     pub(crate) world: &'a World,
     pub(crate) plan: &'a Plan,
     pub(crate) body: &'a [u8],
+    /// The name of the queue that the request names or points to.
+    pub(crate) queue: &'a str,
     /// What queue URLs begin with: as the client knows the fake.
     pub(crate) origin: String,
 }
@@ -78,8 +80,8 @@ impl Sqs {
         self.queues.entry(name.to_owned()).or_insert_with(|| Queue::new(number, attributes, now))
     }
 
-    pub(crate) fn queue(&mut self, url: &str) -> Result<&mut Queue, AwsError> {
-        self.queues.get_mut(name_of(url)).ok_or_else(no_such_queue)
+    pub(crate) fn queue(&mut self, name: &str) -> Result<&mut Queue, AwsError> {
+        self.queues.get_mut(name).ok_or_else(no_such_queue)
     }
 
     pub(crate) fn new_id(&mut self) -> String {

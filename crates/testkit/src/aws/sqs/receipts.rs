@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::batch::{self, Batch};
+use super::batch::{self, Batch, Entry};
 use super::queue::Receipt;
 use super::{Context, Queue, invalid};
 use crate::aws::error::AwsError;
@@ -14,23 +14,31 @@ const MAX_VISIBILITY_SECONDS: u64 = 43_200;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct One<T> {
-    queue_url: String,
-    #[serde(flatten)]
-    item: T,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
 struct Delete {
+    #[serde(default)]
+    id: String,
     receipt_handle: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ChangeVisibility {
+    #[serde(default)]
+    id: String,
     receipt_handle: String,
     visibility_timeout: u64,
+}
+
+impl Entry for Delete {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Entry for ChangeVisibility {
+    fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 #[derive(Serialize)]
@@ -43,36 +51,36 @@ struct Done {
 struct Nothing {}
 
 pub(super) fn delete_message(context: &Context<'_>) -> Result<Reply, AwsError> {
-    let One { queue_url, item } = parse(context.body)?;
+    let item = parse(context.body)?;
     let mut sqs = lock(&context.world.sqs);
-    delete(context, sqs.queue(&queue_url)?, &item)?;
+    delete(context, sqs.queue(context.queue)?, &item)?;
     Ok(json_1_0(&Nothing {}).into())
 }
 
 pub(super) fn delete_message_batch(context: &Context<'_>) -> Result<Reply, AwsError> {
     let batch: Batch<Delete> = parse(context.body)?;
     let mut sqs = lock(&context.world.sqs);
-    let queue = sqs.queue(&batch.queue_url)?;
-    Ok(batch::each(batch.checked()?, context.plan, |id, item| {
+    let queue = sqs.queue(context.queue)?;
+    Ok(batch::each(batch.checked()?, context.plan, |item| {
         delete(context, queue, &item)?;
-        Ok(Done { id: id.to_owned() })
+        Ok(Done { id: item.id })
     }))
 }
 
 pub(super) fn change_message_visibility(context: &Context<'_>) -> Result<Reply, AwsError> {
-    let One { queue_url, item } = parse(context.body)?;
+    let item = parse(context.body)?;
     let mut sqs = lock(&context.world.sqs);
-    change_visibility(context, sqs.queue(&queue_url)?, &item)?;
+    change_visibility(context, sqs.queue(context.queue)?, &item)?;
     Ok(json_1_0(&Nothing {}).into())
 }
 
 pub(super) fn change_message_visibility_batch(context: &Context<'_>) -> Result<Reply, AwsError> {
     let batch: Batch<ChangeVisibility> = parse(context.body)?;
     let mut sqs = lock(&context.world.sqs);
-    let queue = sqs.queue(&batch.queue_url)?;
-    Ok(batch::each(batch.checked()?, context.plan, |id, item| {
+    let queue = sqs.queue(context.queue)?;
+    Ok(batch::each(batch.checked()?, context.plan, |item| {
         change_visibility(context, queue, &item)?;
-        Ok(Done { id: id.to_owned() })
+        Ok(Done { id: item.id })
     }))
 }
 

@@ -20,7 +20,6 @@ use crate::aws::settings::{ACCOUNT, queue_arn};
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ReceiveMessage {
-    queue_url: String,
     max_number_of_messages: Option<usize>,
     visibility_timeout: Option<u64>,
     wait_time_seconds: Option<u64>,
@@ -62,7 +61,7 @@ pub(super) async fn receive_message(context: &Context<'_>) -> Result<Reply, AwsE
     let clock = &context.world.clock;
     let (wake, wait) = {
         let mut sqs = lock(&context.world.sqs);
-        let queue = sqs.queue(&request.queue_url)?;
+        let queue = sqs.queue(context.queue)?;
         (queue.wake.clone(), request.wait_time_seconds.unwrap_or(queue.attributes.wait_seconds()))
     };
     let deadline = clock.now() + wait * 1000;
@@ -104,7 +103,7 @@ impl ReceiveMessage {
     fn look(&self, context: &Context<'_>) -> Result<(Vec<Delivery>, Option<Millis>), AwsError> {
         let now = context.world.clock.now();
         let mut sqs = lock(&context.world.sqs);
-        let queue = sqs.queue(&self.queue_url)?;
+        let queue = sqs.queue(context.queue)?;
         let [_, in_flight, _] = queue.counts(now);
         let room = context.world.settings.max_in_flight.saturating_sub(in_flight);
         if room == 0 {
@@ -119,8 +118,8 @@ impl ReceiveMessage {
             twice: context.plan.deliver_twice,
         };
         let seed = context.plan.reorder.then_some(context.plan.seed);
-        let deliveries = receive(&mut sqs, name_of(&self.queue_url), receiving, seed)?;
-        let next = sqs.queue(&self.queue_url)?.next_visible_at();
+        let deliveries = receive(&mut sqs, context.queue, receiving, seed)?;
+        let next = sqs.queue(context.queue)?.next_visible_at();
         Ok((deliveries, next))
     }
 
@@ -171,7 +170,7 @@ fn receive(sqs: &mut Sqs, name: &str, receiving: Receiving, seed: Option<u64>) -
     let mut rng = seed.map(StdRng::seed_from_u64);
     let (deliveries, dead) = sqs.queue(name)?.receive(receiving, max_receive_count, rng.as_mut());
     if let Some(redrive) = redrive {
-        let target = sqs.queue(&redrive.target_arn)?;
+        let target = sqs.queue(name_of(&redrive.target_arn))?;
         for mut message in dead {
             message.dead_letter_source = Some(queue_arn(name));
             target.add(message, None);

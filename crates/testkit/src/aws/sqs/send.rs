@@ -1,23 +1,15 @@
 //! `SendMessage` and `SendMessageBatch`.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::attributes::MAX_BYTES;
-use super::batch::{self, Batch};
+use super::batch::{self, Batch, Entry};
 use super::message::NewMessage;
 use super::{Context, Message, Sqs};
 use crate::aws::clock::Millis;
 use crate::aws::error::AwsError;
 use crate::aws::lock;
 use crate::aws::reply::{Reply, json_1_0, parse};
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct SendMessage {
-    queue_url: String,
-    #[serde(flatten)]
-    message: NewMessage,
-}
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -32,32 +24,38 @@ pub(crate) struct Sent {
 }
 
 pub(super) fn send_message(context: &Context<'_>) -> Result<Reply, AwsError> {
-    let SendMessage { queue_url, message } = parse(context.body)?;
+    let message = parse(context.body)?;
     let now = context.world.clock.now();
-    let sent = send(&mut lock(&context.world.sqs), &queue_url, message, now)?;
+    let sent = send(&mut lock(&context.world.sqs), context.queue, message, now)?;
     Ok(json_1_0(&sent).into())
 }
 
 pub(super) fn send_message_batch(context: &Context<'_>) -> Result<Reply, AwsError> {
     let batch: Batch<NewMessage> = parse(context.body)?;
-    let queue_url = batch.queue_url.clone();
     let mut sqs = lock(&context.world.sqs);
-    sqs.queue(&queue_url)?;
+    sqs.queue(context.queue)?;
     let entries = batch.checked()?;
-    if entries.iter().map(|entry| entry.item.bytes()).sum::<u64>() > MAX_BYTES {
+    if entries.iter().map(|entry| entry.bytes()).sum::<u64>() > MAX_BYTES {
         let message = format!("Batch requests cannot be longer than {MAX_BYTES} bytes.");
         return Err(AwsError::new(400, "BatchRequestTooLong", message));
     }
     let now = context.world.clock.now();
-    Ok(batch::each(entries, context.plan, |id, message| {
-        let sent = send(&mut sqs, &queue_url, message, now)?;
-        Ok(Sent { id: Some(id.to_owned()), ..sent })
+    Ok(batch::each(entries, context.plan, |message: NewMessage| {
+        let id = Some(message.id.clone());
+        let sent = send(&mut sqs, context.queue, message, now)?;
+        Ok(Sent { id, ..sent })
     }))
 }
 
-pub(crate) fn send(sqs: &mut Sqs, queue_url: &str, message: NewMessage, now: Millis) -> Result<Sent, AwsError> {
+impl Entry for NewMessage {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+pub(crate) fn send(sqs: &mut Sqs, queue: &str, message: NewMessage, now: Millis) -> Result<Sent, AwsError> {
     let id = sqs.new_id();
-    let queue = sqs.queue(queue_url)?;
+    let queue = sqs.queue(queue)?;
     message.check(queue.attributes.max_message_bytes())?;
     let delay = message.delay_seconds.unwrap_or(queue.attributes.delay_seconds());
     let content = message.into_content(id, now);

@@ -12,6 +12,8 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager as secretsmanager;
 use aws_sdk_ssm as ssm;
+use aws_sdk_ssm::config::http::HttpResponse;
+use aws_sdk_ssm::error::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use chassis::ports::secrets::{SecretError, SecretSource, into_secret};
 use secrecy::SecretString;
@@ -152,24 +154,37 @@ const SECRETS: Kind = Kind {
 async fn bounded<T, E: ProvideErrorMetadata>(
     kind: &Kind,
     name: &str,
-    fetch: impl Future<Output = Result<T, E>> + Send,
+    fetch: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
 ) -> Result<T, SecretError> {
-    let unavailable = |text: String| Err(SecretError::Unavailable(text));
     let (service, action) = (kind.service, kind.action);
     let error = match timeout(FETCH_TIMEOUT, fetch).await {
         Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(error)) => error,
-        Err(_) => return unavailable(format!("{service} did not answer in time")),
+        Err(_) => return Err(SecretError::Unavailable(format!("{service} did not answer in time"))),
     };
-    match error.code() {
-        None => unavailable(format!("{service} cannot be reached, or there are no AWS credentials")),
-        Some(code) if kind.missing.contains(&code) => Err(SecretError::NotFound(name.to_owned())),
-        Some(code) if kind.malformed.contains(&code) => Err(invalid(name, format!("{service} takes no such name"))),
-        Some("AccessDeniedException" | "AccessDenied") => unavailable(format!(
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    let text = match (error.code(), status) {
+        (Some(code), _) if kind.missing.contains(&code) => return Err(SecretError::NotFound(name.to_owned())),
+        (Some(code), _) if kind.malformed.contains(&code) => {
+            return Err(invalid(name, format!("{service} takes no such name")));
+        }
+        (Some("AccessDeniedException" | "AccessDenied"), _) | (None, Some(401 | 403)) => format!(
             "{action} on `{name}` is not allowed: add it to the policy of the role, and kms:Decrypt where the secret \
              has a key of its own"
-        )),
-        Some(code) => unavailable(format!("{service} answered {code} to {action}")),
+        ),
+        (Some(code), _) => format!("{service} answered {code} to {action}"),
+        (None, Some(status)) => format!("{service} answered {status} to {action}"),
+        (None, None) => unanswered(service, &error),
+    };
+    Err(SecretError::Unavailable(text))
+}
+
+fn unanswered<E>(service: &str, error: &SdkError<E, HttpResponse>) -> String {
+    match error {
+        SdkError::TimeoutError(_) => format!("{service} did not answer in time"),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => format!("{service} did not answer in time"),
+        SdkError::DispatchFailure(failure) if failure.is_io() => format!("{service} cannot be reached"),
+        _ => format!("{service} cannot be asked, most likely since there are no AWS credentials"),
     }
 }
 

@@ -49,6 +49,50 @@ fn credentials() -> SharedCredentialsProvider {
     SharedCredentialsProvider::new(Credentials::new("AKIDEMULATOR", "emulated-secret-key", None, None, "tests"))
 }
 
+/// A moto that refuses what no policy allows, with an account that may do `actions` alone.
+pub(crate) struct Guarded {
+    server: Server,
+    credentials: Credentials,
+}
+
+impl Guarded {
+    /// `prepare` is given its URL while everything is still allowed.
+    pub(crate) fn start(actions: &[&str], prepare: impl FnOnce(&str)) -> Option<Self> {
+        let server = Server::start("moto")?;
+        let url = server.url();
+        prepare(&url);
+        let quoted: Vec<String> = actions.iter().map(|action| format!("%22{action}%22")).collect();
+        let statement =
+            format!("%7B%22Effect%22:%22Allow%22,%22Action%22:%5B{}%5D,%22Resource%22:%22*%22%7D", quoted.join(","));
+        let policy = format!("%7B%22Version%22:%222012-10-17%22,%22Statement%22:%5B{statement}%5D%7D");
+        iam(&url, "CreateUser");
+        if !actions.is_empty() {
+            iam(&url, &format!("PutUserPolicy&PolicyName=tested&PolicyDocument={policy}"));
+        }
+        let key = iam(&url, "CreateAccessKey");
+        let part = |name: &str| {
+            let (_, after) = key.split_once(&format!("<{name}>")).unwrap();
+            after.split_once('<').unwrap().0.to_owned()
+        };
+        let credentials = Credentials::new(part("AccessKeyId"), part("SecretAccessKey"), None, None, "tests");
+        assert!(plain_request(&url, "POST", "/moto-api/reset-auth", "0").starts_with("HTTP/1.1 200"));
+        Some(Self { server, credentials })
+    }
+
+    /// The account as the user with that policy sees it.
+    pub(crate) fn account(&self) -> Arc<Aws> {
+        let settings = AwsSettings { region: REGION.into(), endpoint_url: Some(self.server.url()) };
+        Aws::with_credentials(settings, SharedCredentialsProvider::new(self.credentials.clone()))
+    }
+}
+
+fn iam(url: &str, action: &str) -> String {
+    let lines = "iam\r\ncontent-type: application/x-www-form-urlencoded";
+    let answer = request(url, "POST /", lines, &format!("Version=2010-05-08&UserName=tested&Action={action}"));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    answer
+}
+
 /// A running emulator. It ends with its standard input, so with the process that holds this.
 struct Server {
     child: Mutex<Child>,
@@ -71,8 +115,11 @@ impl Server {
     }
 
     fn try_start(name: &str, python: &Path) -> Option<Self> {
+        /// Numbers the logs, so that the next run replaces them.
+        static LAUNCHES: AtomicU32 = AtomicU32::new(0);
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.log", address.port()));
+        let log = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("{name}-{}.log", LAUNCHES.fetch_add(1, Ordering::Relaxed)));
         let output = File::create(&log).unwrap();
         let mut child = Command::new(python)
             .args(["-c", include_str!("emulators.py"), name, &address.port().to_string()])
@@ -115,7 +162,8 @@ pub(crate) fn plain_request(url: &str, method: &str, path: &str, body: &str) -> 
 
 /// The answer to one call of a service that speaks JSON, such as `AmazonSSM.PutParameter`.
 pub(crate) fn json_request(url: &str, target: &str, body: &str) -> String {
-    let lines = format!("ssm\r\nx-amz-target: {target}\r\ncontent-type: application/x-amz-json-1.1");
+    let service = target.split('.').next().unwrap().trim_start_matches("Amazon").to_ascii_lowercase();
+    let lines = format!("{service}\r\nx-amz-target: {target}\r\ncontent-type: application/x-amz-json-1.1");
     request(url, "POST /", &lines, body)
 }
 

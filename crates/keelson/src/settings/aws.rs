@@ -159,8 +159,7 @@ mod tests {
     use crate::cli::ServiceName;
 
     fn read(texts: &[(&'static str, &str)]) -> Result<Settings, String> {
-        Settings::read(&Layers::of(texts), Mode::Serve, &[ServiceName::Archiver])
-            .map_err(|mistakes| mistakes.to_string())
+        Settings::read(&Layers::of(texts), Mode::Up, &[ServiceName::Archiver]).map_err(|mistakes| mistakes.to_string())
     }
 
     #[test]

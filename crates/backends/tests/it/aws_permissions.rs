@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chassis::ports::{ObjectError, ObjectStore, Put, SecretError, SecretSource};
 use secrecy::ExposeSecret;
 
-use crate::emulators::{Guarded, json_request, plain_request};
+use crate::emulators::{Guarded, guarded_account, json_request, plain_request};
 
 const BUCKET: &str = "letters";
 
@@ -35,7 +35,7 @@ async fn put(store: &S3Objects, body: &'static str) -> Result<Put, ObjectError> 
 #[tokio::test]
 async fn writing_needs_put_object_alone() {
     let Some(guarded) = Guarded::start(&["s3:PutObject"], prepare) else { return };
-    let store = store(&guarded.account());
+    let store = store(&guarded_account(&guarded));
     store.ping().await.unwrap();
     assert_eq!(put(&store, "first").await.unwrap(), Put::Created);
     assert_eq!(put(&store, "second").await.unwrap(), Put::AlreadyExists);
@@ -48,7 +48,7 @@ async fn secrets_need_one_action_each() {
     let both = ["ssm:GetParameter", "secretsmanager:GetSecretValue"];
     for allowed in both {
         let Some(guarded) = Guarded::start(&[allowed], prepare) else { return };
-        let aws = guarded.account();
+        let aws = guarded_account(&guarded);
         let sources: [(Arc<dyn SecretSource>, &str); 2] = [
             (Arc::new(ParameterSecrets::new(Arc::clone(&aws))), "/x"),
             (Arc::new(SecretsManagerSecrets::new(aws)), "x"),
@@ -69,7 +69,7 @@ async fn secrets_need_one_action_each() {
 #[tokio::test]
 async fn without_put_object_a_write_names_it() {
     let Some(guarded) = Guarded::start(&["s3:GetObject"], prepare) else { return };
-    let error = put(&store(&guarded.account()), "x").await.unwrap_err();
+    let error = put(&store(&guarded_account(&guarded)), "x").await.unwrap_err();
     assert!(matches!(error, ObjectError::Unavailable(_)), "{error:?}");
     let text = error.to_string();
     assert!(text.contains("s3:PutObject") && text.contains("arn:aws:s3:::letters/*"), "{text}");

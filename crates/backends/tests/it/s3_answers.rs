@@ -18,6 +18,8 @@ enum Answer {
     Status(u16, &'static str),
     /// The request is read, and then the connection ends.
     Lost,
+    /// It begins well and breaks off.
+    CutShort,
     /// Nothing, for good.
     Silence,
 }
@@ -64,6 +66,11 @@ async fn serve(mut stream: TcpStream, script: &'static [Answer], heads: Arc<Mute
         };
         match script[number.min(script.len() - 1)] {
             Answer::Lost => return,
+            Answer::CutShort => {
+                let head = "HTTP/1.1 200 OK\r\netag: \"1\"\r\nlast-modified: Sun, 01 Jun 2025 00:00:00 GMT\r\ncontent-length: 99\r\n\r\n{";
+                let _ = stream.write_all(head.as_bytes()).await;
+                return;
+            }
             Answer::Silence => std::future::pending().await,
             Answer::Status(status, body) => {
                 let length = body.len();
@@ -167,6 +174,14 @@ async fn a_store_that_cannot_be_reached_is_unavailable_soon() {
     let error = store.get(&"a.json".parse().unwrap()).await.unwrap_err();
     assert!(matches!(error, ObjectError::Unavailable(_)), "{error:?}");
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn an_object_that_breaks_off_is_no_object() {
+    let server = Scripted::new(&[Answer::CutShort]).await;
+    let error = server.store().get(&"a.json".parse().unwrap()).await.unwrap_err();
+    assert!(matches!(error, ObjectError::Unavailable(_)), "{error:?}");
+    assert!(error.to_string().contains("broke off"), "{error}");
 }
 
 #[tokio::test]

@@ -78,7 +78,7 @@ pub(super) fn sort(error: &object_store::Error, operation: Operation, bucket: &s
     // The texts of other errors may repeat an answer.
     match error {
         object_store::Error::InvalidPath { .. } => ObjectError::Other("S3 cannot hold an object under this key".into()),
-        _ => ObjectError::Unavailable("the answer of S3 cannot be understood".into()),
+        _ => ObjectError::Unavailable("the answer of S3 broke off, or cannot be understood".into()),
     }
 }
 

@@ -1,4 +1,5 @@
-//! AWS on this machine: one server of each emulator for each test binary, started when first asked for.
+//! One server of each emulator for each test binary, started when first asked for, and plain requests to it. The tests of
+//! other crates share this file, so it knows no SDK.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -6,16 +7,10 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use backends::aws::{Aws, AwsSettings};
 use chassis::testing::require;
-
-const REGION: &str = "us-east-1";
 
 /// Far more than a start takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,29 +28,18 @@ pub(crate) fn moto() -> Option<String> {
     SERVER.get_or_init(|| Server::start("moto")).as_ref().map(Server::url)
 }
 
-/// The account behind an emulator.
-pub(crate) fn account(endpoint_url: &str) -> Arc<Aws> {
-    let settings = AwsSettings { region: REGION.into(), endpoint_url: Some(endpoint_url.to_owned()) };
-    Aws::with_credentials(settings, credentials())
-}
-
-/// The same for a test's own clients.
-pub(crate) fn emulated_config(endpoint_url: &str) -> SdkConfig {
-    let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).region(Region::new(REGION));
-    config.endpoint_url(endpoint_url).credentials_provider(credentials()).build()
-}
-
-fn credentials() -> SharedCredentialsProvider {
-    SharedCredentialsProvider::new(Credentials::new("AKIDEMULATOR", "emulated-secret-key", None, None, "tests"))
-}
-
 /// A moto that refuses what no policy allows, with an account that may do `actions` alone.
 pub(crate) struct Guarded {
     server: Server,
-    credentials: Credentials,
+    pub(crate) key_id: String,
+    pub(crate) secret_key: String,
 }
 
 impl Guarded {
+    pub(crate) fn url(&self) -> String {
+        self.server.url()
+    }
+
     /// `prepare` is given its URL while everything is still allowed.
     pub(crate) fn start(actions: &[&str], prepare: impl FnOnce(&str)) -> Option<Self> {
         let server = Server::start("moto")?;
@@ -74,15 +58,9 @@ impl Guarded {
             let (_, after) = key.split_once(&format!("<{name}>")).unwrap();
             after.split_once('<').unwrap().0.to_owned()
         };
-        let credentials = Credentials::new(part("AccessKeyId"), part("SecretAccessKey"), None, None, "tests");
+        let (key_id, secret_key) = (part("AccessKeyId"), part("SecretAccessKey"));
         assert!(plain_request(&url, "POST", "/moto-api/reset-auth", "0").starts_with("HTTP/1.1 200"));
-        Some(Self { server, credentials })
-    }
-
-    /// The account as the user with that policy sees it.
-    pub(crate) fn account(&self) -> Arc<Aws> {
-        let settings = AwsSettings { region: REGION.into(), endpoint_url: Some(self.server.url()) };
-        Aws::with_credentials(settings, SharedCredentialsProvider::new(self.credentials.clone()))
+        Some(Self { server, key_id, secret_key })
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::emulators::{fresh_name, json_request, ministack, moto, plain_request};
+use crate::emulators::{Guarded, fresh_name, json_request, ministack, moto, plain_request};
 use crate::launch::{Launch, STRONG_TOKEN};
 use crate::message::assert_refused;
 use crate::system::{Answer, System, email, eventually, files};
@@ -153,5 +153,135 @@ async fn no_log_shows_credentials_however_much_is_logged() {
             let line = text.lines().find(|line| line.to_ascii_lowercase().contains(&secret.to_ascii_lowercase()));
             assert!(line.is_none(), "{secret} is in {line:?}");
         }
+    }
+}
+
+/// A queue with a dead-letter queue behind it; its URL.
+fn new_queue(url: &str) -> String {
+    let name = fresh_name("messages");
+    let create = |body: Value| {
+        let answer = json_request(url, "AmazonSQS.CreateQueue", &body.to_string());
+        let found: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        found["QueueUrl"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    };
+    let dead = create(json!({ "QueueName": format!("{name}-dead") }));
+    let account = dead.rsplit('/').nth(1).unwrap().to_owned();
+    let policy = json!({
+        "deadLetterTargetArn": format!("arn:aws:sqs:us-east-1:{account}:{name}-dead"), "maxReceiveCount": 100,
+    });
+    create(json!({ "QueueName": name, "Attributes": { "RedrivePolicy": policy.to_string() } }))
+}
+
+/// Everything on an emulator.
+fn whole(services: &[&str], url: &str, (queue, bucket): (&str, &str)) -> Launch {
+    serve(services, url).env("SQS_QUEUE_URL", queue).env("S3_BUCKET_NAME", bucket)
+}
+
+#[tokio::test]
+async fn the_whole_pipeline_passes_the_end_to_end_check_on_both_emulators() {
+    for url in [ministack(), moto()].into_iter().flatten() {
+        set_parameter(&url, STRONG_TOKEN);
+        let (queue, bucket) = (new_queue(&url), new_bucket(&url));
+        let system = whole(&["ingest", "archiver"], &url, (&queue, &bucket)).start().await;
+        let check = system.launch.args(&["e2e"]).env("ALB_DNS", &system.address("ingest")).run();
+        let said = String::from_utf8_lossy(&check.stdout);
+        assert!(check.status.success() && said.contains("E2E TEST PASSED"), "{check:?}");
+        assert!(keys(&url, &bucket).is_empty(), "the check cleans up");
+    }
+}
+
+#[tokio::test]
+async fn the_original_end_to_end_test_passes_with_the_client_that_it_used() {
+    let Some(url) = ministack() else { return };
+    set_parameter(&url, STRONG_TOKEN);
+    let (queue, bucket) = (new_queue(&url), new_bucket(&url));
+    let system = whole(&["ingest", "archiver"], &url, (&queue, &bucket)).start().await;
+    let test = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = test.join("../../.tools/aws-venv/bin/python");
+    let script = test.join("tests/it/seed_001.py");
+    let run = on_aws(system.launch.args(&[script.to_str().unwrap()]).program(&[python.to_str().unwrap()]), &url);
+    let run = run.env("ALB_DNS", &system.address("ingest")).env("API_TOKEN", STRONG_TOKEN);
+    let outcome = run.env("S3_BUCKET_NAME", &bucket).env("AWS_DEFAULT_REGION", "us-east-1").run();
+    assert!(outcome.status.success(), "{}", String::from_utf8_lossy(&outcome.stderr));
+}
+
+#[tokio::test]
+async fn dead_letters_on_sqs_are_seen_and_redriven_when_nothing_runs() {
+    let Some(url) = ministack() else { return };
+    let (queue, bucket) = (new_queue(&url), new_bucket(&url));
+    let poison = json!({ "QueueUrl": queue, "MessageBody": "not JSON" });
+    json_request(&url, "AmazonSQS.SendMessage", &poison.to_string());
+    let mut archiver = whole(&["archiver"], &url, (&queue, &bucket)).start().await;
+    let gone = || archiver.stdout().contains("goes to the dead-letter queue").then_some(());
+    eventually("the poison is dead", gone).await;
+    assert!(archiver.stop().await.success());
+    let dlq = |args: &[&str]| {
+        let outcome = archiver.launch.args(&[&["dlq"], args].concat()).run();
+        assert!(outcome.status.success(), "{outcome:?}");
+        String::from_utf8(outcome.stdout).unwrap()
+    };
+    let list: Value = serde_json::from_str(&dlq(&["list", "--json"])).unwrap();
+    assert_eq!((&list["count"], &list["dead_letters"][0]["receive_count"]), (&json!(1), &json!(1)), "{list}");
+    assert!(list["dead_letters"][0]["reason"].as_str().unwrap().contains("JSON object"), "{list}");
+    assert!(dlq(&["redrive", "--all"]).starts_with("1 dead letter"), "one goes back");
+    assert!(dlq(&["list"]).contains("no dead letters"));
+}
+
+/// What ingest and the archiver may do, in the names of IAM. This emulator asks for the names of batches too.
+const INGEST: &[&str] = &["sqs:SendMessage*", "ssm:GetParameter"];
+const ARCHIVER: &[&str] = &[
+    "sqs:ReceiveMessage",
+    "sqs:DeleteMessage*",
+    "sqs:ChangeMessageVisibility*",
+    "sqs:GetQueueAttributes",
+    "sqs:SendMessage*",
+    "s3:PutObject",
+];
+
+/// A system with these rights alone, on a queue that holds a message to store and one that is none.
+async fn guarded(services: &[&str], actions: &[&str], bucket: Option<&str>) -> Option<(System, Guarded)> {
+    let mut place = None;
+    let guarded = Guarded::start(actions, |url| {
+        set_parameter(url, STRONG_TOKEN);
+        let queue = new_queue(url);
+        for body in ["{}", "not JSON"] {
+            json_request(url, "AmazonSQS.SendMessage", &json!({ "QueueUrl": queue, "MessageBody": body }).to_string());
+        }
+        place = Some((queue, new_bucket(url)));
+    })?;
+    let (queue, own) = place.unwrap();
+    let launch = whole(services, &guarded.url(), (&queue, bucket.unwrap_or(&own))).unset("AWS_SESSION_TOKEN");
+    let launch = launch.env("AWS_ACCESS_KEY_ID", &guarded.key_id).env("AWS_SECRET_ACCESS_KEY", &guarded.secret_key);
+    Some((launch.env("VISIBILITY_TIMEOUT", "1s").spawn().listening().await, guarded))
+}
+
+#[tokio::test]
+async fn ingest_needs_two_rights_and_names_the_one_that_is_missing() {
+    let Some((system, _cloud)) = guarded(&["ingest"], INGEST, None).await else { return };
+    assert_eq!(post(&system, STRONG_TOKEN).await.status, 200);
+    assert_eq!(Answer::of(system.get("ingest", "/health/ready")).await.status, 200);
+    for (missing, named) in [(0, "sqs:SendMessage"), (1, "ssm:GetParameter")] {
+        let rest: Vec<_> =
+            INGEST.iter().enumerate().filter(|(place, _)| *place != missing).map(|(_, it)| *it).collect();
+        let Some((system, _cloud)) = guarded(&["ingest"], &rest, None).await else { return };
+        assert_eq!(post(&system, STRONG_TOKEN).await.status, 503, "without {named}");
+        eventually(named, || system.stdout().contains(named).then_some(())).await;
+    }
+}
+
+#[tokio::test]
+async fn the_archiver_needs_six_rights_and_names_the_one_that_is_missing() {
+    let Some((system, _cloud)) = guarded(&["archiver"], ARCHIVER, None).await else { return };
+    let done = || ["archived message", "goes to the dead-letter queue"].iter().all(|it| system.stdout().contains(it));
+    eventually("both messages are worked on", || done().then_some(())).await;
+    assert!(!system.stdout().contains("lack"), "a right is missing: {}", system.stdout());
+    for (missing, right) in ARCHIVER.iter().enumerate() {
+        let named = right.trim_end_matches('*');
+        let rest: Vec<_> =
+            ARCHIVER.iter().enumerate().filter(|(place, _)| *place != missing).map(|(_, it)| *it).collect();
+        // A store that is down makes leases be extended.
+        let bucket = (named == "sqs:ChangeMessageVisibility").then_some("no-such-bucket");
+        let Some((system, _cloud)) = guarded(&["archiver"], &rest, bucket).await else { return };
+        eventually(named, || system.stdout().contains(named).then_some(())).await;
     }
 }

@@ -13,7 +13,6 @@ mod disk_full;
 mod disks;
 mod dlq;
 mod durability;
-#[expect(dead_code, reason = "the tests of the backends use the rest of it")]
 #[path = "../../../backends/tests/it/emulators/server.rs"]
 mod emulators;
 mod failures;

@@ -72,13 +72,16 @@ impl Archiver {
     /// kept instead until the store is up again; its lease is extended meanwhile.
     async fn put(&self, key: &ObjectKey, body: Bytes, lifecycle: &Lifecycle) -> Result<Put, ObjectError> {
         let mut pauses = pauses();
+        let mut was_told = false;
         loop {
             let put = self.store.put(key, body.clone()).await;
-            let is_outage = matches!(put, Err(ObjectError::Unavailable(_) | ObjectError::Timeout));
-            if !is_outage || !self.queue.profile().counts_releases || lifecycle.is_draining() {
+            let Err(error @ (ObjectError::Unavailable(_) | ObjectError::Timeout)) = &put else { return put };
+            if !self.queue.profile().counts_releases || lifecycle.is_draining() {
                 return put;
             }
-            debug!(object.key = %key, "the object store is unavailable: the message is kept until it is back");
+            if !std::mem::replace(&mut was_told, true) {
+                warn!(object.key = %key, cause = %error, "the object store is unavailable: a message is kept until it is back");
+            }
             pause(&mut pauses, lifecycle).await;
         }
     }

@@ -7,6 +7,8 @@ use std::fmt::Debug;
 
 use aws_sdk_sqs::config::http::HttpResponse;
 
+/// The code of a permission that is missing.
+const DENIED: &str = "AccessDenied";
 /// Codes that say that a receipt cannot be right; SQS has them for a text that is none of its own.
 const FOREIGN_RECEIPT: &[&str] = &["ReceiptHandleIsInvalid", "InvalidIdFormat"];
 /// Codes that say that a message is no longer held by a receipt.
@@ -38,7 +40,7 @@ where
             if status >= 500 {
                 return QueueError::Unavailable(format!("sqs:{action} answered {status} {code}"));
             }
-            of_code(action, code, message)
+            of_code(action, if is_denied(status, code) { DENIED } else { code }, message)
         }
         // Credentials that cannot be had, names that do not resolve, connections that break.
         other => QueueError::Unavailable(format!("sqs:{action}: {}", DisplayErrorContext(other))),
@@ -61,7 +63,7 @@ fn of_code(action: &str, code: &str, message: &str) -> QueueError {
     if NO_QUEUE.contains(&code) {
         return QueueError::Unavailable("the queue does not exist: check SQS_QUEUE_URL and AWS_REGION".into());
     }
-    if code.starts_with("AccessDenied") {
+    if code.starts_with(DENIED) {
         return QueueError::Unavailable(format!("the credentials lack the permission sqs:{action} on the queue"));
     }
     if TRANSIENT.contains(&code) {
@@ -83,7 +85,13 @@ fn of_code(action: &str, code: &str, message: &str) -> QueueError {
 
 /// For readiness: an answer of any kind shows that the queue can be reached, a permission that is missing too.
 pub(super) fn is_denial<E: ProvideErrorMetadata + Debug>(error: &SdkError<E, HttpResponse>) -> bool {
-    error.code().is_some_and(|code| code.starts_with("AccessDenied"))
+    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+    is_denied(status, error.code().unwrap_or_default())
+}
+
+/// Whatever stands between here and SQS may refuse without a code.
+fn is_denied(status: u16, code: &str) -> bool {
+    code.starts_with(DENIED) || (status == 403 && code.is_empty())
 }
 
 #[cfg(test)]

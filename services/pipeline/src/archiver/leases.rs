@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use chassis::ports::queue::MAX_BATCH;
 use chassis::ports::{Queue, QueueError, Receipt};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
-/// The part of a lease that is not counted on, for the way of the answer that gave it.
+/// The part of a lease that is not counted on, for the way of the answer that gave it; and after which an extension that
+/// failed is tried again.
 const MARGIN: u32 = 10;
 
 /// The deliveries that are held at this moment, and until when.
@@ -74,23 +75,27 @@ impl Drop for Held {
     }
 }
 
-/// Extends all leases for ever, each time half of `visibility` has passed.
+/// Extends all leases for ever, each time half of `visibility` has passed; sooner again when that failed for some.
 pub(super) async fn extend(leases: Arc<Leases>, queue: Arc<dyn Queue>, visibility: Duration) {
-    let mut ticks = interval(visibility / 2);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.tick().await;
+    let mut due = Instant::now() + visibility / 2;
     loop {
-        ticks.tick().await;
+        sleep_until(due).await;
+        let begun = Instant::now();
         if queue.profile().takes_stale_receipts {
-            leases.drop_lost(Instant::now());
+            leases.drop_lost(begun);
         }
+        let mut failed = false;
         for batch in leases.held().chunks(MAX_BATCH) {
             let until = end_of(Instant::now(), visibility);
             match queue.change_visibility(batch, visibility).await {
-                Ok(answers) => take_note(&leases, batch, &answers, until),
-                Err(error) => warn!(cause = %error, "leases could not be extended"),
+                Ok(answers) => failed |= take_note(&leases, batch, &answers, until),
+                Err(error) => {
+                    warn!(cause = %error, "leases could not be extended");
+                    failed = true;
+                }
             }
         }
+        due = begun + if failed { visibility / MARGIN } else { visibility / 2 };
     }
 }
 
@@ -98,8 +103,10 @@ fn end_of(begun: Instant, visibility: Duration) -> Instant {
     begun + visibility - visibility / MARGIN
 }
 
-/// A stale lease is somebody else's message now: the work goes on and finds it stored, or stores it first.
-fn take_note(leases: &Leases, batch: &[Receipt], answers: &[Result<(), QueueError>], until: Instant) {
+/// A stale lease is somebody else's message now: the work goes on and finds it stored, or stores it first. Answers
+/// whether some should be tried again.
+fn take_note(leases: &Leases, batch: &[Receipt], answers: &[Result<(), QueueError>], until: Instant) -> bool {
+    let mut failed = false;
     for (receipt, answer) in batch.iter().zip(answers) {
         match answer {
             Ok(()) => leases.extended(receipt, until),
@@ -107,7 +114,16 @@ fn take_note(leases: &Leases, batch: &[Receipt], answers: &[Result<(), QueueErro
                 debug!("a lease went stale");
                 leases.let_go(receipt);
             }
-            Err(error) => warn!(cause = %error, "a lease could not be extended"),
+            // Held for as long as a queue allows.
+            Err(error @ QueueError::Invalid(_)) => {
+                warn!(cause = %error, "a lease cannot be extended any more");
+                leases.let_go(receipt);
+            }
+            Err(error) => {
+                warn!(cause = %error, "a lease could not be extended");
+                failed = true;
+            }
         }
     }
+    failed
 }

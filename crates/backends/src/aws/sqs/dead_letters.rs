@@ -10,26 +10,37 @@ use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeName,
 };
 use chassis::ports::queue::{MAX_BATCH, NewMessage};
-use chassis::ports::{DeadLetter, DeadLetterSummary, DeadLetters, Message, MessageId, QueueError};
+use chassis::ports::{DeadLetter, DeadLetterSummary, DeadLetters, Message, MessageId, QueueError, Receipt};
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use tokio::time::sleep;
 
 use super::deliveries::Known;
 use super::origin::{pack, unpack};
 use super::sending::send_batch;
-use super::{SqsQueue, error};
+use super::{SqsQueue, error, receive_timeouts};
 
 /// How long a letter that is looked at stays hidden.
 const HIDDEN: Duration = Duration::from_secs(60);
 /// How long a look waits: long enough to ask every server of SQS, which a short poll does not.
-const WAIT_SECONDS: i32 = 1;
+const WAIT: Duration = Duration::from_secs(1);
+/// How often a message that is in the dead-letter queue is deleted, until it is, and the pause in between.
+const DELETE_TRIES: u32 = 4;
+const DELETE_PAUSE: Duration = Duration::from_millis(100);
 /// Characters of a reason.
 const REASON_CHARACTERS: usize = 1024;
 
-/// A dead letter and the right to delete it.
+/// A dead letter and the right to delete it. Its body is kept only where it is needed: there may be many.
 struct Found {
     letter: DeadLetter,
+    size_bytes: u64,
     receipt: String,
+}
+
+impl Found {
+    fn drop_body(&mut self) {
+        self.letter.body = String::new();
+    }
 }
 
 /// What becomes of a letter that leaves.
@@ -58,15 +69,27 @@ impl SqsQueue {
                 format!("{size_bytes} bytes with its reason are too many: the queue's redrive policy will move it");
             return Err(QueueError::Other(why));
         }
-        send_batch(&self.client, url, vec![letter]).await.pop().unwrap_or(Err(QueueError::Timeout)).map_err(
+        send_batch(&self.client, &url, vec![letter]).await.pop().unwrap_or(Err(QueueError::Timeout)).map_err(
             |error| match error {
                 QueueError::Unavailable(cause) => QueueError::Unavailable(format!("dead-letter queue: {cause}")),
                 other => other,
             },
         )?;
-        self.delete_receipts(std::slice::from_ref(&message.receipt)).await?.pop().unwrap_or(Ok(()))?;
-        self.deliveries.given_up(&message.receipt);
+        self.forget(&message.receipt).await;
         Ok(())
+    }
+
+    /// The letter is there, whatever becomes of the message: one that comes back is sent again, and both are shown as
+    /// one.
+    async fn forget(&self, receipt: &Receipt) {
+        for _ in 0..DELETE_TRIES {
+            let mut answers = self.delete_receipts(std::slice::from_ref(receipt)).await;
+            match answers.as_mut().map(Vec::pop) {
+                Ok(Some(Ok(()) | Err(QueueError::StaleReceipt))) => break,
+                _ => sleep(DELETE_PAUSE).await,
+            }
+        }
+        self.deliveries.given_up(receipt);
     }
 
     pub(super) async fn list_dead(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, QueueError> {
@@ -74,15 +97,15 @@ impl SqsQueue {
             return Ok(Vec::new());
         }
         // SQS keeps no order, so the oldest of a few are found among some more.
-        let found = self.look(limit.max(100), |_| true).await?;
-        let mut letters: Vec<_> = found.into_iter().map(|found| summary(found.letter)).collect();
+        let found = self.look(limit.max(100), |_| false).await?;
+        let mut letters: Vec<_> = found.into_iter().map(summary).collect();
         letters.sort_by(|one, other| (one.dead_at, &one.id).cmp(&(other.dead_at, &other.id)));
         letters.truncate(limit);
         Ok(letters)
     }
 
     pub(super) async fn find_dead(&self, id: &MessageId) -> Result<Option<DeadLetter>, QueueError> {
-        let found = self.look(usize::MAX, |letter| letter.id != *id).await?;
+        let found = self.look(usize::MAX, |letter| letter.id == *id).await?;
         Ok(found.into_iter().map(|found| found.letter).find(|letter| letter.id == *id))
     }
 
@@ -95,18 +118,22 @@ impl SqsQueue {
         self.take(which, Fate::Purged).await
     }
 
-    /// Looks at up to `most` letters, or until `go_on` says no; then shows them again. Doubles are left out.
-    async fn look(&self, most: usize, go_on: impl Fn(&DeadLetter) -> bool) -> Result<Vec<Found>, QueueError> {
+    /// Looks at up to `most` letters, or until one is `wanted`, whose body is kept; then shows them again. Doubles are
+    /// left out.
+    async fn look(&self, most: usize, wanted: impl Fn(&DeadLetter) -> bool) -> Result<Vec<Found>, QueueError> {
         let _one_at_a_time = self.looking.lock().await;
-        let mut found = Vec::new();
+        let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
         let mut ended = false;
         while !ended && found.len() < most {
-            let letters = self.receive_dead().await?;
-            ended = letters.is_empty() || letters.iter().any(|found| !go_on(&found.letter));
+            let mut letters = self.receive_dead().await?;
+            // In a long queue the first ones are visible again before the last ones are seen.
+            let is_new = letters.iter().filter(|found| seen.insert(found.letter.id.clone())).count() > 0;
+            ended = !is_new || letters.iter().any(|found| wanted(&found.letter));
+            letters.iter_mut().filter(|found| !wanted(&found.letter)).for_each(Found::drop_body);
             found.extend(letters);
         }
         self.show_dead(&found).await?;
-        let mut seen = BTreeSet::new();
+        seen.clear();
         found.retain(|found| seen.insert(found.letter.id.clone()));
         Ok(found)
     }
@@ -118,18 +145,23 @@ impl SqsQueue {
             DeadLetters::All => None,
             DeadLetters::Ids(ids) => Some(ids.into_iter().collect()),
         };
-        let (mut done, mut others) = (BTreeSet::new(), Vec::new());
+        let (mut done, mut others, mut seen) = (BTreeSet::new(), Vec::new(), BTreeSet::new());
         while wanted.as_ref().is_none_or(|wanted| !wanted.is_empty()) {
             let letters = self.receive_dead().await?;
-            if letters.is_empty() {
+            if letters.iter().filter(|found| seen.insert(found.letter.id.clone())).count() == 0 {
+                others.extend(letters);
                 break;
             }
             let is_wanted = |found: &Found| wanted.as_ref().is_none_or(|wanted| wanted.contains(&found.letter.id));
             let (chosen, rest): (Vec<_>, Vec<_>) = letters.into_iter().partition(is_wanted);
             others.extend(rest);
-            // A double of one that is done goes without it.
-            let (doubles, chosen): (Vec<_>, Vec<_>) =
+            let (mut doubles, chosen): (Vec<_>, Vec<_>) =
                 chosen.into_iter().partition(|found| done.contains(&found.letter.id));
+            // One that went back and died again is no double of itself.
+            if fate == Fate::Redriven {
+                others.append(&mut doubles);
+            }
+            others.iter_mut().for_each(Found::drop_body);
             let outcomes = self.meet(fate, &chosen).await?;
             let (taken, failed): (Vec<_>, Vec<_>) = chosen.into_iter().zip(outcomes).partition(|(_, it)| it.is_ok());
             let finished: Vec<Found> = taken.into_iter().map(|(found, _)| found).chain(doubles).collect();
@@ -161,10 +193,12 @@ impl SqsQueue {
             .receive_message()
             .queue_url(self.dead_letter_url().await?)
             .set_max_number_of_messages(i32::try_from(MAX_BATCH).ok())
-            .wait_time_seconds(WAIT_SECONDS)
+            .set_wait_time_seconds(i32::try_from(WAIT.as_secs()).ok())
             .set_visibility_timeout(i32::try_from(HIDDEN.as_secs()).ok())
             .message_attribute_names("All")
-            .message_system_attribute_names(MessageSystemAttributeName::All);
+            .message_system_attribute_names(MessageSystemAttributeName::All)
+            .customize()
+            .config_override(receive_timeouts(WAIT));
         let output = request.send().await.map_err(|error| error::of_call("ReceiveMessage", &error))?;
         let now = self.clock.now();
         let received = output.messages.unwrap_or_default().into_iter();
@@ -178,7 +212,7 @@ impl SqsQueue {
                 let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(place.to_string());
                 entry.receipt_handle(&found.receipt).visibility_timeout(0).build().ok()
             });
-            let request = self.client.change_message_visibility_batch().queue_url(url);
+            let request = self.client.change_message_visibility_batch().queue_url(&url);
             let output = request.set_entries(Some(entries.collect())).send().await;
             output.map_err(|error| error::of_call("ChangeMessageVisibility", &error))?;
         }
@@ -192,7 +226,7 @@ impl SqsQueue {
                 let entry = DeleteMessageBatchRequestEntry::builder().id(place.to_string());
                 entry.receipt_handle(&found.receipt).build().ok()
             });
-            let request = self.client.delete_message_batch().queue_url(url).set_entries(Some(entries.collect()));
+            let request = self.client.delete_message_batch().queue_url(&url).set_entries(Some(entries.collect()));
             let output = request.send().await.map_err(|error| error::of_call("DeleteMessage", &error))?;
             if let Some(entry) = output.failed().first() {
                 return Err(error::of_entry("DeleteMessage", entry));
@@ -235,7 +269,8 @@ fn found(received: aws_sdk_sqs::types::Message, max_receive_count: Option<u32>, 
             }
         }
     };
-    Some(Found { letter, receipt: received.receipt_handle? })
+    let size_bytes = letter.body.len() as u64;
+    Some(Found { letter, size_bytes, receipt: received.receipt_handle? })
 }
 
 fn revived(letter: &DeadLetter) -> Result<NewMessage, QueueError> {
@@ -246,9 +281,10 @@ fn revived(letter: &DeadLetter) -> Result<NewMessage, QueueError> {
     Ok(if fits { message } else { NewMessage::new(letter.body.clone(), letter.attributes.clone()) })
 }
 
-fn summary(letter: DeadLetter) -> DeadLetterSummary {
-    let DeadLetter { id, body, attributes, sent_at, receive_count, reason, dead_at } = letter;
-    DeadLetterSummary { id, size_bytes: body.len() as u64, attributes, sent_at, receive_count, reason, dead_at }
+fn summary(found: Found) -> DeadLetterSummary {
+    let Found { letter, size_bytes, .. } = found;
+    let DeadLetter { id, attributes, sent_at, receive_count, reason, dead_at, .. } = letter;
+    DeadLetterSummary { id, size_bytes, attributes, sent_at, receive_count, reason, dead_at }
 }
 
 /// SQS takes no control characters and nothing empty.

@@ -1,6 +1,6 @@
 //! What SQS answered, by meaning. Texts name the action and the queue, so that the missing permission can be read off.
 
-use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::BatchResultErrorEntry;
 use chassis::ports::QueueError;
 use std::fmt::Debug;
@@ -15,6 +15,14 @@ const FOREIGN_RECEIPT: &[&str] = &["ReceiptHandleIsInvalid", "InvalidIdFormat"];
 const NOT_HELD: &[&str] = &["MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight"];
 /// Codes of a queue that is not there.
 const NO_QUEUE: &[&str] = &["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"];
+/// Codes that say that the request itself is wrong.
+const INVALID: &[&str] = &[
+    "BatchRequestTooLong",
+    "InvalidAttributeName",
+    "InvalidAttributeValue",
+    "InvalidMessageContents",
+    "InvalidParameterValue",
+];
 /// Codes that ask for patience.
 const TRANSIENT: &[&str] = &[
     "InternalError",
@@ -40,11 +48,38 @@ where
             if status >= 500 {
                 return QueueError::Unavailable(format!("sqs:{action} answered {status} {code}"));
             }
+            if matches!(status, 401 | 403) && !is_denied(status, code) {
+                return QueueError::Unavailable(format!(
+                    "sqs:{action} answered {status} {code}: check the credentials"
+                ));
+            }
             of_code(action, if is_denied(status, code) { DENIED } else { code }, message)
         }
         // Credentials that cannot be had, names that do not resolve, connections that break.
-        other => QueueError::Unavailable(format!("sqs:{action}: {}", DisplayErrorContext(other))),
+        other => QueueError::Unavailable(format!("sqs:{action}: {}", causes(other))),
     }
+}
+
+/// Whether SQS has answered that it did nothing, and may do it soon.
+pub(super) fn is_refusal<E>(error: &SdkError<E, HttpResponse>) -> bool
+where
+    E: ProvideErrorMetadata,
+{
+    let SdkError::ServiceError(answer) = error else { return false };
+    let code = answer.err().code().unwrap_or_default();
+    answer.raw().status().as_u16() >= 500 || TRANSIENT.contains(&code)
+}
+
+/// The texts of an error and of what is behind it. Not its fields: an answer that is not understood has all messages in
+/// them.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    text
 }
 
 /// One entry of a batch that failed.
@@ -76,7 +111,7 @@ fn of_code(action: &str, code: &str, message: &str) -> QueueError {
     if FOREIGN_RECEIPT.contains(&code) {
         return QueueError::Invalid("the receipt is none of this queue".into());
     }
-    if code.starts_with("Invalid") || code == "BatchRequestTooLong" {
+    if INVALID.contains(&code) {
         return QueueError::Invalid(format!("sqs:{action}: {code}: {message}"));
     }
     // Unknown keys, expired tokens, clocks that are off: nothing about one message.
@@ -107,7 +142,9 @@ mod tests {
         assert!(matches!(of_code("x", "ReceiptHandleIsInvalid", ""), QueueError::Invalid(_)));
         assert!(matches!(of_code("x", "MessageNotInflight", ""), QueueError::StaleReceipt));
         assert!(matches!(of_code("x", "InvalidMessageContents", ""), QueueError::Invalid(_)));
-        assert!(matches!(of_code("x", "ExpiredToken", ""), QueueError::Unavailable(_)));
+        for of_account in ["ExpiredToken", "InvalidClientTokenId", "InvalidSecurity"] {
+            assert!(matches!(of_code("x", of_account, ""), QueueError::Unavailable(_)), "{of_account}");
+        }
     }
 
     #[test]

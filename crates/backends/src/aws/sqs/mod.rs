@@ -13,8 +13,8 @@ mod redrive_policy;
 mod sending;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,7 +29,7 @@ use chassis::ports::{
 };
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use tokio::sync::{Mutex, OnceCell, oneshot};
+use tokio::sync::{Mutex, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::Aws;
@@ -40,7 +40,7 @@ use redrive_policy::RedrivePolicy;
 use sending::Sender;
 
 /// How long an answer shows that the queue can be reached.
-const LATELY: Duration = Duration::from_secs(5);
+const LATELY: Duration = Duration::from_secs(30);
 /// How long one attempt at a call may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// How long a call may take with all its attempts.
@@ -56,7 +56,7 @@ pub struct SqsQueue {
     clock: Arc<dyn Clock>,
     sender: Sender,
     deliveries: Arc<Deliveries>,
-    policy: OnceCell<RedrivePolicy>,
+    policy: OnceLock<RedrivePolicy>,
     answered: Answered,
     /// Whoever looks into the dead-letter queue hides what he sees from others, so one at a time.
     looking: Mutex<()>,
@@ -83,7 +83,7 @@ impl SqsQueue {
             clock,
             sender,
             deliveries: Arc::default(),
-            policy: OnceCell::new(),
+            policy: OnceLock::new(),
             answered: Answered::default(),
             looking: Mutex::new(()),
             tasks,
@@ -198,11 +198,16 @@ impl Queue for SqsQueue {
     }
 
     async fn release(&self, receipts: &[Receipt], pause: Duration) -> Result<Vec<Result<(), QueueError>>, QueueError> {
-        self.change_visibility(receipts, pause).await
+        let answers = self.change_visibility(receipts, pause).await?;
+        // For SQS the receipts go on; nobody here may use them, such as a heartbeat that was under way.
+        for (receipt, _) in receipts.iter().zip(&answers).filter(|(_, answer)| answer.is_ok()) {
+            self.deliveries.given_up(receipt);
+        }
+        Ok(answers)
     }
 
     async fn retry(&self, receipts: &[Receipt], pause: Duration) -> Result<Vec<Result<(), QueueError>>, QueueError> {
-        self.change_visibility(receipts, pause).await
+        self.release(receipts, pause).await
     }
 
     async fn dead_letter(&self, message: &Message, reason: &str) -> Result<(), QueueError> {
@@ -218,6 +223,9 @@ impl Queue for SqsQueue {
     }
 
     async fn ping(&self) -> Result<(), QueueError> {
+        if self.sender.has_ended() {
+            return Err(QueueError::Unavailable("the sender of the queue has ended".into()));
+        }
         if self.answered.lately(&*self.clock) {
             return Ok(());
         }
@@ -228,20 +236,25 @@ impl Queue for SqsQueue {
                 Ok(())
             }
             // Who may only send learns nothing of the queue, and that much shows that it is there.
-            Err(error) if error::is_denial(&error) => Ok(()),
+            Err(error) if error::is_denial(&error) => {
+                self.answered.now(&*self.clock);
+                Ok(())
+            }
             Err(error) => Err(error::of_call("GetQueueAttributes", &error)),
         }
     }
 
     async fn stats(&self) -> Result<QueueStats, QueueError> {
         let Counts { visible, in_flight, delayed } = self.attributes(&self.url, COUNTS).await?;
+        // Whoever may only send to the dead-letter queue does not learn how full it is.
         let dead = match &self.redrive_policy().await?.dead_letter_url {
-            Some(url) => {
-                let dead = self.attributes(url, COUNTS).await?;
-                dead.visible + dead.in_flight + dead.delayed
-            }
-            None => 0,
+            Some(url) => self.attributes(url, COUNTS).await.map(|dead| dead.visible + dead.in_flight + dead.delayed),
+            None => Ok(0),
         };
+        let dead = dead.unwrap_or_else(|error| {
+            tracing::debug!(cause = %error, "the dead-letter queue does not tell how full it is");
+            0
+        });
         // Ages are told by CloudWatch alone.
         Ok(QueueStats { visible, in_flight, delayed, dead, oldest_age_seconds: None })
     }
@@ -270,12 +283,15 @@ impl Queue for SqsQueue {
     }
 }
 
+fn receive_timeouts(wait: Duration) -> aws_sdk_sqs::config::Builder {
+    let longest = wait + RECEIVE_TIMEOUT;
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(longest).operation_timeout(longest);
+    aws_sdk_sqs::config::Builder::new().timeout_config(timeouts.build())
+}
+
 /// One call. A wait of none is a short poll.
 async fn receive(client: &Client, url: &str, request: Receive) -> Result<Vec<Message>, QueueError> {
     let seconds = |time: Duration| i32::try_from(time.as_secs() + u64::from(time.subsec_nanos() > 0)).ok();
-    let timeouts = TimeoutConfig::builder()
-        .operation_attempt_timeout(request.wait + RECEIVE_TIMEOUT)
-        .operation_timeout(request.wait + RECEIVE_TIMEOUT);
     let call = client
         .receive_message()
         .queue_url(url)
@@ -285,7 +301,7 @@ async fn receive(client: &Client, url: &str, request: Receive) -> Result<Vec<Mes
         .message_attribute_names("All")
         .message_system_attribute_names(MessageSystemAttributeName::All)
         .customize()
-        .config_override(aws_sdk_sqs::config::Builder::new().timeout_config(timeouts.build()));
+        .config_override(receive_timeouts(request.wait));
     let output = call.send().await.map_err(|error| error::of_call("ReceiveMessage", &error))?;
     Ok(output.messages.unwrap_or_default().into_iter().filter_map(to_message).collect())
 }

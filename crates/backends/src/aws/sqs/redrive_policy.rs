@@ -15,23 +15,32 @@ pub(super) struct RedrivePolicy {
 }
 
 impl SqsQueue {
-    /// Asked for once: a policy that changes is known after the next start.
-    pub(super) async fn redrive_policy(&self) -> Result<&RedrivePolicy, QueueError> {
-        let ask = async {
-            let request = self.client.get_queue_attributes().queue_url(&self.url);
-            let output = request.attribute_names(QueueAttributeName::RedrivePolicy).send().await;
-            let output = output.map_err(|error| error::of_call("GetQueueAttributes", &error))?;
-            match output.attributes().and_then(|attributes| attributes.get(&QueueAttributeName::RedrivePolicy)) {
-                Some(text) => RedrivePolicy::read(text, &self.url),
-                None => Ok(RedrivePolicy::default()),
-            }
-        };
-        self.policy.get_or_try_init(|| ask).await
+    /// Asked for until there is one: a policy that changes is known after the next start.
+    pub(super) async fn redrive_policy(&self) -> Result<RedrivePolicy, QueueError> {
+        if let Some(policy) = self.policy.get() {
+            return Ok(policy.clone());
+        }
+        let policy = self.ask_for_policy().await?;
+        if policy.dead_letter_url.is_some() {
+            // Another call may have been first, with the same.
+            let _ = self.policy.set(policy.clone());
+        }
+        Ok(policy)
     }
 
-    pub(super) async fn dead_letter_url(&self) -> Result<&str, QueueError> {
+    async fn ask_for_policy(&self) -> Result<RedrivePolicy, QueueError> {
+        let request = self.client.get_queue_attributes().queue_url(&self.url);
+        let output = request.attribute_names(QueueAttributeName::RedrivePolicy).send().await;
+        let output = output.map_err(|error| error::of_call("GetQueueAttributes", &error))?;
+        match output.attributes().and_then(|attributes| attributes.get(&QueueAttributeName::RedrivePolicy)) {
+            Some(text) => RedrivePolicy::read(text, &self.url),
+            None => Ok(RedrivePolicy::default()),
+        }
+    }
+
+    pub(super) async fn dead_letter_url(&self) -> Result<String, QueueError> {
         let policy = self.redrive_policy().await?;
-        policy.dead_letter_url.as_deref().ok_or_else(|| {
+        policy.dead_letter_url.ok_or_else(|| {
             QueueError::Other("the queue has no dead-letter queue: give it a redrive policy that names one".into())
         })
     }

@@ -6,11 +6,14 @@
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::retry::RetryConfig;
+use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use backon::{BackoffBuilder, ExponentialBuilder};
 use chassis::ports::queue::{MAX_BATCH, MAX_MESSAGE_BYTES, MessageId, NewMessage, QueueError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{error, origin};
 
@@ -22,6 +25,10 @@ const BUSY_LINGER: Duration = Duration::from_millis(8);
 const WAITING: usize = 1024;
 /// Calls under way at once. While all are, the next batches fill up.
 const CALLS: usize = 16;
+
+/// The pauses between tries of one call.
+const PAUSES: ExponentialBuilder =
+    ExponentialBuilder::new().with_min_delay(Duration::from_millis(50)).with_max_times(3);
 
 type Answer = Result<MessageId, QueueError>;
 
@@ -42,6 +49,11 @@ impl Sender {
     pub(super) fn new(client: Client, url: String) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (inbox, entries) = mpsc::channel(WAITING);
         (Self { inbox }, run(entries, client, url))
+    }
+
+    /// Whether nothing is sent any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.inbox.is_closed()
     }
 
     /// Answers when the queue has the message. A caller that leaves takes its message along, unless it is on its way.
@@ -128,9 +140,9 @@ pub(super) async fn send_batch(client: &Client, url: &str, messages: Vec<NewMess
         Ok(entries) => entries,
         Err(error) => return failed(&error),
     };
-    let output = match client.send_message_batch().queue_url(url).set_entries(Some(entries)).send().await {
+    let output = match try_batch(client, url, entries).await {
         Ok(output) => output,
-        Err(error) => return failed(&error::of_call("SendMessage", &error)),
+        Err(error) => return failed(&error),
     };
     let mut answers: Vec<Answer> =
         (0..count).map(|_| Err(QueueError::Other(format!("no answer of {ACTION}")))).collect();
@@ -146,6 +158,27 @@ pub(super) async fn send_batch(client: &Client, url: &str, messages: Vec<NewMess
         }
     }
     answers
+}
+
+/// Tries again only where SQS says that it took nothing. After an answer that was lost or late nobody knows, and another
+/// try could send every message twice.
+async fn try_batch(
+    client: &Client,
+    url: &str,
+    entries: Vec<SendMessageBatchRequestEntry>,
+) -> Result<SendMessageBatchOutput, QueueError> {
+    let request = client.send_message_batch().queue_url(url).set_entries(Some(entries));
+    let mut pauses = PAUSES.with_jitter().build();
+    loop {
+        let once = aws_sdk_sqs::config::Builder::new().retry_config(RetryConfig::disabled());
+        match request.clone().customize().config_override(once).send().await {
+            Ok(output) => return Ok(output),
+            Err(error) => match pauses.next().filter(|_| error::is_refusal(&error)) {
+                Some(pause) => sleep(pause).await,
+                None => return Err(error::of_call("SendMessage", &error)),
+            },
+        }
+    }
 }
 
 fn to_sqs((place, message): (usize, NewMessage)) -> Result<SendMessageBatchRequestEntry, QueueError> {

@@ -21,7 +21,7 @@ const MAX_MESSAGES: Setting<usize> =
 const MAX_RECEIVE_COUNT: Setting<u32> = Setting::new(
     "MAX_RECEIVE_COUNT",
     "3",
-    "Attempts at storing a message before it goes to the dead-letter queue, 1 to 1000.",
+    "Attempts at storing a message before it goes to the dead-letter queue, 1 to 1000. On SQS the `maxReceiveCount` of the queue's redrive policy counts instead.",
 );
 const POLL_INTERVAL: Setting<Duration> = Setting::new(
     "POLL_INTERVAL",

@@ -8,12 +8,16 @@ use std::time::Duration;
 
 use chassis::ports::queue::MAX_BATCH;
 use chassis::ports::{Queue, QueueError, Receipt};
+use futures_util::future::join_all;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
 /// The part of a lease that is not counted on, for the way of the answer that gave it; and after which an extension that
 /// failed is tried again.
 const MARGIN: u32 = 10;
+
+/// Calls at once, so that the last leases do not wait for the first ones.
+const CALLS: usize = 8;
 
 /// The deliveries that are held at this moment, and until when.
 #[derive(Debug, Default)]
@@ -85,17 +89,28 @@ pub(super) async fn extend(leases: Arc<Leases>, queue: Arc<dyn Queue>, visibilit
             leases.drop_lost(begun);
         }
         let mut failed = false;
-        for batch in leases.held().chunks(MAX_BATCH) {
-            let until = end_of(Instant::now(), visibility);
-            match queue.change_visibility(batch, visibility).await {
-                Ok(answers) => failed |= take_note(&leases, batch, &answers, until),
-                Err(error) => {
-                    warn!(cause = %error, "leases could not be extended");
-                    failed = true;
-                }
-            }
+        for several in leases.held().chunks(MAX_BATCH * CALLS) {
+            let calls = several.chunks(MAX_BATCH).map(|batch| extend_batch(&leases, &*queue, batch, visibility));
+            failed |= join_all(calls).await.contains(&true);
         }
         due = begun + if failed { visibility / MARGIN } else { visibility / 2 };
+    }
+}
+
+/// Answers whether some should be tried again.
+async fn extend_batch(leases: &Leases, queue: &dyn Queue, batch: &[Receipt], visibility: Duration) -> bool {
+    // What was let go meanwhile is handed back, or deleted.
+    let batch: Vec<_> = batch.iter().filter(|receipt| leases.lock().contains_key(receipt)).cloned().collect();
+    if batch.is_empty() {
+        return false;
+    }
+    let until = end_of(Instant::now(), visibility);
+    match queue.change_visibility(&batch, visibility).await {
+        Ok(answers) => take_note(leases, &batch, &answers, until),
+        Err(error) => {
+            warn!(cause = %error, "leases could not be extended");
+            true
+        }
     }
 }
 

@@ -38,7 +38,7 @@ impl Archiver {
     /// Works on one delivery until nothing is left to do for it but its deletion.
     pub(super) async fn work_on(&self, message: Message, held: Held, deletions: &Deletions, lifecycle: &Lifecycle) {
         let timer = self.metrics.process_seconds.start_timer();
-        let outcome = self.store(&message, lifecycle).await;
+        let outcome = self.store(&message, &held, lifecycle).await;
         timer.observe_duration();
         self.metrics.count(outcome);
         if matches!(outcome, Outcome::Stored | Outcome::Duplicate) {
@@ -47,18 +47,19 @@ impl Archiver {
         }
     }
 
-    async fn store(&self, message: &Message, lifecycle: &Lifecycle) -> Outcome {
-        let body = match record(message, self.context.clock.now()) {
-            Ok(body) => body,
-            Err(rejection) => return self.give_up(message, &rejection.to_string()).await,
-        };
-        let key = match object_key(&message.id, message.sent_at) {
-            Ok(key) => key,
-            Err(error) => return self.give_up(message, &error.to_string()).await,
+    async fn store(&self, message: &Message, held: &Held, lifecycle: &Lifecycle) -> Outcome {
+        let body = record(message, self.context.clock.now()).map_err(|rejection| rejection.to_string());
+        let key = object_key(&message.id, message.sent_at).map_err(|error| error.to_string());
+        let (body, key) = match (body, key) {
+            (Ok(body), Ok(key)) => (body, key),
+            (Err(reason), _) | (_, Err(reason)) => {
+                return if self.is_lost(held) { lost(message) } else { self.give_up(message, &reason).await };
+            }
         };
         let outcome = match self.put(&key, body.into(), lifecycle).await {
             Ok(Put::Created) => Outcome::Stored,
             Ok(Put::AlreadyExists) => Outcome::Duplicate,
+            Err(_) if self.is_lost(held) => return lost(message),
             Err(error @ (ObjectError::Unavailable(_) | ObjectError::Timeout)) => {
                 return self.hand_back(&message.receipt, &error, lifecycle).await;
             }
@@ -66,6 +67,11 @@ impl Archiver {
         };
         info!(message.id = %message.id, object.key = %key, outcome = outcome.as_str(), "archived message {}", message.id);
         outcome
+    }
+
+    /// Whether this message is somebody else's by now, who must not be disturbed.
+    fn is_lost(&self, held: &Held) -> bool {
+        self.queue.profile().takes_stale_receipts && held.is_lost()
     }
 
     /// Writes the object. Where a message that is handed back would be counted, and given up after a few times, it is
@@ -147,6 +153,12 @@ impl Archiver {
         }
         Outcome::Released
     }
+}
+
+/// It was held for too long. Whoever has it now decides what becomes of it.
+fn lost(message: &Message) -> Outcome {
+    warn!(message.id = %message.id, "message {} was held for too long: it comes back", message.id);
+    Outcome::Failed
 }
 
 /// What could not be handed back comes back by itself when its visibility ends.

@@ -70,8 +70,8 @@ impl Archiver {
     ) {
         let mut pauses = pauses();
         let is_metered = self.queue.profile().is_metered;
-        // A call that is paid for brings as many as it can.
-        let wanted = if is_metered { self.config.max_messages } else { 1 };
+        // A call that is paid for brings as many as it can, but slow messages must not hold up all the others.
+        let wanted = if is_metered { self.config.max_messages.min(self.config.concurrency / 2).max(1) } else { 1 };
         while !lifecycle.is_draining() {
             while let Some(done) = work.try_join_next() {
                 report(done);

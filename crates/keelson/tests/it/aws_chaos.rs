@@ -37,8 +37,8 @@ fn misbehave(cloud: &Cloud) {
         Fault::fail_entries(each(0.1), "InternalError").on("SendMessageBatch"),
         Fault::fail_entries(each(0.1), "InternalError").on("DeleteMessageBatch"),
         Fault::fail_entries(each(0.1), "InternalError").on("ChangeMessageVisibilityBatch"),
-        Fault::stall(3 * VISIBILITY).on("PutObject").with_chance(0.001),
-        Fault::late_answer(2 * VISIBILITY).on("PutObject").with_chance(0.001),
+        Fault::stall(3 * VISIBILITY).on("PutObject").after(100).times(2),
+        Fault::late_answer(2 * VISIBILITY).on("PutObject").after(200).times(2),
         Fault::no_answer().on("PutObject").with_chance(0.01),
         Fault::no_answer().on("DeleteMessageBatch").with_chance(0.02),
     ];
@@ -93,7 +93,8 @@ async fn disturb(cloud: &Cloud, kills: usize) -> System {
 }
 
 async fn survive(messages: usize, kills: usize) {
-    let cloud = Cloud::start().await;
+    // More deliveries of one message than kills and faults can cause, and no more.
+    let cloud = Cloud::with_max_receives(u64::try_from(kills).unwrap() + 20).await;
     misbehave(&cloud);
     let poison: Vec<_> = POISON.iter().map(|body| cloud.fake.send(QUEUE, body, &[])).collect();
     let ingest = cloud.serve(&["ingest"]).start().await;

@@ -1,5 +1,6 @@
 //! The pipeline on AWS, by configuration alone: what it costs, what it says when something is down, what it never tells.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -9,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::cloud::{BUCKET, Cloud, PARAMETER, QUEUE};
 use crate::launch::{Launch, STRONG_TOKEN};
-use crate::system::{Answer, System, email};
+use crate::system::{Answer, System, email, eventually};
 
 async fn post(system: &System, token: &str) -> Answer {
     let body = json!({ "data": email("on AWS"), "token": token });
@@ -85,9 +86,44 @@ async fn calls_are_few() {
 async fn an_idle_archiver_polls_for_as_long_as_it_can() {
     let cloud = Cloud::start().await;
     let _archiver = cloud.serve(&["archiver"]).start().await;
-    sleep(Duration::from_secs(3)).await;
-    let log = cloud.fake.call_counts();
-    assert!(cloud.fake.calls("ReceiveMessage") <= 1, "20 s each: {log:?}");
+    sleep(Duration::from_millis(500)).await;
+    let ended = || cloud.fake.call_log().iter().filter(|call| call.action == "ReceiveMessage").count();
+    cloud.fake.advance(Duration::from_secs(18));
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(ended(), 0, "a poll that is paid for lasts 20 s");
+    cloud.fake.advance(Duration::from_secs(3));
+    eventually("the next poll", || (ended() == 1).then_some(())).await;
+}
+
+/// Nobody knows whether SQS took what it did not answer, and another try would send it twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_send_whose_answer_is_lost_is_not_repeated() {
+    let cloud = Cloud::start().await;
+    let ingest = cloud.serve(&["ingest"]).start().await;
+    for lost in [Fault::no_answer(), Fault::late_answer(Duration::from_secs(3))] {
+        let before = cloud.fake.depth(QUEUE);
+        cloud.fake.inject(lost.on("SendMessageBatch").times(1));
+        assert_eq!(post(&ingest, STRONG_TOKEN).await.status, 503);
+        assert_eq!(cloud.fake.depth(QUEUE), before + 1);
+    }
+    let before = cloud.fake.depth(QUEUE);
+    cloud.fake.inject(Fault::throttle().on("SendMessageBatch").times(2));
+    assert_eq!(post(&ingest, STRONG_TOKEN).await.status, 200, "who is throttled tries again");
+    assert_eq!(cloud.fake.depth(QUEUE), before + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn poison_that_is_redriven_under_an_archiver_is_dead_again_and_not_lost() {
+    let cloud = Cloud::start().await;
+    let poison: Vec<_> = (0..25).map(|number| cloud.fake.send(QUEUE, &format!("poison {number}"), &[])).collect();
+    let archiver = cloud.serve(&["archiver"]).start().await;
+    let dead = || (cloud.dead_letters().len() >= poison.len() && cloud.fake.depth(QUEUE) == 0).then_some(());
+    eventually("all are dead", dead).await;
+    let redrive = archiver.launch.args(&["dlq", "redrive", "--all"]).run();
+    assert!(redrive.status.success(), "{redrive:?}");
+    eventually("the queue is empty", || (cloud.fake.depth(QUEUE) == 0).then_some(())).await;
+    let bodies: BTreeSet<_> = cloud.dead_letters().into_iter().map(|letter| letter.body).collect();
+    assert_eq!(bodies.len(), poison.len(), "lost: {bodies:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

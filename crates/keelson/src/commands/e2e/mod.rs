@@ -96,16 +96,22 @@ async fn wait(
     patience: Duration,
 ) -> Result<(ObjectKey, Vec<u8>), Failure> {
     let mut said = Duration::ZERO;
+    let mut trouble = None;
     loop {
         let now = target.clock.now();
         for sent_at in [now, now - SignedDuration::from_hours(24)] {
             let key = object_key(id, sent_at).map_err(|error| Failure::failed(error.to_string()))?;
-            let found = target.objects.get(&key).await.map_err(|error| Failure::unavailable(error.to_string()))?;
-            if let Some(body) = found {
-                return Ok((key, body.to_vec()));
+            match target.objects.get(&key).await {
+                Ok(Some(body)) => return Ok((key, body.to_vec())),
+                Ok(None) => trouble = None,
+                // Without s3:ListBucket S3 says 403 of an object that is not there yet.
+                Err(error) => trouble = Some(error.to_string()),
             }
         }
         let waited = begun.elapsed();
+        if let Some(trouble) = trouble.take_if(|_| waited >= patience) {
+            return Err(Failure::unavailable(format!("message {id} was not seen within {patience:?}: {trouble}")));
+        }
         if waited >= patience {
             return Err(Failure::failed(format!(
                 "message {id} was not stored within {patience:?}: is the archiver running? `keelson healthcheck` tells"

@@ -1,6 +1,7 @@
 //! Which system is checked: the one that runs here, or one behind a load balancer, as the original test was told it.
 
 use std::io::{self, IsTerminal};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,9 +63,10 @@ async fn here(settings: &Settings, args: &EndToEndArgs) -> Result<Target, Failur
 
 async fn elsewhere(settings: &Settings, address: &str, args: &EndToEndArgs) -> Result<Target, Failure> {
     let ingest = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-    let is_url = ingest.parse::<Url>().is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if !is_url {
-        return Err(Failure::usage(format!("ALB_DNS={address}: expected a host, host:port, or a URL")));
+    let is_bare = |url: &Url| url.username().is_empty() && url.password().is_none();
+    let is_plain = |url: Url| matches!(url.scheme(), "http" | "https") && url.has_host() && is_bare(&url);
+    if !ingest.parse().is_ok_and(is_plain) {
+        return Err(Failure::usage("ALB_DNS: expected a host, host:port, or a URL without user and password"));
     }
     let token = api_token::of_settings(settings).await?;
     let token = token.ok_or_else(|| Failure::usage("ALB_DNS is set and API_TOKEN is not: set it to ingest's token"))?;
@@ -82,12 +84,20 @@ async fn on(
     args: &EndToEndArgs,
 ) -> Result<Target, Failure> {
     let is_metered = objects_url.starts_with("s3:");
-    if is_metered && settings.aws.settings().endpoint_url.is_none() && !args.yes {
+    let is_emulated = settings.aws.settings().endpoint_url.as_deref().is_some_and(is_on_this_machine);
+    if is_metered && !is_emulated && !args.yes {
         ask().await?;
     }
     let objects = open_objects(objects_url, object_context(settings, &StorageFailures::default())).await?;
     let look_interval = if is_metered { METERED_LOOK_INTERVAL } else { LOOK_INTERVAL };
     Ok(Target { ingest, token, objects, clock: SystemClock::shared(), look_interval })
+}
+
+/// An emulator; a private endpoint of AWS is elsewhere.
+fn is_on_this_machine(endpoint: &str) -> bool {
+    let url = endpoint.parse::<Url>().ok();
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Real AWS costs money, however little, and somebody else may look at the bucket.

@@ -302,7 +302,7 @@ pub struct Profile {
 }
 
 /// Why a queue did not do what was asked.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum QueueError {
     /// Over [`MAX_MESSAGE_BYTES`].
     #[error("the message has {size_bytes} bytes, the limit is {MAX_MESSAGE_BYTES}")]

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use super::deliveries::Known;
 use super::origin::{pack, unpack};
 use super::sending::send_batch;
-use super::{SqsQueue, error, receive_timeouts};
+use super::{SqsQueue, error, receive_timeouts, whole_seconds};
 
 /// How long a letter that is looked at stays hidden.
 const HIDDEN: Duration = Duration::from_secs(60);
@@ -193,8 +193,8 @@ impl SqsQueue {
             .receive_message()
             .queue_url(self.dead_letter_url().await?)
             .set_max_number_of_messages(i32::try_from(MAX_BATCH).ok())
-            .set_wait_time_seconds(i32::try_from(WAIT.as_secs()).ok())
-            .set_visibility_timeout(i32::try_from(HIDDEN.as_secs()).ok())
+            .wait_time_seconds(whole_seconds(WAIT))
+            .visibility_timeout(whole_seconds(HIDDEN))
             .message_attribute_names("All")
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .customize()

@@ -283,6 +283,11 @@ impl Queue for SqsQueue {
     }
 }
 
+/// SQS counts whole seconds. What is shorter than one becomes one.
+fn whole_seconds(time: Duration) -> i32 {
+    i32::try_from(time.as_secs() + u64::from(time.subsec_nanos() > 0)).unwrap_or(i32::MAX)
+}
+
 fn receive_timeouts(wait: Duration) -> aws_sdk_sqs::config::Builder {
     let longest = wait + RECEIVE_TIMEOUT;
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(longest).operation_timeout(longest);
@@ -291,13 +296,12 @@ fn receive_timeouts(wait: Duration) -> aws_sdk_sqs::config::Builder {
 
 /// One call. A wait of none is a short poll.
 async fn receive(client: &Client, url: &str, request: Receive) -> Result<Vec<Message>, QueueError> {
-    let seconds = |time: Duration| i32::try_from(time.as_secs() + u64::from(time.subsec_nanos() > 0)).ok();
     let call = client
         .receive_message()
         .queue_url(url)
         .set_max_number_of_messages(i32::try_from(request.max).ok())
-        .set_wait_time_seconds(seconds(request.wait))
-        .set_visibility_timeout(seconds(request.visibility))
+        .wait_time_seconds(whole_seconds(request.wait))
+        .visibility_timeout(whole_seconds(request.visibility))
         .message_attribute_names("All")
         .message_system_attribute_names(MessageSystemAttributeName::All)
         .customize()

@@ -7,7 +7,7 @@ use chassis::ports::{QueueError, Receipt};
 use std::time::Duration;
 
 use super::deliveries::Known;
-use super::{SqsQueue, error};
+use super::{SqsQueue, error, whole_seconds};
 
 type Answers = Vec<Result<(), QueueError>>;
 
@@ -40,10 +40,8 @@ impl SqsQueue {
         Ok(answered(answers, "DeleteMessage"))
     }
 
-    /// SQS counts whole seconds.
     pub(super) async fn hide_receipts(&self, receipts: &[Receipt], hidden: Duration) -> Result<Answers, QueueError> {
         const ACTION: &str = "ChangeMessageVisibility";
-        let seconds = i32::try_from(hidden.as_secs() + u64::from(hidden.subsec_nanos() > 0)).unwrap_or(i32::MAX);
         let judge = |known| match known {
             Known::Deleted | Known::Stale => Some(Err(QueueError::StaleReceipt)),
             Known::Nothing | Known::Newest => None,
@@ -53,7 +51,7 @@ impl SqsQueue {
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
                 .id(place.to_string())
                 .receipt_handle(&receipt.0)
-                .visibility_timeout(seconds);
+                .visibility_timeout(whole_seconds(hidden));
             entry.build().map_err(|error| QueueError::Invalid(error.to_string()))
         });
         let entries = entries.collect::<Result<Vec<_>, _>>()?;

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{error, origin};
+use super::{error, origin, whole_seconds};
 
 /// How long the first entry of a batch waits for others.
 const LINGER: Duration = Duration::from_millis(3);
@@ -134,15 +134,15 @@ async fn call(client: Client, url: String, batch: Vec<Entry>) {
 pub(super) async fn send_batch(client: &Client, url: &str, messages: Vec<NewMessage>) -> Vec<Answer> {
     const ACTION: &str = "SendMessageBatch";
     let count = messages.len();
-    let failed = |error: &QueueError| (0..count).map(|_| Err(again(error))).collect();
+    let failed = |error: QueueError| vec![Err(error); count];
     let entries: Result<Vec<_>, _> = messages.into_iter().enumerate().map(to_sqs).collect();
     let entries = match entries {
         Ok(entries) => entries,
-        Err(error) => return failed(&error),
+        Err(error) => return failed(error),
     };
     let output = match try_batch(client, url, entries).await {
         Ok(output) => output,
-        Err(error) => return failed(&error),
+        Err(error) => return failed(error),
     };
     let mut answers: Vec<Answer> =
         (0..count).map(|_| Err(QueueError::Other(format!("no answer of {ACTION}")))).collect();
@@ -182,23 +182,10 @@ async fn try_batch(
 }
 
 fn to_sqs((place, message): (usize, NewMessage)) -> Result<SendMessageBatchRequestEntry, QueueError> {
-    let seconds = message.delay.as_secs() + u64::from(message.delay.subsec_nanos() > 0);
     let entry = SendMessageBatchRequestEntry::builder()
         .id(place.to_string())
         .message_body(message.body)
-        .set_delay_seconds(i32::try_from(seconds).ok().filter(|seconds| *seconds > 0))
+        .set_delay_seconds(Some(whole_seconds(message.delay)).filter(|seconds| *seconds > 0))
         .set_message_attributes(Some(origin::to_sqs(&message.attributes)?.into_iter().collect()));
     entry.build().map_err(|error| QueueError::Invalid(error.to_string()))
-}
-
-/// The same failure for each of those that it concerns.
-pub(super) fn again(error: &QueueError) -> QueueError {
-    match error {
-        QueueError::TooLarge { size_bytes } => QueueError::TooLarge { size_bytes: *size_bytes },
-        QueueError::Invalid(text) => QueueError::Invalid(text.clone()),
-        QueueError::StaleReceipt => QueueError::StaleReceipt,
-        QueueError::Unavailable(text) => QueueError::Unavailable(text.clone()),
-        QueueError::Timeout => QueueError::Timeout,
-        QueueError::Other(text) => QueueError::Other(text.clone()),
-    }
 }

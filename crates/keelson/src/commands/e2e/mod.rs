@@ -109,13 +109,13 @@ async fn wait(
             }
         }
         let waited = begun.elapsed();
-        if let Some(trouble) = trouble.take_if(|_| waited >= patience) {
-            return Err(Failure::unavailable(format!("message {id} was not seen within {patience:?}: {trouble}")));
-        }
         if waited >= patience {
-            return Err(Failure::failed(format!(
-                "message {id} was not stored within {patience:?}: is the archiver running? `keelson healthcheck` tells"
-            )));
+            return Err(match trouble {
+                Some(cause) => Failure::unavailable(format!("message {id} was not seen within {patience:?}: {cause}")),
+                None => Failure::failed(format!(
+                    "message {id} was not stored within {patience:?}: is the archiver running? `keelson healthcheck` tells"
+                )),
+            });
         }
         if waited >= said + SAY_INTERVAL {
             said += SAY_INTERVAL;

@@ -10,7 +10,8 @@ use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_sqs::types::QueueAttributeName;
 use backends::aws::SqsQueue;
 use chassis::clock::{Clock, SystemClock};
-use chassis::ports::Queue;
+use chassis::ports::queue::Attributes;
+use chassis::ports::{NewMessage, Queue, QueueError};
 use chassis::testing::queue_suite::QueueHarness;
 use jiff::Timestamp;
 
@@ -75,6 +76,22 @@ async fn create(client: &Client, name: &str, redrive_policy: Option<String>) -> 
     request.send().await.unwrap().queue_url.unwrap()
 }
 
+/// A queue may be set up for smaller messages than SQS takes, and some servers then refuse the whole batch.
+async fn a_message_that_this_queue_does_not_take_fails_alone(endpoint: Option<String>) {
+    const LIMIT: usize = 2048;
+    let Some(endpoint) = endpoint else { return };
+    let client = client(&endpoint);
+    let url = create(&client, &emulators::fresh_name("small"), None).await;
+    let request = client.set_queue_attributes().queue_url(&url);
+    request.attributes(QueueAttributeName::MaximumMessageSize, LIMIT.to_string()).send().await.unwrap();
+    let queue = SqsQueue::open(&emulators::account(&endpoint), &url, SystemClock::shared()).await.unwrap();
+    let messages = [10, LIMIT + 1, 20].map(|bytes| NewMessage::new("x".repeat(bytes), Attributes::new()));
+    let answers = queue.send_batch(messages.to_vec()).await.unwrap();
+    let [Ok(_), Err(QueueError::TooLarge { size_bytes }), Ok(_)] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!(*size_bytes, LIMIT + 1);
+    assert_eq!(queue.stats().await.unwrap().visible, 2);
+}
+
 /// A new queue with a dead-letter queue.
 async fn harness(endpoint: Option<String>) -> Option<Harness> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -96,12 +113,22 @@ mod on_ministack {
         super::harness(crate::emulators::ministack()).await
     }
 
+    #[tokio::test]
+    async fn a_message_that_this_queue_does_not_take_fails_alone() {
+        super::a_message_that_this_queue_does_not_take_fails_alone(crate::emulators::ministack()).await;
+    }
+
     chassis::queue_conformance!(harness);
 }
 
 mod on_moto {
     async fn harness() -> Option<super::Harness> {
         super::harness(crate::emulators::moto()).await
+    }
+
+    #[tokio::test]
+    async fn a_message_that_this_queue_does_not_take_fails_alone() {
+        super::a_message_that_this_queue_does_not_take_fails_alone(crate::emulators::moto()).await;
     }
 
     chassis::queue_conformance!(harness);

@@ -259,7 +259,7 @@ impl State {
             visible: count(self.entries.len()) - in_flight - delayed,
             in_flight,
             delayed,
-            dead: count(self.dead.len()),
+            dead: Some(count(self.dead.len())),
             oldest_age_seconds: oldest.map(|at| u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0)),
         }
     }

@@ -284,8 +284,8 @@ pub struct QueueStats {
     /// Not yet due: for their first delivery, or for the next one after the pause of a [`Queue::release`] or a
     /// [`Queue::retry`] (on SQS those are in flight).
     pub delayed: u64,
-    /// In the dead-letter queue.
-    pub dead: u64,
+    /// In the dead-letter queue; `None` when this process may not ask.
+    pub dead: Option<u64>,
     /// Age in seconds of the oldest message that is not deleted, hidden ones included; `None` when there is none.
     pub oldest_age_seconds: Option<u64>,
 }
@@ -304,8 +304,10 @@ pub struct Profile {
 /// Why a queue did not do what was asked.
 #[derive(Debug, Clone, Error)]
 pub enum QueueError {
-    /// Over [`MAX_MESSAGE_BYTES`].
-    #[error("the message has {size_bytes} bytes, the limit is {MAX_MESSAGE_BYTES}")]
+    /// Over [`MAX_MESSAGE_BYTES`], or over what this queue is set up to take.
+    #[error(
+        "the message has {size_bytes} bytes, and the queue takes {MAX_MESSAGE_BYTES} at most, or less if set up so"
+    )]
     TooLarge {
         /// What was offered.
         size_bytes: usize,

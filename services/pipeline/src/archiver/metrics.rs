@@ -72,7 +72,7 @@ impl ArchiverMetrics {
             process_seconds: metrics.seconds("messaging_process_duration_seconds", "Duration of work on one delivery."),
             queue_messages: metrics.gauges(
                 "messaging_queue_messages",
-                "Messages in the queue and its dead-letter queue, by state.",
+                "Messages in the queue and its dead-letter queue, by state; NaN where the queue does not tell.",
                 &["state"],
             ),
             queue_age: ages.with_label_values(&[] as &[&str]),
@@ -86,9 +86,10 @@ impl ArchiverMetrics {
     #[expect(clippy::cast_precision_loss, reason = "gauges are floats; nobody counts 2^53 messages")]
     fn show(&self, stats: QueueStats) {
         let QueueStats { visible, in_flight, delayed, dead, oldest_age_seconds } = stats;
-        for (state, count) in [("visible", visible), ("in_flight", in_flight), ("delayed", delayed), ("dead", dead)] {
+        for (state, count) in [("visible", visible), ("in_flight", in_flight), ("delayed", delayed)] {
             self.queue_messages.with_label_values(&[state]).set(count as f64);
         }
+        self.queue_messages.with_label_values(&["dead"]).set(dead.map_or(f64::NAN, |count| count as f64));
         let is_empty = visible + in_flight + delayed == 0;
         let age = oldest_age_seconds.map_or(if is_empty { 0.0 } else { f64::NAN }, |seconds| seconds as f64);
         self.queue_age.set(age);

@@ -15,14 +15,12 @@ const FOREIGN_RECEIPT: &[&str] = &["ReceiptHandleIsInvalid", "InvalidIdFormat"];
 const NOT_HELD: &[&str] = &["MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight"];
 /// Codes of a queue that is not there.
 const NO_QUEUE: &[&str] = &["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"];
+/// The code of a batch that is too large, and the words about a message that is; it shares its code with other mistakes.
+const TOO_LONG: &str = "BatchRequestTooLong";
+const TOO_LARGE: &str = "must be shorter than";
 /// Codes that say that the request itself is wrong.
-const INVALID: &[&str] = &[
-    "BatchRequestTooLong",
-    "InvalidAttributeName",
-    "InvalidAttributeValue",
-    "InvalidMessageContents",
-    "InvalidParameterValue",
-];
+const INVALID: &[&str] =
+    &["InvalidAttributeName", "InvalidAttributeValue", "InvalidMessageContents", "InvalidParameterValue"];
 /// Codes that ask for patience.
 const TRANSIENT: &[&str] = &[
     "InternalError",
@@ -111,6 +109,9 @@ fn of_code(action: &str, code: &str, message: &str) -> QueueError {
     if FOREIGN_RECEIPT.contains(&code) {
         return QueueError::Invalid("the receipt is none of this queue".into());
     }
+    if code == TOO_LONG || message.contains(TOO_LARGE) {
+        return QueueError::TooLarge { size_bytes: 0 };
+    }
     if INVALID.contains(&code) {
         return QueueError::Invalid(format!("sqs:{action}: {code}: {message}"));
     }
@@ -142,6 +143,10 @@ mod tests {
         assert!(matches!(of_code("x", "ReceiptHandleIsInvalid", ""), QueueError::Invalid(_)));
         assert!(matches!(of_code("x", "MessageNotInflight", ""), QueueError::StaleReceipt));
         assert!(matches!(of_code("x", "InvalidMessageContents", ""), QueueError::Invalid(_)));
+        let too_large = "One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes.";
+        for (code, message) in [("InvalidParameterValue", too_large), ("AWS#BatchRequestTooLong", "")] {
+            assert!(matches!(of_code("x", code, message), QueueError::TooLarge { .. }), "{code}");
+        }
         for of_account in ["ExpiredToken", "InvalidClientTokenId", "InvalidSecurity"] {
             assert!(matches!(of_code("x", of_account, ""), QueueError::Unavailable(_)), "{of_account}");
         }

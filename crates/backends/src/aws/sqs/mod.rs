@@ -246,15 +246,17 @@ impl Queue for SqsQueue {
 
     async fn stats(&self) -> Result<QueueStats, QueueError> {
         let Counts { visible, in_flight, delayed } = self.attributes(&self.url, COUNTS).await?;
-        // Whoever may only send to the dead-letter queue does not learn how full it is.
         let dead = match &self.redrive_policy().await?.dead_letter_url {
-            Some(url) => self.attributes(url, COUNTS).await.map(|dead| dead.visible + dead.in_flight + dead.delayed),
-            None => Ok(0),
+            Some(url) => match self.attributes(url, COUNTS).await {
+                Ok(dead) => Some(dead.visible + dead.in_flight + dead.delayed),
+                // Whoever may only send to the dead-letter queue does not learn how full it is.
+                Err(error) => {
+                    tracing::debug!(cause = %error, "the dead-letter queue does not tell how full it is");
+                    None
+                }
+            },
+            None => Some(0),
         };
-        let dead = dead.unwrap_or_else(|error| {
-            tracing::debug!(cause = %error, "the dead-letter queue does not tell how full it is");
-            0
-        });
         // Ages are told by CloudWatch alone.
         Ok(QueueStats { visible, in_flight, delayed, dead, oldest_age_seconds: None })
     }

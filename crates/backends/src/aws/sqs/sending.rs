@@ -11,6 +11,7 @@ use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chassis::ports::queue::{MAX_BATCH, MAX_MESSAGE_BYTES, MessageId, NewMessage, QueueError};
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -21,7 +22,8 @@ use super::{error, origin, whole_seconds};
 const LINGER: Duration = Duration::from_millis(3);
 /// The same while calls are under way: whoever is answered by them most likely sends again.
 const BUSY_LINGER: Duration = Duration::from_millis(8);
-/// Entries that wait for a batch; beyond them callers wait before they hand theirs over.
+/// Entries that wait for a batch; beyond them callers wait before they hand theirs over. How many bytes these are is
+/// bounded where bodies are read.
 const WAITING: usize = 1024;
 /// Calls under way at once. While all are, the next batches fill up.
 const CALLS: usize = 16;
@@ -130,38 +132,56 @@ async fn call(client: Client, url: String, batch: Vec<Entry>) {
     }
 }
 
-/// One call; an answer for each message, in their order. More than a batch is refused by SQS.
+/// An answer for each message, in their order. One call, where the queue takes it. More than a batch is refused by SQS.
 pub(super) async fn send_batch(client: &Client, url: &str, messages: Vec<NewMessage>) -> Vec<Answer> {
-    const ACTION: &str = "SendMessageBatch";
-    let count = messages.len();
-    let failed = |error: QueueError| vec![Err(error); count];
+    let sizes: Vec<_> = messages.iter().map(NewMessage::size_bytes).collect();
     let entries: Result<Vec<_>, _> = messages.into_iter().enumerate().map(to_sqs).collect();
     let entries = match entries {
         Ok(entries) => entries,
-        Err(error) => return failed(error),
+        Err(error) => return vec![Err(error); sizes.len()],
     };
-    let output = match try_batch(client, url, entries).await {
-        Ok(output) => output,
-        Err(error) => return failed(error),
-    };
-    let mut answers: Vec<Answer> =
-        (0..count).map(|_| Err(QueueError::Other(format!("no answer of {ACTION}")))).collect();
-    let place = |id: &str| id.parse::<usize>().ok().filter(|place| *place < count);
+    match try_batch(client, url, entries.clone()).await {
+        Ok(output) => answers(&output, &sizes),
+        // A queue may take less than SQS does. Nothing was sent; which message is too large shows when each goes alone.
+        Err(QueueError::TooLarge { .. }) if sizes.len() > 1 => {
+            let alone = entries.into_iter().zip(&sizes).map(async |(mut entry, size)| {
+                "0".clone_into(&mut entry.id);
+                let sent = try_batch(client, url, vec![entry]).await.map_err(|error| sized(error, *size));
+                answers(&sent?, &[*size]).pop().unwrap_or(Err(QueueError::Timeout))
+            });
+            join_all(alone).await
+        }
+        Err(error) => sizes.iter().map(|size| Err(sized(error.clone(), *size))).collect(),
+    }
+}
+
+fn answers(output: &SendMessageBatchOutput, sizes: &[usize]) -> Vec<Answer> {
+    let missing = || Err(QueueError::Other("no answer of sqs:SendMessage for an entry".into()));
+    let mut answers: Vec<Answer> = sizes.iter().map(|_| missing()).collect();
+    let place = |id: &str| id.parse::<usize>().ok().filter(|place| *place < sizes.len());
     for sent in output.successful() {
         if let Some(answer) = place(sent.id()).and_then(|place| answers.get_mut(place)) {
             *answer = Ok(MessageId(sent.message_id().to_owned()));
         }
     }
     for entry in output.failed() {
-        if let Some(answer) = place(entry.id()).and_then(|place| answers.get_mut(place)) {
-            *answer = Err(error::of_entry("SendMessage", entry));
+        if let Some((answer, size)) = place(entry.id()).and_then(|place| answers.get_mut(place).zip(sizes.get(place))) {
+            *answer = Err(sized(error::of_entry("SendMessage", entry), *size));
         }
     }
     answers
 }
 
-/// Tries again only where SQS says that it took nothing. After an answer that was lost or late nobody knows, and another
-/// try could send every message twice.
+/// SQS says that a message is too large, and not how large it is.
+fn sized(error: QueueError, size_bytes: usize) -> QueueError {
+    match error {
+        QueueError::TooLarge { .. } => QueueError::TooLarge { size_bytes },
+        other => other,
+    }
+}
+
+/// One call. Tries again only where SQS says that it took nothing. After an answer that was lost or late nobody knows,
+/// and another try could send every message twice.
 async fn try_batch(
     client: &Client,
     url: &str,

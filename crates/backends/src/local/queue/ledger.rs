@@ -279,7 +279,7 @@ impl Ledger<'_> {
             visible: self.tally.messages.saturating_sub(hidden),
             in_flight,
             delayed: hidden.saturating_sub(in_flight),
-            dead: self.tally.dead,
+            dead: Some(self.tally.dead),
             oldest_age_seconds: oldest.map(age),
         })
     }

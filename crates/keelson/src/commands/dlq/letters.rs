@@ -14,7 +14,7 @@ use crate::settings;
 #[async_trait]
 pub(super) trait Letters: Send + Sync {
     /// How many there are.
-    async fn count(&self) -> Result<u64, Failure>;
+    async fn count(&self) -> Result<Option<u64>, Failure>;
 
     /// The first `limit`, the oldest death first.
     async fn list(&self, limit: usize) -> Result<Vec<DeadLetterSummary>, Failure>;

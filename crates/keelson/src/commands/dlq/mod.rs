@@ -53,9 +53,11 @@ async fn list(dead: &dyn Letters, limit: u16, as_json: bool) -> Result<(), Failu
         let reason = shortened(&letter.reason);
         print_line(&format!("{id:<36}  {age:>5}  {:>8}  {:>9}  {reason}", letter.receive_count, letter.size_bytes));
     }
-    let all = dead.count().await?;
-    if all > letters.len() as u64 {
-        print_line(&format!("{} of {all}; --limit shows more, up to 1000", letters.len()));
+    let shown = letters.len();
+    match dead.count().await? {
+        Some(all) if all > shown as u64 => print_line(&format!("{shown} of {all}; --limit shows more, up to 1000")),
+        None if shown == usize::from(limit) => print_line("there may be more; --limit shows them, up to 1000"),
+        _ => {}
     }
     Ok(())
 }
@@ -109,13 +111,14 @@ async fn purge(dead: &dyn Letters, chosen: &Chosen, yes: bool) -> Result<(), Fai
     if !yes {
         let count = match &which {
             DeadLetters::All => dead.count().await?,
-            DeadLetters::Ids(ids) => ids.len() as u64,
+            DeadLetters::Ids(ids) => Some(ids.len() as u64),
         };
-        if count == 0 {
+        if count == Some(0) {
             print_line("no dead letters");
             return Ok(());
         }
-        let question = format!("Delete {} for good? [y/N] ", counted(count));
+        let these = count.map_or_else(|| "all dead letters".into(), counted);
+        let question = format!("Delete {these} for good? [y/N] ");
         if !confirmed(question).await {
             return Err(Failure::failed("nothing was deleted"));
         }

@@ -79,7 +79,7 @@ impl Ops {
 
 #[async_trait]
 impl Letters for Ops {
-    async fn count(&self) -> Result<u64, Failure> {
+    async fn count(&self) -> Result<Option<u64>, Failure> {
         read(self.call(Method::GET, "queue", None).await?["dead"].take())
     }
 

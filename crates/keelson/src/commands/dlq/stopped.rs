@@ -35,7 +35,7 @@ impl Drop for StoppedLetters {
 
 #[async_trait]
 impl Letters for StoppedLetters {
-    async fn count(&self) -> Result<u64, Failure> {
+    async fn count(&self) -> Result<Option<u64>, Failure> {
         Ok(self.stopped.queue.stats().await?.dead)
     }
 

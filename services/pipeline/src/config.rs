@@ -28,8 +28,11 @@ const POLL_INTERVAL: Setting<Duration> = Setting::new(
     "10s",
     "How long one look at an empty queue waits for messages. A new message ends the wait at once. More than 20s counts as 20s.",
 );
-const ARCHIVE_CONCURRENCY: Setting<usize> =
-    Setting::new("ARCHIVE_CONCURRENCY", "64", "Messages that one archiver works on at once, 1 to 1000.");
+const ARCHIVE_CONCURRENCY: Setting<usize> = Setting::new(
+    "ARCHIVE_CONCURRENCY",
+    "64",
+    "Messages that one archiver works on at once, 1 to 1000. On SQS as many again, 40 at most, are held ready.",
+);
 
 /// For the printed reference.
 pub const SETTINGS: &[Section] = &[Section {

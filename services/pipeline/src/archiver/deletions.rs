@@ -2,13 +2,15 @@
 //!
 //! What failed waits aside for its next try, so that it holds up neither the others nor the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use chassis::ports::queue::MAX_BATCH;
 use chassis::ports::{Queue, QueueError, Receipt};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{info, warn};
@@ -20,6 +22,8 @@ use super::leases::Held;
 const WAITING: usize = 1024;
 /// Further tries after the first, with growing pauses of 1 s and more.
 const MORE_TRIES: usize = 4;
+/// Calls at once, so that a queue at a distance holds nothing up.
+const CALLS: usize = 8;
 /// The pause while the queue is down, which is no try: a stored message that came back would be counted for it, and
 /// after a few times be taken for one that cannot be stored.
 const OUTAGE_PAUSE: Duration = Duration::from_millis(500);
@@ -55,29 +59,35 @@ struct Deleter {
 
 impl Deleter {
     async fn run(&mut self, mut stored: mpsc::Receiver<Held>) {
+        let queue = Arc::clone(&self.queue);
+        let mut calls = FuturesUnordered::new();
         let mut fresh = Vec::with_capacity(MAX_BATCH);
         loop {
+            let may_call = calls.len() < CALLS;
             let next_due = self.aside.first_key_value().map_or_else(Instant::now, |((due, _), _)| *due);
             tokio::select! {
-                taken = stored.recv_many(&mut fresh, MAX_BATCH), if self.aside.len() < WAITING => {
+                Some(outcome) = calls.next() => self.put_aside(outcome),
+                taken = stored.recv_many(&mut fresh, MAX_BATCH), if may_call && self.aside.len() < WAITING => {
                     if taken == 0 {
-                        return self.try_a_last_time().await;
+                        break;
                     }
-                    if self.queue.profile().is_metered {
+                    if queue.profile().is_metered {
                         fill_up(&mut fresh, &mut stored).await;
                     }
-                    self.delete(fresh.drain(..).map(Entry::new).collect()).await;
+                    calls.push(delete_once(fresh.drain(..).map(Entry::new).collect(), &*queue));
                 }
-                () = sleep_until(next_due), if !self.aside.is_empty() => {
-                    let due = self.take_due();
-                    self.delete(due).await;
+                () = sleep_until(next_due), if may_call && !self.aside.is_empty() => {
+                    calls.push(delete_once(self.take_due(), &*queue));
                 }
             }
         }
+        while let Some(outcome) = calls.next().await {
+            self.put_aside(outcome);
+        }
+        self.try_a_last_time().await;
     }
 
-    async fn delete(&mut self, batch: Vec<Entry>) {
-        let Outcome { failed, is_outage } = delete_once(batch, &*self.queue).await;
+    fn put_aside(&mut self, Outcome { failed, is_outage }: Outcome) {
         for mut entry in failed {
             match if is_outage { Some(OUTAGE_PAUSE) } else { entry.pauses.next() } {
                 Some(pause) => {
@@ -101,20 +111,23 @@ impl Deleter {
         due
     }
 
-    /// The end waits for no pauses, and not for a queue that deletes nothing at all.
+    /// The end waits for no pauses, and not for a queue that deletes nothing at all, twice.
     async fn try_a_last_time(&mut self) {
-        let mut entries = std::mem::take(&mut self.aside).into_values();
-        let mut left = 0;
-        loop {
-            let batch: Vec<_> = entries.by_ref().take(MAX_BATCH).collect();
+        let mut entries: VecDeque<_> = std::mem::take(&mut self.aside).into_values().collect();
+        let (mut left, mut in_vain) = (0, 0);
+        while !entries.is_empty() && in_vain < 2 {
+            let batch: Vec<_> = entries.drain(..entries.len().min(MAX_BATCH)).collect();
             let size = batch.len();
-            let failed = delete_once(batch, &*self.queue).await.failed.len();
-            left += failed;
-            if failed == size {
-                break;
+            let Outcome { failed, is_outage } = delete_once(batch, &*self.queue).await;
+            if failed.len() < size {
+                left += failed.len();
+                in_vain = 0;
+                continue;
             }
+            in_vain += 1;
+            if is_outage { entries.extend(failed) } else { left += failed.len() }
         }
-        left += entries.count();
+        left += entries.len();
         if left > 0 {
             report_left(left);
         }

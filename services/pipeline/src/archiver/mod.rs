@@ -1,11 +1,12 @@
 //! Takes messages off the queue and stores each as an object, many at once, each exactly once.
 //!
 //! `worker` receives and starts the work, `work` stores one message, `leases` keeps what is in work hidden,
-//! `deletions` removes what is stored, `store` knows whether the object store works.
+//! `deletions` removes what is stored, `store` knows whether the object store works, `pace` how fast to ask what is down.
 
 mod deletions;
 mod leases;
 mod metrics;
+mod pace;
 mod store;
 mod work;
 mod worker;
@@ -20,6 +21,7 @@ use crate::config::ArchiverConfig;
 use crate::dead_letters;
 use metrics::ArchiverMetrics;
 use store::Store;
+use tokio::sync::Semaphore;
 use worker::Archiver;
 
 /// Who the archiver is.
@@ -47,6 +49,7 @@ pub fn service(
         store: Arc::clone(&store),
         context: context.clone(),
         metrics: metrics.clone(),
+        places: Semaphore::new(config.concurrency),
     });
     let (pinged, watched) = (Arc::clone(queue), Arc::clone(queue));
     service

@@ -12,7 +12,8 @@ use tracing::{debug, info, warn};
 use super::deletions::Deletions;
 use super::leases::Held;
 use super::metrics::Outcome;
-use super::worker::{Archiver, pause, pauses};
+use super::pace::{pause, pauses};
+use super::worker::Archiver;
 use crate::model::names::{CORRELATION_ID, TRACEPARENT};
 use crate::model::record::{object_key, record};
 
@@ -21,6 +22,10 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// How long a message that found the store down stays behind the others, so that the next look at the store is made
 /// with another one.
 const ASIDE: Duration = Duration::from_secs(2);
+/// Tries after which a message that is kept lets another one find out whether the store is really down.
+const PATIENCE: u32 = 10;
+/// Times that a message is refused while others are stored, after which it is taken for one that cannot be stored now.
+const ALONE: u32 = 10;
 /// The longest pause between attempts.
 const LAST_RETRY: Duration = Duration::from_secs(15 * 60);
 
@@ -37,9 +42,12 @@ impl Archiver {
 
     /// Works on one delivery until nothing is left to do for it but its deletion.
     pub(super) async fn work_on(&self, message: Message, held: Held, deletions: &Deletions, lifecycle: &Lifecycle) {
+        // Only closed with the archiver.
+        let place = self.places.acquire().await;
         let timer = self.metrics.process_seconds.start_timer();
         let outcome = self.store(&message, &held, lifecycle).await;
         timer.observe_duration();
+        drop(place);
         self.metrics.count(outcome);
         if matches!(outcome, Outcome::Stored | Outcome::Duplicate) {
             // Fails only when the deleter is gone, and then the message comes back and is found stored.
@@ -75,20 +83,32 @@ impl Archiver {
     }
 
     /// Writes the object. Where a message that is handed back would be counted, and given up after a few times, it is
-    /// kept instead until the store is up again; its lease is extended meanwhile.
+    /// kept instead until the store is up again; its lease is extended meanwhile. Unless others are stored all the time:
+    /// then the store is not down, and this message fails for itself.
     async fn put(&self, key: &ObjectKey, body: Bytes, lifecycle: &Lifecycle) -> Result<Put, ObjectError> {
         let mut pauses = pauses();
-        let mut was_told = false;
+        let (mut tries, mut alone) = (0, 0);
+        let mut kept_for_long = None;
         loop {
+            let written = self.store.written();
             let put = self.store.put(key, body.clone()).await;
             let Err(error @ (ObjectError::Unavailable(_) | ObjectError::Timeout)) = &put else { return put };
             if !self.queue.profile().counts_releases || lifecycle.is_draining() {
                 return put;
             }
-            if !std::mem::replace(&mut was_told, true) {
+            tries += 1;
+            if tries == 1 {
                 warn!(object.key = %key, cause = %error, "the object store is unavailable: a message is kept until it is back");
             }
+            if tries == PATIENCE {
+                kept_for_long = Some(self.store.keep_for_long());
+            }
             pause(&mut pauses, lifecycle).await;
+            alone += u32::from(self.store.written() > written);
+            if alone == ALONE {
+                drop(kept_for_long);
+                return Err(ObjectError::Other(format!("{error}, {ALONE} times while others were stored")));
+            }
         }
     }
 

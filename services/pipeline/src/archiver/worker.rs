@@ -1,26 +1,36 @@
 //! The loop that receives: as many messages as there are free places, never a pause while there is work.
+//!
+//! From a queue at a distance some are held ready, so that the work does not wait for the way there and back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use chassis::lifecycle::Lifecycle;
-use chassis::ports::queue::MAX_WAIT;
+use chassis::ports::queue::{MAX_BATCH, MAX_WAIT};
 use chassis::ports::{Message, Queue, Receive};
 use chassis::service::Context;
 use chassis::telemetry::correlation::{Scope, in_scope};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
 use super::deletions::{self, Deletions};
 use super::leases::{self, Leases};
 use super::metrics::ArchiverMetrics;
+use super::pace::Pace;
 use super::store::Store;
 use crate::config::ArchiverConfig;
 
-/// The longest pause between looks at a queue or an object store that is down.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Receives at once from a queue at a distance, while each brings a whole batch.
+const RECEIVES: usize = 4;
+/// Messages that are held ready at most, beside as many in work.
+const MAX_AHEAD: usize = RECEIVES * MAX_BATCH;
+/// How long the drain waits for the answers to receives that are under way. A long poll that goes on for longer is cut
+/// off: it most likely brings nothing.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Archiver {
@@ -30,11 +40,18 @@ pub(super) struct Archiver {
     pub(super) store: Arc<Store>,
     pub(super) context: Context,
     pub(super) metrics: ArchiverMetrics,
+    /// One for each message that may be worked on at once.
+    pub(super) places: Semaphore,
+}
+
+/// How many messages may be held, and how many a receive should bring at least.
+struct Room {
+    places: usize,
+    wanted: usize,
 }
 
 impl Archiver {
-    /// Works until the drain begins, then finishes what is in work. Messages that were not received stay where they
-    /// are; a receive that is under way hands nothing out. Ends before the drain when a helper does, as without the
+    /// Works until the drain begins, then finishes what is held. Messages that were not received stay where they are. Ends before the drain when a helper does, as without the
     /// deleter or the heartbeat every message would be delivered twice; the lifecycle then stops the process.
     pub(super) async fn run(self: Arc<Self>, lifecycle: Lifecycle) {
         let leases = Arc::new(Leases::default());
@@ -68,45 +85,76 @@ impl Archiver {
         stored: &Deletions,
         lifecycle: &Lifecycle,
     ) {
-        let mut pauses = pauses();
-        let is_metered = self.queue.profile().is_metered;
-        // A call that is paid for brings as many as it can, but slow messages must not hold up all the others.
-        let wanted = if is_metered { self.config.max_messages.min(self.config.concurrency / 2).max(1) } else { 1 };
+        let mut receives = FuturesUnordered::new();
+        let mut pace = Pace::default();
+        let mut calls = 1;
         while !lifecycle.is_draining() {
-            while let Some(done) = work.try_join_next() {
-                report(done);
-            }
-            // While the store is down a single message tries it, and the others stay on the queue.
-            let places = if self.store.is_down() { 1 } else { self.config.concurrency };
-            let free = places.saturating_sub(work.len());
-            if free < wanted.min(places) {
-                work.join_next().await.into_iter().for_each(report);
-                if self.store.is_down() {
-                    pause(&mut pauses, lifecycle).await;
-                }
+            pace.look_at(&self.store);
+            let Room { places, wanted } = self.room();
+            let free = places.saturating_sub(work.len() + receives.len() * self.config.max_messages);
+            if free >= wanted && receives.len() < calls && pace.is_due() {
+                receives.push(self.queue.receive(self.request(free)));
                 continue;
             }
-            let request = Receive {
-                max: free.min(self.config.max_messages),
-                wait: if is_metered { MAX_WAIT } else { self.config.poll_wait },
-                visibility: self.config.visibility,
-            };
-            let received = tokio::select! {
-                received = self.queue.receive(request) => received,
-                () = lifecycle.draining().cancelled() => return,
-            };
-            match received {
-                Ok(messages) => self.start(messages, work, (leases, stored), lifecycle),
-                Err(cause) => {
-                    warn!(cause = %cause, "nothing can be received from the queue");
-                    pause(&mut pauses, lifecycle).await;
-                    continue;
+            tokio::select! {
+                Some(received) = receives.next() => match received {
+                    Ok(messages) => {
+                        // Where a whole batch came, more are waiting, and one call at a time could be too slow.
+                        calls = if messages.len() >= wanted { self.most_calls() } else { 1 };
+                        self.start(messages, work, (leases, stored), lifecycle);
+                        pace.go_on(&self.store);
+                    }
+                    Err(cause) => {
+                        warn!(cause = %cause, "nothing can be received from the queue");
+                        calls = 1;
+                        pace.slow_down();
+                    }
+                },
+                Some(done) = work.join_next() => {
+                    report(done);
+                    while let Some(done) = work.try_join_next() {
+                        report(done);
+                    }
+                    if self.store.is_down() {
+                        pace.slow_down();
+                    }
                 }
-            }
-            if !self.store.is_down() {
-                pauses = self::pauses();
+                () = self.store.others_may_try() => {}
+                () = pace.due(), if !pace.is_due() => {}
+                () = lifecycle.draining().cancelled() => {}
             }
         }
+        // What such an answer brings would be hidden from everyone until its lease ends.
+        let until = Instant::now() + if self.queue.profile().is_metered { LAST_ANSWERS } else { Duration::ZERO };
+        while let Ok(Some(received)) = timeout_at(until, receives.next()).await {
+            self.start(received.unwrap_or_default(), work, (leases, stored), lifecycle);
+        }
+    }
+
+    /// While the store is down a single message tries it, and the others stay on the queue. A call that is paid for
+    /// brings as many as it can, but slow messages must not hold up all the others.
+    fn room(&self) -> Room {
+        if self.store.is_down() {
+            return Room { places: (1 + self.store.kept_for_long()).min(self.config.concurrency), wanted: 1 };
+        }
+        if !self.queue.profile().is_metered {
+            return Room { places: self.config.concurrency, wanted: 1 };
+        }
+        let wanted = self.config.max_messages.min(self.config.concurrency / 2).max(1);
+        Room { places: self.config.concurrency + self.config.concurrency.min(MAX_AHEAD), wanted }
+    }
+
+    fn request(&self, free: usize) -> Receive {
+        Receive {
+            max: free.min(self.config.max_messages),
+            wait: if self.queue.profile().is_metered { MAX_WAIT } else { self.config.poll_wait },
+            visibility: self.config.visibility,
+        }
+    }
+
+    /// Over the network the way there and back takes longer than the work of the queue.
+    fn most_calls(&self) -> usize {
+        if self.queue.profile().is_metered { RECEIVES } else { 1 }
     }
 
     fn start(
@@ -135,20 +183,4 @@ fn report(done: Result<(), JoinError>) {
 fn report_end(helper: &str, ended: Option<Result<(), JoinError>>) {
     let cause = ended.and_then(Result::err).map_or_else(|| "it returned".to_owned(), |cause| cause.to_string());
     error!(cause, "the archiver's {helper} ended, and without it nothing can be archived");
-}
-
-pub(super) fn pauses() -> ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(LONGEST_PAUSE)
-        .without_max_times()
-        .with_jitter()
-        .build()
-}
-
-pub(super) async fn pause(pauses: &mut ExponentialBackoff, lifecycle: &Lifecycle) {
-    tokio::select! {
-        () = sleep(pauses.next().unwrap_or(LONGEST_PAUSE)) => {}
-        () = lifecycle.draining().cancelled() => {}
-    }
 }

@@ -3,7 +3,9 @@
 
 mod archiver;
 mod dead_letters;
+mod distance;
 mod faults;
+mod faulty_objects;
 mod faulty_queue;
 mod heartbeat;
 mod ingest;

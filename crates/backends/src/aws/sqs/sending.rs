@@ -14,14 +14,15 @@ use chassis::ports::queue::{MAX_BATCH, MAX_MESSAGE_BYTES, MessageId, NewMessage,
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{error, origin, whole_seconds};
 
 /// How long the first entry of a batch waits for others.
 const LINGER: Duration = Duration::from_millis(3);
-/// The same while calls are under way: whoever is answered by them most likely sends again.
-const BUSY_LINGER: Duration = Duration::from_millis(8);
+/// The same while calls are under way: whoever is answered by them most likely sends again. Ends with the last of them,
+/// as Nagle's algorithm does (RFC 896).
+const BUSY_LINGER: Duration = Duration::from_millis(50);
 /// Entries that wait for a batch; beyond them callers wait before they hand theirs over. How many bytes these are is
 /// bounded where bodies are read.
 const WAITING: usize = 1024;
@@ -77,7 +78,7 @@ async fn run(entries: mpsc::Receiver<Entry>, client: Client, url: String) {
             calls.join_next().await;
         }
         while calls.try_join_next().is_some() {}
-        let batch = batches.gather(if calls.is_empty() { LINGER } else { BUSY_LINGER }).await;
+        let batch = batches.gather(&mut calls).await;
         if !batch.is_empty() {
             calls.spawn(call(client.clone(), url.clone(), batch));
         }
@@ -101,14 +102,23 @@ impl Batches {
         self.next.is_some()
     }
 
-    /// Whoever has left meanwhile is left out.
-    async fn gather(&mut self, linger: Duration) -> Vec<Entry> {
+    /// Until the batch is full, or has waited for long enough. Whoever has left meanwhile is left out.
+    async fn gather(&mut self, calls: &mut JoinSet<()>) -> Vec<Entry> {
         let mut batch: Vec<Entry> = self.next.take().filter(|first| !first.caller.is_closed()).into_iter().collect();
         let mut size_bytes: usize = batch.iter().map(|entry| entry.size_bytes).sum();
-        let until = Instant::now() + linger;
-        while batch.len() < MAX_BATCH
-            && let Ok(Some(entry)) = timeout_at(until, self.entries.recv()).await
-        {
+        let mut until = Instant::now() + if calls.is_empty() { LINGER } else { BUSY_LINGER };
+        while batch.len() < MAX_BATCH {
+            let entry = tokio::select! {
+                biased;
+                Some(entry) = self.entries.recv() => entry,
+                Some(_) = calls.join_next() => {
+                    if calls.is_empty() {
+                        until = until.min(Instant::now() + LINGER);
+                    }
+                    continue;
+                }
+                () = sleep_until(until) => break,
+            };
             if entry.caller.is_closed() {
                 continue;
             }

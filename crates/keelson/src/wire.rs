@@ -190,6 +190,7 @@ pub(crate) async fn build(
         }
     };
     stores.failures.register(service.metrics());
+    settings.aws.requests().register(service.metrics());
     Ok(service)
 }
 

@@ -11,6 +11,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use tokio::sync::OnceCell;
 
+use super::AwsRequests;
+
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Attempts at one call, the first one included. Few, since whoever calls has a plan of his own for an outage.
@@ -34,25 +36,36 @@ pub struct Aws {
     settings: AwsSettings,
     credentials: Option<SharedCredentialsProvider>,
     config: OnceCell<SdkConfig>,
+    requests: AwsRequests,
 }
 
 impl Aws {
     /// Looks for nothing yet.
     #[must_use]
     pub fn new(settings: AwsSettings) -> Arc<Self> {
-        Arc::new(Self { settings, credentials: None, config: OnceCell::new() })
+        Self::build(settings, None)
     }
 
     /// The same with given credentials in place of the chain.
     #[must_use]
     pub fn with_credentials(settings: AwsSettings, credentials: SharedCredentialsProvider) -> Arc<Self> {
-        Arc::new(Self { settings, credentials: Some(credentials), config: OnceCell::new() })
+        Self::build(settings, Some(credentials))
+    }
+
+    fn build(settings: AwsSettings, credentials: Option<SharedCredentialsProvider>) -> Arc<Self> {
+        Arc::new(Self { settings, credentials, config: OnceCell::new(), requests: AwsRequests::default() })
     }
 
     /// Where AWS is.
     #[must_use]
     pub fn settings(&self) -> &AwsSettings {
         &self.settings
+    }
+
+    /// The requests of this process so far.
+    #[must_use]
+    pub fn requests(&self) -> &AwsRequests {
+        &self.requests
     }
 
     /// What every client is made from.

@@ -3,11 +3,13 @@
 //! All of them work with one [`Aws`]: one region, one endpoint, one chain of credentials.
 
 mod config;
+mod requests;
 mod s3;
 mod secrets;
 mod sqs;
 
 pub use config::{Aws, AwsSettings};
+pub use requests::{AwsRequests, Counted};
 pub use s3::{S3Encryption, S3Objects};
 pub use secrets::{ParameterSecrets, SecretsManagerSecrets};
 pub use sqs::SqsQueue;

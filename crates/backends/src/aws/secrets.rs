@@ -54,7 +54,8 @@ impl ParameterSecrets {
     async fn client(&self) -> &ssm::Client {
         let make = async || {
             let config = ssm::config::Builder::from(self.aws.config().await);
-            ssm::Client::from_conf(config.retry_config(RetryConfig::disabled()).timeout_config(one_attempt()).build())
+            let config = config.retry_config(RetryConfig::disabled()).timeout_config(one_attempt());
+            ssm::Client::from_conf(config.interceptor(self.aws.requests().meter()).build())
         };
         self.client.get_or_init(make).await
     }
@@ -71,7 +72,7 @@ impl SecretsManagerSecrets {
         let make = async || {
             let config = secretsmanager::config::Builder::from(self.aws.config().await);
             let config = config.retry_config(RetryConfig::disabled()).timeout_config(one_attempt());
-            secretsmanager::Client::from_conf(config.build())
+            secretsmanager::Client::from_conf(config.interceptor(self.aws.requests().meter()).build())
         };
         self.client.get_or_init(make).await
     }

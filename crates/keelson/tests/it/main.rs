@@ -5,6 +5,7 @@ mod archive;
 mod aws;
 mod aws_chaos;
 mod aws_pipeline;
+mod aws_requests;
 mod cli;
 mod cloud;
 mod damage;

@@ -14,6 +14,8 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
 };
 
+use crate::aws::AwsRequests;
+
 /// Bytes of the answer that are read for its code; the rest is not worth waiting for.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 /// Letters of a code that are kept; S3's longest has about 50.
@@ -70,23 +72,30 @@ impl fmt::Display for Silence {
 
 impl Error for Silence {}
 
-/// The usual connector, its answers sorted.
+/// The usual connector, its requests counted and its answers sorted.
 #[derive(Debug)]
-pub(super) struct SortedConnector;
+pub(super) struct SortedConnector(pub(super) AwsRequests);
 
 impl HttpConnector for SortedConnector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Sorted(ReqwestConnector::default().connect(options)?)))
+        let client = ReqwestConnector::default().connect(options)?;
+        Ok(HttpClient::new(Sorted { client, requests: self.0.clone() }))
     }
 }
 
 #[derive(Debug)]
-struct Sorted(HttpClient);
+struct Sorted {
+    client: HttpClient,
+    requests: AwsRequests,
+}
 
 #[async_trait]
 impl HttpService for Sorted {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let response = self.0.execute(request).await.map_err(|error| silence(&error))?;
+        let method = request.method().clone();
+        let response = self.client.execute(request).await;
+        self.requests.count_s3(&method, response.as_ref().ok().map(HttpResponse::status));
+        let response = response.map_err(|error| silence(&error))?;
         let status = response.status();
         // The client knows what these mean: the object is there already, or it is not there.
         if status.is_success() || status == StatusCode::PRECONDITION_FAILED {

@@ -29,7 +29,7 @@ use tokio::time::timeout;
 use self::answers::SortedConnector;
 use self::credentials::SdkCredentials;
 use self::refusal::{Operation, sort};
-use super::Aws;
+use super::{Aws, AwsRequests};
 use crate::OpenError;
 
 /// How long a connection may take to open.
@@ -71,7 +71,7 @@ impl S3Objects {
         check_bucket(bucket)?;
         let prefix = checked_prefix(prefix)?;
         let credentials = Arc::new(SdkCredentials::new(Arc::clone(aws), SystemClock::shared()));
-        let builder = located(builder(&credentials), aws, bucket);
+        let builder = located(builder(&credentials, aws.requests()), aws, bucket);
         let store = encrypted(builder, encryption).and_then(AmazonS3Builder::build);
         let store = store.map_err(|error| OpenError::Client { kind: "object store", problem: error.to_string() })?;
         Ok(Arc::new(Self { store, bucket: bucket.to_owned(), prefix, credentials }))
@@ -176,7 +176,7 @@ impl fmt::Debug for S3Objects {
     }
 }
 
-fn builder(credentials: &Arc<SdkCredentials>) -> AmazonS3Builder {
+fn builder(credentials: &Arc<SdkCredentials>, requests: &AwsRequests) -> AmazonS3Builder {
     let client =
         ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(ATTEMPT_TIMEOUT).with_http1_only();
     let backoff = BackoffConfig {
@@ -190,7 +190,7 @@ fn builder(credentials: &Arc<SdkCredentials>) -> AmazonS3Builder {
         .with_checksum_algorithm(Checksum::SHA256)
         .with_client_options(client)
         .with_retry(RetryConfig { backoff, max_retries: MAX_RETRIES, retry_timeout: RETRY_TIMEOUT })
-        .with_http_connector(SortedConnector)
+        .with_http_connector(SortedConnector(requests.clone()))
 }
 
 /// Local servers and private endpoints know the bucket by path. AWS wants it in the host's name, where its certificate

@@ -72,8 +72,10 @@ impl SqsQueue {
         check_url(url)?;
         let timeouts =
             TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).operation_timeout(CALL_TIMEOUT).build();
-        let config = aws_sdk_sqs::config::Builder::from(aws.config().await).timeout_config(timeouts).build();
-        let client = Client::from_conf(config);
+        let config = aws_sdk_sqs::config::Builder::from(aws.config().await)
+            .timeout_config(timeouts)
+            .interceptor(aws.requests().meter());
+        let client = Client::from_conf(config.build());
         let tasks = TaskTracker::new();
         let (sender, run) = Sender::new(client.clone(), url.to_owned());
         tasks.spawn(run);

@@ -19,7 +19,7 @@ use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use chassis::telemetry::metrics::Metrics;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 use prometheus::core::Collector as _;
 use prometheus::{IntCounter, IntCounterVec, Opts};
 
@@ -95,15 +95,8 @@ impl AwsRequests {
         Meter(Arc::new(self.clone()))
     }
 
-    /// One request to S3, and what came back.
-    pub(super) fn count_s3(&self, method: &Method, answer: Option<StatusCode>) {
-        let action = match *method {
-            Method::PUT => "PutObject",
-            Method::GET => "GetObject",
-            Method::HEAD => "HeadObject",
-            Method::DELETE => "DeleteObject",
-            _ => "Other",
-        };
+    /// One request to S3, and the status that came back.
+    pub(super) fn count_s3(&self, action: &str, answer: Option<StatusCode>) {
         self.sent.with_label_values(&[S3, action]).inc();
         if !answer.is_some_and(|status| status.is_server_error()) {
             self.billed.with_label_values(&[S3, action]).inc();
@@ -135,6 +128,18 @@ fn values(counters: &IntCounterVec) -> Vec<((String, String), u64)> {
         values.push(((service.to_owned(), action.to_owned()), metric.get_counter().get_value() as u64));
     }
     values
+}
+
+/// What a request to S3 asks for: the client has no names for it.
+pub(super) fn s3_action(method: &Method, uri: &Uri) -> &'static str {
+    match *method {
+        Method::PUT => "PutObject",
+        Method::GET if uri.query().is_some_and(|query| query.contains("list-type=2")) => "ListObjectsV2",
+        Method::GET => "GetObject",
+        Method::HEAD => "HeadObject",
+        Method::DELETE => "DeleteObject",
+        _ => "Other",
+    }
 }
 
 /// Between the SDK and the wire.
@@ -218,9 +223,9 @@ mod tests {
     fn s3_does_not_bill_its_own_failures() {
         let requests = AwsRequests::default();
         for status in [200, 412, 503] {
-            requests.count_s3(&Method::PUT, StatusCode::from_u16(status).ok());
+            requests.count_s3("PutObject", StatusCode::from_u16(status).ok());
         }
-        requests.count_s3(&Method::PUT, None);
+        requests.count_s3("PutObject", None);
         assert_eq!(requests.counted()[&(S3.to_owned(), "PutObject".to_owned())], Counted { sent: 4, billed: 3 });
     }
 }

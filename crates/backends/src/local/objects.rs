@@ -6,6 +6,7 @@
 //! folder, whatever symbolic links somebody puts there. What cannot be stored beside other objects, see the port.
 
 mod faults;
+mod list;
 mod put;
 mod sync;
 mod together;
@@ -20,9 +21,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use chassis::ports::objects::{ObjectError, ObjectKey, ObjectStore, Put};
+use chassis::ports::objects::{List, ObjectError, ObjectKey, ObjectStore, Put};
 use chassis::telemetry::storage::{StorageFailures, StoreFailures};
-use tokio::sync::{Semaphore, oneshot};
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use self::put::{Folder, TEMPORARY, create_folder, is_temporary};
 use super::durable;
@@ -30,6 +32,9 @@ use crate::OpenError;
 
 /// File operations at a time; others wait.
 const CONCURRENCY: usize = 32;
+
+/// Objects that a list finds before they are asked for.
+const LISTED_AHEAD: usize = 256;
 
 /// A folder of objects.
 pub struct FileObjects {
@@ -175,6 +180,16 @@ impl ObjectStore for FileObjects {
             self.run_and_sync(key, |_| Ok(())).await?;
         }
         Ok(is_removed)
+    }
+
+    fn list(&self, folder: Option<&ObjectKey>) -> List {
+        let (found, listed) = mpsc::channel(LISTED_AHEAD);
+        let (place, folder) = (Arc::clone(&self.folder), folder.cloned());
+        tokio::task::spawn_blocking(move || {
+            let root = Arc::clone(&place.read().unwrap_or_else(PoisonError::into_inner));
+            list::list(&root, folder.as_ref(), &found);
+        });
+        stream::unfold(listed, async |mut listed| Some((listed.recv().await?, listed))).boxed()
     }
 
     async fn ping(&self) -> Result<(), ObjectError> {

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 
-use crate::ports::objects::{ObjectError, ObjectKey, ObjectStore, Put};
+use crate::ports::objects::{List, Listed, ObjectError, ObjectKey, ObjectStore, Put};
 
 /// A store that lives and dies with the process, with the limits of a file system. Tests take it away.
 #[derive(Default)]
@@ -107,6 +108,22 @@ impl ObjectStore for MemoryObjects {
 
     async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
         Ok(self.open(key)?.objects.remove(key.as_str()).is_some())
+    }
+
+    fn list(&self, folder: Option<&ObjectKey>) -> List {
+        let below = folder.map(|folder| format!("{folder}/")).unwrap_or_default();
+        let state = self.lock();
+        let found: Vec<_> = match state.check_available() {
+            Err(error) => vec![Err(error)],
+            Ok(()) => {
+                let objects = state.objects.range(below.clone()..).take_while(|(key, _)| key.starts_with(&below));
+                let listed = |(key, body): (&String, &Bytes)| {
+                    key.parse().map(|key| Listed { key, size_bytes: body.len() as u64 })
+                };
+                objects.map(listed).collect()
+            }
+        };
+        stream::iter(found).boxed()
     }
 
     async fn ping(&self) -> Result<(), ObjectError> {

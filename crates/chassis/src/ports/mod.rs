@@ -12,7 +12,7 @@ pub mod secrets;
 
 pub use memory_objects::MemoryObjects;
 pub use memory_queue::MemoryQueue;
-pub use objects::{ObjectError, ObjectKey, ObjectStore, Put};
+pub use objects::{List, Listed, ObjectError, ObjectKey, ObjectStore, Put};
 pub use queue::{
     DeadLetter, DeadLetterSummary, DeadLetters, Message, MessageId, NewMessage, Profile, Queue, QueueError, QueueStats,
     Receipt, Receive,

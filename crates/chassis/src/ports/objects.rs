@@ -14,6 +14,7 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use thiserror::Error;
 
 /// Bytes of a key, as on S3.
@@ -76,6 +77,18 @@ pub enum Put {
     AlreadyExists,
 }
 
+/// An object in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key.
+    pub key: ObjectKey,
+    /// Bytes of its body.
+    pub size_bytes: u64,
+}
+
+/// Objects as they are found, and the failure that ended the look.
+pub type List = BoxStream<'static, Result<Listed, ObjectError>>;
+
 /// Why an object store did not do what was asked.
 #[derive(Debug, Clone, Error)]
 pub enum ObjectError {
@@ -104,6 +117,11 @@ pub trait ObjectStore: fmt::Debug + Send + Sync + 'static {
 
     /// Deletes an object; answers whether there was one.
     async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError>;
+
+    /// The objects below a folder, such as `messages/2025/06`, or all of them; in the order of their keys' bytes. Ends
+    /// with the first failure. What is not the store's own, such as a hidden file, is passed over; what is written or
+    /// deleted meanwhile may be there or not.
+    fn list(&self, folder: Option<&ObjectKey>) -> List;
 
     /// Whether the store can be reached; read-only, bounded by the caller.
     async fn ping(&self) -> Result<(), ObjectError>;

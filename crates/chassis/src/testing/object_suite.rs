@@ -9,8 +9,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use crate::ports::objects::{MAX_KEY_BYTES, ObjectError, ObjectKey, ObjectStore, Put};
+use crate::ports::objects::{Listed, MAX_KEY_BYTES, ObjectError, ObjectKey, ObjectStore, Put};
 
 /// A fresh, empty store. Owns whatever must outlive it, such as a folder.
 #[async_trait]
@@ -175,6 +176,40 @@ pub async fn keys_that_could_leave_the_store_do_not_exist(_harness: &impl Object
     }
 }
 
+async fn listed(harness: &impl ObjectHarness, folder: &str) -> Vec<(String, u64)> {
+    let folder = (!folder.is_empty()).then(|| key(folder));
+    let listed: Vec<_> = harness.store().list(folder.as_ref()).try_collect().await.unwrap();
+    listed.into_iter().map(|Listed { key, size_bytes }| (key.to_string(), size_bytes)).collect()
+}
+
+pub async fn a_list_has_what_is_below_a_folder_in_order(harness: &impl ObjectHarness) {
+    assert_eq!(listed(harness, "").await, []);
+    let keys = ["a.json", "a/b", "a/b.json", "a/c/d", "a0", "ab/c", "b/Grüße 🚀", "b/percent%20"];
+    for (size, key) in keys.iter().enumerate().rev() {
+        put(harness, key, &vec![b'x'; size]).await.unwrap();
+    }
+    let all: Vec<_> = keys.iter().zip(0..).map(|(key, size)| ((*key).to_owned(), size)).collect();
+    assert_eq!(listed(harness, "").await, all);
+    assert_eq!(listed(harness, "a").await, all[1..4]);
+    assert_eq!(listed(harness, "a/c").await, all[3..4]);
+    assert_eq!(listed(harness, "b").await, all[6..]);
+    for nothing in ["a.json", "a/b", "nowhere", "nowhere/else"] {
+        assert_eq!(listed(harness, nothing).await, [], "{nothing}");
+    }
+}
+
+pub async fn a_list_of_many_is_whole_and_may_be_dropped(harness: &impl ObjectHarness) {
+    const MANY: usize = 1_100;
+    let keys: Vec<String> = (0..MANY).map(|number| format!("many/{number:04}")).collect();
+    for some in keys.chunks(50) {
+        join_all(some.iter().map(|key| put(harness, key, b"x"))).await;
+    }
+    let found = listed(harness, "many").await;
+    assert!(found.iter().map(|(key, _)| key).eq(&keys), "{} of {MANY}", found.len());
+    let first = harness.store().list(Some(&key("many"))).next().await.unwrap().unwrap();
+    assert_eq!(first.key.as_str(), keys[0]);
+}
+
 pub async fn a_working_store_answers_pings(harness: &impl ObjectHarness) {
     harness.store().ping().await.unwrap();
     put(harness, "one", b"x").await.unwrap();
@@ -203,6 +238,8 @@ macro_rules! object_conformance {
                 nested_keys_are_kept_apart,
                 an_object_below_another_is_kept_or_refused,
                 keys_that_could_leave_the_store_do_not_exist,
+                a_list_has_what_is_below_a_folder_in_order,
+                a_list_of_many_is_whole_and_may_be_dropped,
                 a_working_store_answers_pings,
             ]
         );

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chassis::ports::{MemoryObjects, ObjectError, ObjectKey, ObjectStore, Put};
+use chassis::ports::{List, MemoryObjects, ObjectError, ObjectKey, ObjectStore, Put};
 
 pub(crate) struct FaultyObjects<F> {
     pub(crate) inner: Arc<MemoryObjects>,
@@ -31,6 +31,10 @@ impl<F: Fn(&ObjectKey) -> Result<(), ObjectError> + Send + Sync + 'static> Objec
 
     async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
         self.inner.delete(key).await
+    }
+
+    fn list(&self, folder: Option<&ObjectKey>) -> List {
+        self.inner.list(folder)
     }
 
     async fn ping(&self) -> Result<(), ObjectError> {

@@ -9,7 +9,7 @@ use chassis::clock::SystemClock;
 use chassis::ids::Ids;
 use chassis::ports::queue::Attributes;
 use chassis::ports::{
-    MemoryObjects, MemoryQueue, NewMessage, ObjectError, ObjectKey, ObjectStore, Put, Queue, Receive,
+    List, MemoryObjects, MemoryQueue, NewMessage, ObjectError, ObjectKey, ObjectStore, Put, Queue, Receive,
 };
 use chassis::testing::{TestApp, eventually};
 use tokio::time::sleep;
@@ -35,6 +35,10 @@ impl ObjectStore for SlowObjects {
 
     async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
         self.0.delete(key).await
+    }
+
+    fn list(&self, folder: Option<&ObjectKey>) -> List {
+        self.0.list(folder)
     }
 
     async fn ping(&self) -> Result<(), ObjectError> {

@@ -15,6 +15,7 @@ use object_store::client::{
 };
 
 use crate::aws::AwsRequests;
+use crate::aws::requests::s3_action;
 
 /// Bytes of the answer that are read for its code; the rest is not worth waiting for.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
@@ -92,9 +93,9 @@ struct Sorted {
 #[async_trait]
 impl HttpService for Sorted {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let method = request.method().clone();
+        let action = s3_action(request.method(), request.uri());
         let response = self.client.execute(request).await;
-        self.requests.count_s3(&method, response.as_ref().ok().map(HttpResponse::status));
+        self.requests.count_s3(action, response.as_ref().ok().map(HttpResponse::status));
         let response = response.map_err(|error| silence(&error))?;
         let status = response.status();
         // The client knows what these mean: the object is there already, or it is not there.

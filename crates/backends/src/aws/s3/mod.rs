@@ -2,11 +2,12 @@
 //!
 //! The store writes with `If-None-Match: *`, so that of many writers of one key exactly one creates it, and asks for
 //! encryption at rest by name. Writing needs `s3:PutObject` alone; `s3:GetObject` and `s3:DeleteObject` are for whoever
-//! reads and deletes, such as the end-to-end check.
+//! reads and deletes, such as the end-to-end check, and `s3:ListBucket` for lists.
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
 
 mod answers;
 mod credentials;
+mod list;
 mod refusal;
 
 use std::fmt;
@@ -17,7 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chassis::clock::SystemClock;
 use chassis::ports::objects::MAX_KEY_BYTES;
-use chassis::ports::{ObjectError, ObjectKey, ObjectStore, Put};
+use chassis::ports::{List, ObjectError, ObjectKey, ObjectStore, Put};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 use object_store::path::Path;
 use object_store::{
@@ -161,6 +162,10 @@ impl ObjectStore for S3Objects {
             Err(Failure::Missing) => Ok(false),
             Err(failure) => Err(failure.into()),
         }
+    }
+
+    fn list(&self, folder: Option<&ObjectKey>) -> List {
+        list::list(self, folder)
     }
 
     /// Looks for credentials alone. Asking the bucket would need `s3:ListBucket`, which a process that only writes

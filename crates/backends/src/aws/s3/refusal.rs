@@ -16,6 +16,7 @@ pub(super) enum Operation {
     Put,
     Get,
     Delete,
+    List,
 }
 
 impl Operation {
@@ -25,6 +26,7 @@ impl Operation {
             Self::Put => "s3:PutObject",
             Self::Get => "s3:GetObject",
             Self::Delete => "s3:DeleteObject",
+            Self::List => "s3:ListBucket",
         }
     }
 }
@@ -106,8 +108,11 @@ fn refused(refusal: &Refusal, operation: Operation, bucket: &str) -> ObjectError
 
 fn denied(refusal: &Refusal, operation: Operation, bucket: &str) -> ObjectError {
     let action = refusal.action.as_deref().unwrap_or(operation.action());
-    let resource =
-        if action.starts_with("s3:") { format!("on arn:aws:s3:::{bucket}/*") } else { format!("for bucket {bucket}") };
+    let resource = match action {
+        "s3:ListBucket" => format!("on arn:aws:s3:::{bucket}"),
+        action if action.starts_with("s3:") => format!("on arn:aws:s3:::{bucket}/*"),
+        _ => format!("for bucket {bucket}"),
+    };
     ObjectError::Unavailable(format!("{refusal}: {action} {resource} is not allowed, add it to the policy of the role"))
 }
 

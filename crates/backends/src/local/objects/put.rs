@@ -125,7 +125,7 @@ impl Folder {
 
     /// Where there is no such file, or a file where the key has a folder, there is no object; unless the store has
     /// gone as a whole.
-    fn unless_missing<T>(&self, outcome: io::Result<Option<T>>) -> Result<Option<T>, ObjectError> {
+    pub(super) fn unless_missing<T>(&self, outcome: io::Result<Option<T>>) -> Result<Option<T>, ObjectError> {
         match outcome {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 self.check()?;

@@ -1,0 +1,28 @@
+//! What is in the bucket, a thousand to a request.
+
+use std::sync::Arc;
+
+use chassis::ports::objects::{List, Listed, ObjectError, ObjectKey};
+use futures_util::{StreamExt as _, future, stream};
+use object_store::ObjectStore as _;
+use object_store::path::Path;
+
+use super::S3Objects;
+use super::refusal::{Operation, sort};
+
+/// Keys that are none of the port's, such as one with `//`, were written by somebody else.
+pub(super) fn list(objects: &S3Objects, folder: Option<&ObjectKey>) -> List {
+    let below = folder.map(ObjectKey::as_str).unwrap_or_default();
+    let prefix = match Path::parse(format!("{}{below}", objects.prefix)) {
+        Ok(prefix) => prefix,
+        Err(error) => return stream::iter([Err(ObjectError::InvalidKey(error.to_string()))]).boxed(),
+    };
+    let (bucket, own): (Arc<str>, _) = (objects.bucket.as_str().into(), objects.prefix.clone());
+    let found = objects.store.list(Some(&prefix)).map(move |found| {
+        let found = found.map_err(|error| sort(&error, Operation::List, &bucket))?;
+        let key = found.location.as_ref().strip_prefix(&own).and_then(|key| key.parse().ok());
+        Ok(key.map(|key| Listed { key, size_bytes: found.size }))
+    });
+    let is_ours = |found: Result<Option<Listed>, ObjectError>| future::ready(found.transpose());
+    found.filter_map(is_ours).boxed()
+}

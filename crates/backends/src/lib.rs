@@ -6,4 +6,7 @@ pub mod local;
 mod open;
 
 pub use error::OpenError;
-pub use open::{ObjectContext, QueueContext, is_local, open_objects, open_queue, queue_exists, secret_sources};
+pub use open::{
+    ObjectContext, ObjectPlace, QueueContext, QueuePlace, is_local, open_objects, open_queue, queue_exists,
+    secret_sources,
+};

@@ -1,6 +1,7 @@
 //! Picks the backend by the scheme of its URL.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chassis::clock::Clock;
@@ -9,7 +10,9 @@ use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretSourc
 use chassis::telemetry::storage::StorageFailures;
 
 use crate::OpenError;
-use crate::aws::{Aws, ParameterSecrets, S3Encryption, S3Objects, SecretsManagerSecrets, SqsQueue};
+use crate::aws::{
+    Aws, ParameterSecrets, S3Encryption, S3Objects, SecretsManagerSecrets, SqsQueue, check_bucket, check_queue_url,
+};
 use crate::local::{FileObjects, FileSecrets, SqliteQueue};
 
 /// What a queue needs beside its URL.
@@ -40,22 +43,82 @@ const QUEUE_SCHEMES: &str = "`sqlite:PATH` (a file), `sqs:URL` and `memory:` (fo
 const OBJECT_SCHEMES: &str =
     "`file:DIR` (a folder), `s3:BUCKET` or `s3://BUCKET/PREFIX`, and `memory:` (forgets at the end)";
 
+/// What the URL of a queue leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueuePlace {
+    /// In this process, until it ends.
+    Memory,
+    /// An SQLite file.
+    File(PathBuf),
+    /// A queue of SQS, by its URL.
+    Sqs(String),
+}
+
+/// What the URL of an object store leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ObjectPlace {
+    /// In this process, until it ends.
+    Memory,
+    /// A folder.
+    Folder(PathBuf),
+    /// Keys of a bucket on S3.
+    Bucket {
+        /// The bucket.
+        name: String,
+        /// What keys begin with; may be empty.
+        prefix: String,
+    },
+}
+
+impl QueuePlace {
+    /// Reads the URL, and asks nobody.
+    ///
+    /// # Errors
+    /// When it is not understood.
+    pub fn of(url: &str) -> Result<Self, OpenError> {
+        match split(url) {
+            ("memory", rest) => expect_nothing("queue", rest).map(|()| Self::Memory),
+            ("sqlite", path) => {
+                expect_path("queue", path, "`sqlite:` and the path of a file").map(|path| Self::File(path.into()))
+            }
+            ("sqs", url) => check_queue_url(url).map(|()| Self::Sqs(url.to_owned())),
+            (found, _) => Err(unknown("queue", found, QUEUE_SCHEMES)),
+        }
+    }
+}
+
+impl ObjectPlace {
+    /// Reads the URL, and asks nobody.
+    ///
+    /// # Errors
+    /// When it is not understood.
+    pub fn of(url: &str) -> Result<Self, OpenError> {
+        match split(url) {
+            ("memory", rest) => expect_nothing("object store", rest).map(|()| Self::Memory),
+            ("file", path) => {
+                let path = expect_path("object store", path, "`file:` and the path of a folder");
+                path.map(|path| Self::Folder(path.into()))
+            }
+            ("s3", place) => {
+                let place = place.strip_prefix("//").unwrap_or(place);
+                let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
+                check_bucket(name)?;
+                Ok(Self::Bucket { name: name.to_owned(), prefix: prefix.to_owned() })
+            }
+            (found, _) => Err(unknown("object store", found, OBJECT_SCHEMES)),
+        }
+    }
+}
+
 /// Opens the queue that `url` names.
 ///
 /// # Errors
 /// When the URL is not understood or the queue cannot be opened; the message says how to fix it.
 pub async fn open_queue(url: &str, aws: &Arc<Aws>, context: QueueContext) -> Result<Arc<dyn Queue>, OpenError> {
-    match split(url) {
-        ("memory", rest) => {
-            expect_nothing("queue", rest)?;
-            Ok(MemoryQueue::new(context.clock, context.ids, context.max_receive_count))
-        }
-        ("sqlite", path) => {
-            let path = expect_path("queue", path, "`sqlite:` and the path of a file")?;
-            blocking(move || SqliteQueue::open(path, context)).await.map(|queue| queue as _)
-        }
-        ("sqs", url) => SqsQueue::open(aws, url, context.clock).await.map(|queue| queue as _),
-        (found, _) => Err(unknown("queue", found, QUEUE_SCHEMES)),
+    match QueuePlace::of(url)? {
+        QueuePlace::Memory => Ok(MemoryQueue::new(context.clock, context.ids, context.max_receive_count)),
+        QueuePlace::File(path) => blocking(move || SqliteQueue::open(path, context)).await.map(|queue| queue as _),
+        QueuePlace::Sqs(url) => SqsQueue::open(aws, &url, context.clock).await.map(|queue| queue as _),
     }
 }
 
@@ -64,16 +127,12 @@ pub async fn open_queue(url: &str, aws: &Arc<Aws>, context: QueueContext) -> Res
 /// # Errors
 /// When the URL is not understood.
 pub fn queue_exists(url: &str) -> Result<bool, OpenError> {
-    match split(url) {
-        ("memory", rest) => expect_nothing("queue", rest).map(|()| false),
-        ("sqlite", path) => {
-            let path = expect_path("queue", path, "`sqlite:` and the path of a file")?;
-            Ok(SqliteQueue::exists(path.as_ref()))
-        }
+    Ok(match QueuePlace::of(url)? {
+        QueuePlace::Memory => false,
+        QueuePlace::File(path) => SqliteQueue::exists(&path),
         // Whoever works with it finds out, and makes none.
-        ("sqs", _) => Ok(true),
-        (found, _) => Err(unknown("queue", found, QUEUE_SCHEMES)),
-    }
+        QueuePlace::Sqs(_) => true,
+    })
 }
 
 /// Whether what `url` names lies on this machine's disk, where one process owns it.
@@ -87,21 +146,14 @@ pub fn is_local(url: &str) -> bool {
 /// # Errors
 /// When the URL is not understood or the store cannot be opened; the message says how to fix it.
 pub async fn open_objects(url: &str, context: ObjectContext) -> Result<Arc<dyn ObjectStore>, OpenError> {
-    match split(url) {
-        ("memory", rest) => {
-            expect_nothing("object store", rest)?;
-            Ok(MemoryObjects::new())
-        }
-        ("file", path) => {
-            let path = expect_path("object store", path, "`file:` and the path of a folder")?;
+    match ObjectPlace::of(url)? {
+        ObjectPlace::Memory => Ok(MemoryObjects::new()),
+        ObjectPlace::Folder(path) => {
             blocking(move || FileObjects::open(path, &context.failures)).await.map(|store| store as _)
         }
-        ("s3", place) => {
-            let place = place.strip_prefix("//").unwrap_or(place);
-            let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-            S3Objects::open(&context.aws, bucket, prefix, &context.encryption).map(|store| store as _)
+        ObjectPlace::Bucket { name, prefix } => {
+            S3Objects::open(&context.aws, &name, &prefix, &context.encryption).map(|store| store as _)
         }
-        (found, _) => Err(unknown("object store", found, OBJECT_SCHEMES)),
     }
 }
 

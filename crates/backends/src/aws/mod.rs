@@ -12,4 +12,7 @@ pub use config::{Aws, AwsSettings};
 pub use requests::{AwsRequests, Counted};
 pub use s3::{S3Encryption, S3Objects};
 pub use secrets::{ParameterSecrets, SecretsManagerSecrets};
-pub use sqs::SqsQueue;
+pub use sqs::{CALL_TIMEOUT, SqsQueue};
+
+pub(crate) use s3::check_bucket;
+pub(crate) use sqs::check_url as check_queue_url;

@@ -228,7 +228,7 @@ fn encrypted(builder: AmazonS3Builder, encryption: &S3Encryption) -> Result<Amaz
 
 /// 3 to 63 lower-case letters, digits, dots and hyphens; anything else could change the request's host or path.
 /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
-fn check_bucket(bucket: &str) -> Result<(), OpenError> {
+pub(crate) fn check_bucket(bucket: &str) -> Result<(), OpenError> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
     let is_name = (3..=63).contains(&bucket.len()) && bucket.bytes().all(allowed) && !bucket.contains("..");
     let is_edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());

@@ -44,7 +44,7 @@ const LATELY: Duration = Duration::from_secs(30);
 /// How long one attempt at a call may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// How long a call may take with all its attempts.
-const CALL_TIMEOUT: Duration = Duration::from_millis(4_000);
+pub const CALL_TIMEOUT: Duration = Duration::from_millis(4_000);
 /// How long a receive may take beyond the wait that was asked for. What an answer brings that nobody waits for any more
 /// is hidden until its lease ends, so there is no hurry.
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -123,7 +123,7 @@ fn millis(clock: &dyn Clock) -> u64 {
 }
 
 /// A scheme, a host, an account and a name.
-fn check_url(url: &str) -> Result<(), OpenError> {
+pub(crate) fn check_url(url: &str) -> Result<(), OpenError> {
     let place = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
     let parts: Vec<_> = place.split('/').collect();
     let is_queue = parts.len() >= 3 && parts.iter().all(|part| !part.is_empty());

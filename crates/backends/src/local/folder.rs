@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::durable;
 use super::secrets::SECRETS;
+use super::{durable, space};
 
 /// Why the data folder cannot be used.
 #[derive(Debug, Error)]
@@ -49,6 +49,13 @@ pub struct DataFolder {
     _lock: File,
 }
 
+/// A data folder as somebody sees it who does not own it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderState {
+    /// Who owns it, in words; `None` when nobody does.
+    pub holder: Option<String>,
+}
+
 const LOCK_FILE: &str = "lock";
 
 /// More than a process id is long.
@@ -76,6 +83,33 @@ impl DataFolder {
         write_pid(&mut file).map_err(unwritable)?;
         durable::remove_left_overs(&path.join(SECRETS)).map_err(unwritable)?;
         Ok(Self { path, _lock: file })
+    }
+
+    /// Looks at the folder without changing it; `None` when there is none. Asking for the lock takes it for an instant,
+    /// together with others who look.
+    ///
+    /// # Errors
+    /// When it is no folder, or this process may not write to it.
+    pub fn look(path: &Path) -> Result<Option<FolderState>, FolderError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        if !path.is_dir() {
+            return Err(FolderError::NotAFolder { path: path.to_owned() });
+        }
+        let unwritable = |source| FolderError::Unwritable { path: path.to_owned(), source };
+        space::check_writable(path).map_err(unwritable)?;
+        let mut file = match File::open(path.join(LOCK_FILE)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some(FolderState { holder: None })),
+            Err(error) => return Err(unwritable(error)),
+        };
+        let holder = match file.try_lock_shared() {
+            Ok(()) => None,
+            Err(TryLockError::WouldBlock) => Some(holder(&mut file)),
+            Err(TryLockError::Error(error)) => return Err(unwritable(error)),
+        };
+        Ok(Some(FolderState { holder }))
     }
 
     /// The folder.

@@ -5,8 +5,10 @@ mod folder;
 mod objects;
 mod queue;
 mod secrets;
+mod space;
 
-pub use folder::{DataFolder, FolderError};
+pub use folder::{DataFolder, FolderError, FolderState};
 pub use objects::FileObjects;
 pub use queue::SqliteQueue;
 pub use secrets::{FileSecrets, generated_secret, generated_secret_path, random_secret};
+pub use space::Disk;

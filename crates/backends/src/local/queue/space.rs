@@ -4,10 +4,8 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-/// What sends leave free. A receive and a deletion need room too, in the log and then in the file: without it a queue
-/// that has filled its disk could never be emptied.
 #[cfg(unix)]
-const RESERVE: u64 = 64 << 20;
+use crate::local::Disk;
 
 /// What a look at the disk finds.
 pub(super) enum Room {
@@ -23,9 +21,8 @@ pub(super) enum Room {
 /// disk a quarter of it is kept.
 #[cfg(unix)]
 pub(super) fn look(path: &Path, connection: Option<&Connection>, log_bytes: u64) -> Room {
-    let Ok(disk) = rustix::fs::statvfs(path) else { return Room::Plenty };
-    let (free, size) = (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
-    let (free, reserve) = (free.saturating_sub(log_bytes), RESERVE.min(size / 4));
+    let Some(disk) = Disk::of(path) else { return Room::Plenty };
+    let (free, reserve) = (disk.free.saturating_sub(log_bytes), disk.reserve);
     if free >= reserve {
         return Room::Plenty;
     }

@@ -3,6 +3,8 @@
 //! All of them work with one [`Aws`]: one region, one endpoint, one chain of credentials.
 
 mod config;
+mod denial;
+pub mod inspect;
 mod requests;
 mod s3;
 mod secrets;

@@ -109,7 +109,7 @@ impl SecretSource for SecretsManagerSecrets {
 }
 
 /// The text of one member of a JSON object. A number is refused: `007` and `1e3` would not come back as written.
-fn member(name: &str, text: &str, field: &str) -> Result<String, SecretError> {
+pub(super) fn member(name: &str, text: &str, field: &str) -> Result<String, SecretError> {
     // The parser's own words may repeat what it read.
     let parsed: Value = serde_json::from_str(text).map_err(|_| invalid(name, "it is not JSON, so it has no fields"))?;
     let members = parsed.as_object().ok_or_else(|| invalid(name, "it is not a JSON object, so it has no fields"))?;
@@ -125,7 +125,7 @@ fn member(name: &str, text: &str, field: &str) -> Result<String, SecretError> {
     Err(invalid(name, format!("its field `{field}` is {kind}, expected a string")))
 }
 
-fn invalid(name: &str, reason: impl Into<String>) -> SecretError {
+pub(super) fn invalid(name: &str, reason: impl Into<String>) -> SecretError {
     SecretError::Invalid { name: name.to_owned(), reason: reason.into() }
 }
 

@@ -1,6 +1,7 @@
 //! Integration tests of the backends, one file per adapter.
 #![cfg(test)]
 
+mod aws_inspect;
 mod aws_permissions;
 mod aws_secrets;
 mod data_folder;

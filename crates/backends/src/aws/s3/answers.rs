@@ -15,6 +15,7 @@ use object_store::client::{
 };
 
 use crate::aws::AwsRequests;
+use crate::aws::denial::denied_action;
 use crate::aws::requests::s3_action;
 
 /// Bytes of the answer that are read for its code; the rest is not worth waiting for.
@@ -127,9 +128,7 @@ fn silence(error: &HttpError) -> HttpError {
 fn refusal(status: StatusCode, body: &str) -> Refusal {
     let code: String = element(body, "Code").chars().filter(char::is_ascii_graphic).take(MAX_CODE).collect();
     let message = element(body, "Message");
-    let after = message.split_once("not authorized to perform: ").map(|(_, after)| after);
-    let action = after.and_then(|after| after.split_whitespace().next()).filter(|word| is_action(word));
-    Refusal { status, code, action: action.map(str::to_owned) }
+    Refusal { status, code, action: denied_action(message).map(str::to_owned) }
 }
 
 /// The text of an element without children. S3's errors are flat.
@@ -137,11 +136,6 @@ fn element<'a>(body: &'a str, name: &str) -> &'a str {
     let after = body.split_once(&format!("<{name}>")).map(|(_, after)| after);
     let text = after.and_then(|after| after.split_once(&format!("</{name}>")));
     text.map_or("", |(text, _)| text.trim())
-}
-
-fn is_action(word: &str) -> bool {
-    let named = word.split_once(':').is_some_and(|(service, action)| !service.is_empty() && !action.is_empty());
-    named && word.len() <= MAX_CODE && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":-".contains(&byte))
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ const REREAD: Duration = Duration::from_secs(5 * 60);
 
 /// The chain brought none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct NoCredentials(String);
+pub(in crate::aws) struct NoCredentials(String);
 
 impl fmt::Display for NoCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,7 +41,7 @@ impl Error for NoCredentials {}
 
 /// One fetch at a time, however many requests wait for it.
 #[derive(Debug)]
-pub(super) struct SdkCredentials {
+pub(in crate::aws) struct SdkCredentials {
     aws: Arc<Aws>,
     clock: Arc<dyn Clock>,
     held: Mutex<Option<Held>>,
@@ -57,11 +57,11 @@ struct Held {
 }
 
 impl SdkCredentials {
-    pub(super) fn new(aws: Arc<Aws>, clock: Arc<dyn Clock>) -> Self {
+    pub(in crate::aws) fn new(aws: Arc<Aws>, clock: Arc<dyn Clock>) -> Self {
         Self { aws, clock, held: Mutex::default() }
     }
 
-    pub(super) async fn get(&self) -> Result<Arc<AwsCredential>, NoCredentials> {
+    pub(in crate::aws) async fn get(&self) -> Result<Arc<AwsCredential>, NoCredentials> {
         let mut held = self.held.lock().await;
         let now = self.clock.now();
         if let Some(present) = &*held

@@ -6,8 +6,8 @@
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
 
 mod answers;
-mod credentials;
 mod list;
+pub(super) mod credentials;
 mod refusal;
 
 use std::fmt;
@@ -212,7 +212,7 @@ fn located(builder: AmazonS3Builder, aws: &Aws, bucket: &str) -> AmazonS3Builder
     }
 }
 
-fn is_plain_http(endpoint: &str) -> bool {
+pub(super) fn is_plain_http(endpoint: &str) -> bool {
     endpoint.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
 }
 

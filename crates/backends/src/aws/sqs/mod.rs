@@ -36,7 +36,7 @@ use super::Aws;
 use crate::OpenError;
 use deliveries::Deliveries;
 use origin::unpack;
-use redrive_policy::RedrivePolicy;
+pub(super) use redrive_policy::RedrivePolicy;
 use sending::Sender;
 
 /// How long an answer shows that the queue can be reached.

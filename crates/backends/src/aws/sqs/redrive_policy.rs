@@ -7,11 +7,12 @@ use serde_json::Value;
 
 use super::{SqsQueue, error};
 
-/// Of the queue. Both are unset when it has none: then it delivers a message again and again.
+/// Of the queue. All are unset when it has none: then it delivers a message again and again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct RedrivePolicy {
-    pub(super) max_receive_count: Option<u32>,
-    pub(super) dead_letter_url: Option<String>,
+pub(in crate::aws) struct RedrivePolicy {
+    pub(in crate::aws) max_receive_count: Option<u32>,
+    pub(in crate::aws) dead_letter_url: Option<String>,
+    pub(in crate::aws) dead_letter_arn: Option<String>,
 }
 
 impl SqsQueue {
@@ -49,7 +50,7 @@ impl SqsQueue {
 impl RedrivePolicy {
     /// The URL of the dead-letter queue is the queue's own with another account and name: asking for it would need one
     /// more permission.
-    fn read(text: &str, url: &str) -> Result<Self, QueueError> {
+    pub(in crate::aws) fn read(text: &str, url: &str) -> Result<Self, QueueError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Wire {
@@ -68,6 +69,7 @@ impl RedrivePolicy {
         Ok(Self {
             max_receive_count: count.and_then(|count| u32::try_from(count).ok()),
             dead_letter_url: Some(format!("{host}/{account}/{name}")),
+            dead_letter_arn: Some(wire.dead_letter_target_arn),
         })
     }
 }
@@ -86,6 +88,7 @@ mod tests {
             let expected = RedrivePolicy {
                 max_receive_count: Some(5),
                 dead_letter_url: Some("https://sqs.eu-west-1.amazonaws.com/210987654321/dead".into()),
+                dead_letter_arn: Some("arn:aws:sqs:eu-west-1:210987654321:dead".into()),
             };
             assert_eq!(RedrivePolicy::read(&text, url).unwrap(), expected);
         }

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod dlq;
+mod doctor;
 mod send;
 
 use std::net::IpAddr;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use dlq::{Chosen, DlqArgs, DlqCommand};
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use send::SendArgs;
 
 /// Builds and runs microservices: one binary, everything embedded, or each service on its own.
@@ -43,6 +45,7 @@ Examples:
   keelson e2e                      send a message through what runs and find it stored
   keelson send Mail/inbox.mbox     send what is in files
   keelson serve ingest archiver    these services, for production
+  keelson doctor                   is what production needs set up right?
   keelson config explain RATE_LIMIT
 
 Exit codes: 0 done, 1 failed, 64 wrong usage or configuration, 65 some input cannot be used,\n69 something needed is unavailable, 130 interrupted.";
@@ -72,6 +75,9 @@ pub(crate) enum Command {
     /// List, show, send back or delete the messages that the archiver gave up on
     #[command(after_help = dlq::HELP)]
     Dlq(DlqArgs),
+    /// Check that what the settings name is set up right, and say the fix where it is not
+    #[command(after_help = doctor::HELP)]
+    Doctor(DoctorArgs),
     /// Ask whether services are ready; exit code 0 when all are
     #[command(
         after_help = "Examples:\n  keelson healthcheck                          what runs on ./keelson-data, or SERVICE_PORT\n  keelson healthcheck http://127.0.0.1:8080/health/live"

@@ -4,6 +4,7 @@ mod api_token;
 mod completions;
 mod config;
 mod dlq;
+mod doctor;
 pub(crate) mod e2e;
 mod healthcheck;
 mod http_client;
@@ -37,6 +38,7 @@ async fn run_tool(command: Command, common: &Common) -> Result<(), Failure> {
     match command {
         Command::Up(_) | Command::Serve(_) | Command::Send(_) => Ok(()),
         Command::Dlq(args) => dlq::run(common, &args).await,
+        Command::Doctor(args) => doctor::run(common, &args).await,
         Command::EndToEnd(args) => e2e::run(common, &args).await,
         Command::Healthcheck(args) => healthcheck::run(common, &args).await,
         Command::Config(args) => config::run(common, &args),

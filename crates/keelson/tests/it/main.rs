@@ -13,6 +13,7 @@ mod development;
 mod disk_full;
 mod disks;
 mod dlq;
+mod doctor;
 mod durability;
 #[path = "../../../backends/tests/it/emulators/server.rs"]
 mod emulators;

@@ -28,8 +28,10 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Serve(args) => serve::run(&common, &args).await,
         Command::Send(args) => send::run(&common, &args).await.map(|()| ExitCode::SUCCESS),
         tool => tokio::select! {
-            done = run_tool(tool, &common) => done.map(|()| ExitCode::SUCCESS),
+            // Ctrl-C first: until it is listened for, the signal kills the process and no exit code tells why.
+            biased;
             _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+            done = run_tool(tool, &common) => done.map(|()| ExitCode::SUCCESS),
         },
     }
 }

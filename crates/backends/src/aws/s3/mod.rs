@@ -6,8 +6,8 @@
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
 
 mod answers;
-mod list;
 pub(super) mod credentials;
+mod list;
 mod refusal;
 
 use std::fmt;

@@ -1,7 +1,8 @@
 //! A scripted fake of AWS: SQS, S3 (path style), Parameter Store, Secrets Manager and STS on one port.
 //!
 //! It keeps the semantics and limits of the services, counts every call, and fails as it is told: see [`Fault`].
-//! Signatures are not checked, but unsigned requests are refused. All state is in memory; messages do not expire.
+//! Signatures are not checked, but unsigned requests are refused, and with a policy whatever it does not allow: see
+//! [`Fake::allow_only`]. All state is in memory; messages do not expire.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -38,6 +39,7 @@ mod error;
 mod fake;
 mod faults;
 mod inspect;
+mod policy;
 mod reply;
 mod s3;
 mod secrets;
@@ -49,7 +51,7 @@ mod ssm;
 mod sts;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use calls::{Call, CallCounts, KEPT_CALLS, Outcome};
@@ -63,9 +65,12 @@ pub use ssm::Parameter;
 
 use calls::CallLog;
 use clock::Clock;
+use error::AwsError;
 use faults::Rules;
+use policy::Policy;
 use s3::S3;
 use secrets::Secrets;
+use service::Target;
 use sqs::Sqs;
 use ssm::Ssm;
 
@@ -75,6 +80,8 @@ pub(crate) struct World {
     settings: Settings,
     clock: Clock,
     faults: Rules,
+    /// Everything is allowed where there is none.
+    policy: Mutex<Option<Arc<Policy>>>,
     log: CallLog,
     requests: AtomicU64,
     sqs: Mutex<Sqs>,
@@ -89,6 +96,7 @@ impl World {
             settings,
             clock: Clock::new(),
             faults: Rules::new(settings.seed),
+            policy: Mutex::default(),
             log: CallLog::default(),
             requests: AtomicU64::new(0),
             sqs: Mutex::new(Sqs::new(settings.seed)),
@@ -108,6 +116,7 @@ impl World {
 
     fn reset(&self, state: bool) {
         self.faults.heal_all();
+        *lock(&self.policy) = None;
         self.log.reset();
         if state {
             let queues = std::mem::take(&mut lock(&self.sqs).queues);
@@ -117,6 +126,12 @@ impl World {
             *lock(&self.ssm) = Ssm::default();
             *lock(&self.secrets) = Secrets::default();
         }
+    }
+
+    /// What the policy says to a call, if there is one.
+    fn authorize(&self, target: &Target) -> Result<(), AwsError> {
+        let policy = lock(&self.policy).clone();
+        policy.map_or(Ok(()), |policy| policy.check(target))
     }
 
     fn next_request_id(&self) -> String {

@@ -13,7 +13,7 @@ use super::error::AwsError;
 use super::lock;
 use super::reply::{Reply, json_1_1, parse};
 use super::service::Service;
-use super::settings::{ACCOUNT, REGION};
+use super::settings::secret_arn;
 use super::ssm::seconds;
 
 pub(crate) const ACTIONS: [&str; 4] = ["GetSecretValue", "PutSecretValue", "CreateSecret", "DeleteSecret"];
@@ -139,7 +139,7 @@ impl Secrets {
 
     /// Adds a version, which is the current one from then on.
     fn write(&mut self, name: &str, value: SecretValue, now: Millis) -> Reply {
-        let arn = format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}-AbCdEf");
+        let arn = secret_arn(name);
         let secret = self.secrets.entry(name.to_owned()).or_insert_with(|| Secret { arn, versions: Vec::new() });
         let id = format!("00000000-0000-4000-8000-{:012x}", secret.versions.len() + 1);
         secret.versions.push(Version { id: id.clone(), created_at: now, value });

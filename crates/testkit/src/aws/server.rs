@@ -98,7 +98,10 @@ async fn respond(
         }
         Some(Refusal::Error(error)) => Err(error.clone()),
         None if !is_signed(parts) => Err(AwsError::unsigned(target.service)),
-        None => answer(world, parts, body, target, &plan).await,
+        None => match world.authorize(target) {
+            Ok(()) => answer(world, parts, body, target, &plan).await,
+            Err(error) => Err(error),
+        },
     };
     let (response, outcome) = match result {
         Ok(Reply { response, entries, failed }) => {

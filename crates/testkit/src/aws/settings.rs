@@ -40,3 +40,9 @@ impl Default for Settings {
 pub fn queue_arn(name: &str) -> String {
     format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")
 }
+
+/// The ARN of a secret of this name.
+#[must_use]
+pub(crate) fn secret_arn(name: &str) -> String {
+    format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}-AbCdEf")
+}

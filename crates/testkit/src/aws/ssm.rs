@@ -134,17 +134,21 @@ impl Ssm {
         } else {
             parameter.value.clone()
         };
-        let separator = if name.starts_with('/') { "" } else { "/" };
         Some(json!({
             "Name": name,
             "Type": parameter.kind,
             "Value": value,
             "Version": parameter.version,
             "LastModifiedDate": seconds(parameter.modified_at),
-            "ARN": format!("arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{separator}{name}"),
+            "ARN": arn(name),
             "DataType": "text",
         }))
     }
+}
+
+pub(crate) fn arn(name: &str) -> String {
+    let separator = if name.starts_with('/') { "" } else { "/" };
+    format!("arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{separator}{name}")
 }
 
 /// An ARN stands for its parameter.

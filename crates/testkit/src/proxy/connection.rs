@@ -30,8 +30,8 @@ pub(super) async fn carry(mut client: TcpStream, upstream: SocketAddr, line: wat
     let Ok(mut server) = TcpStream::connect(upstream).await else { return reset(&client) };
     let _no_delay = client.set_nodelay(true).and_then(|()| server.set_nodelay(true));
     let swallowed = AtomicBool::new(false);
-    let there = Direction { line: line.clone(), swallowed: &swallowed };
-    let back = Direction { line: line.clone(), swallowed: &swallowed };
+    let there = Direction { line: line.clone(), swallowed: &swallowed, is_back: false };
+    let back = Direction { line: line.clone(), swallowed: &swallowed, is_back: true };
     let (seed_there, seed_back) = (StdRng::from_rng(&mut rng), StdRng::from_rng(&mut rng));
     let ended = {
         let (client_read, client_write) = client.split();
@@ -75,6 +75,8 @@ async fn doomed(mut line: watch::Receiver<Line>, swallowed: &AtomicBool) {
 struct Direction<'a> {
     line: watch::Receiver<Line>,
     swallowed: &'a AtomicBool,
+    /// From the server to the client.
+    is_back: bool,
 }
 
 impl Direction<'_> {
@@ -106,10 +108,14 @@ impl Direction<'_> {
     async fn give(&self, mut queue: mpsc::Receiver<Chunk>, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
         while let Some((due, bytes)) = queue.recv().await {
             sleep_until(due).await;
-            if self.thawed().await? == Mode::HalfOpen {
+            let mode = self.thawed().await?;
+            if mode == Mode::HalfOpen {
                 self.swallowed.store(true, Ordering::Relaxed);
             } else if bytes.is_empty() {
                 to.shutdown().await?;
+            } else if mode == Mode::CutAnswers && self.is_back {
+                self.write(&mut to, bytes.slice(..bytes.len() / 2)).await?;
+                return Err(io::ErrorKind::ConnectionReset.into());
             } else {
                 self.write(&mut to, bytes).await?;
             }

@@ -56,6 +56,8 @@ pub enum Mode {
     HalfOpen,
     /// Nothing moves and nothing is lost: as when a cable is out and packets are sent again later.
     Frozen,
+    /// Whatever a client sends arrives. Of what comes back the first half passes, then the connection is reset.
+    CutAnswers,
 }
 
 /// A running proxy on a port of 127.0.0.1. Dropping it closes every connection.
@@ -156,6 +158,11 @@ impl Proxy {
     /// Holds whatever comes until the line is open again.
     pub fn freeze(&self) {
         self.change(|line| line.mode = Mode::Frozen);
+    }
+
+    /// Resets each connection in the middle of an answer.
+    pub fn cut_answers(&self) {
+        self.change(|line| line.mode = Mode::CutAnswers);
     }
 
     /// Makes the line as it was at the start.

@@ -3,6 +3,7 @@
 
 mod clients;
 mod control;
+mod policy;
 mod proxy;
 mod s3;
 mod secrets;

@@ -146,6 +146,27 @@ async fn a_frozen_line_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_line_that_cuts_answers_carries_the_request_and_half_of_what_comes_back() {
+    let fake = Fake::start().await;
+    let url = fake.create_queue("orders");
+    let proxy = Proxy::start(fake.address()).unwrap();
+    proxy.cut_answers();
+    let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+    stream.write_all(b"GET /nothing-here HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut half = Vec::new();
+    let ended = timeout(PATIENCE, stream.read_to_end(&mut half)).await.expect("the connection stays");
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert!(half.starts_with(b"HTTP/1.1") && !half.ends_with(b">"), "{}", String::from_utf8_lossy(&half));
+
+    let client = aws_sdk_sqs::Client::new(&crate::clients::config(&proxy.url()).await);
+    let cut = client.send_message().queue_url(&url).message_body("arrives").send().await.unwrap_err();
+    assert!(cut.raw_response().is_none(), "{cut:?}");
+    assert_eq!(fake.depth("orders"), 1);
+    proxy.heal();
+    send(&client, &url, "after").await;
+}
+
+#[tokio::test]
 async fn a_slow_line_takes_its_time() {
     let echo = Echo::start().await;
     let proxy = Proxy::start(echo.address).unwrap();

@@ -22,6 +22,9 @@ const LIFETIME: Duration = Duration::from_mins(5);
 const REFRESH_AGE: Duration = Duration::from_mins(4);
 /// The shortest time between fetches that a wrong token, or a failed fetch, causes.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
+/// The same while nothing that is known is right: whoever calls is refused meanwhile, so it is short. But a source that
+/// refuses, perhaps since it is asked too often, is not asked by each of them.
+const OUTAGE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a request waits for the source.
 const FETCH_TIMEOUT: Duration = Duration::from_millis(1500);
 
@@ -106,6 +109,7 @@ impl ApiToken {
                 return Verdict::Right;
             }
             Verdict::Wrong if !self.may_try_again() => return Verdict::Wrong,
+            Verdict::Unknown if self.has_just_failed() => return Verdict::Unknown,
             Verdict::Wrong | Verdict::Unknown => {}
         }
         let wait = async {
@@ -164,6 +168,12 @@ impl ApiToken {
     fn may_try_again(&self) -> bool {
         let now = self.clock.monotonic();
         self.lock().tried_at.is_none_or(|tried| now.saturating_sub(tried) >= RETRY_INTERVAL)
+    }
+
+    fn has_just_failed(&self) -> bool {
+        let now = self.clock.monotonic();
+        let cache = self.lock();
+        cache.failed && cache.done_at.is_some_and(|done| now.saturating_sub(done) < OUTAGE_INTERVAL)
     }
 
     fn was_fetched_since(&self, then: Duration) -> bool {
@@ -280,6 +290,21 @@ mod tests {
         assert_eq!(token.judge("first").await, Verdict::Unknown);
         assert_eq!(token.check().await.unwrap_err().0, Need::Required);
         clock.advance(10 * SECOND);
+        secrets.set_unavailable(false);
+        assert_eq!(token.judge("first").await, Verdict::Right);
+    }
+
+    #[tokio::test]
+    async fn a_source_that_is_down_is_asked_once_a_second() {
+        let (token, secrets, clock) = token();
+        secrets.set_unavailable(true);
+        for fetches in 1..4 {
+            for _ in 0..50 {
+                assert_eq!(token.judge("first").await, Verdict::Unknown);
+            }
+            assert_eq!(secrets.fetches(), fetches);
+            clock.advance(SECOND);
+        }
         secrets.set_unavailable(false);
         assert_eq!(token.judge("first").await, Verdict::Right);
     }

@@ -129,7 +129,8 @@ impl ApiToken {
     /// Whether it is needed, and why it is missing.
     pub async fn check(&self) -> Result<(), (Need, String)> {
         let Source::Fetched(source, reference) = &self.source else { return Ok(()) };
-        if (self.is_due(REFRESH_AGE) || self.lock().failed) && self.may_try_again() {
+        if self.is_due(REFRESH_AGE) || self.lock().failed {
+            // Behind a fetch that is under way, such as that of the first request: it brings what is missing.
             let _one_at_a_time = self.fetching.lock().await;
             if self.may_try_again() {
                 self.fetch(source, reference).await;
@@ -307,6 +308,28 @@ mod tests {
         }
         secrets.set_unavailable(false);
         assert_eq!(token.judge("first").await, Verdict::Right);
+    }
+
+    /// Answers when it is told to.
+    #[derive(Debug, Default)]
+    struct SlowSecrets(tokio::sync::Notify);
+
+    #[async_trait::async_trait]
+    impl SecretSource for SlowSecrets {
+        async fn fetch(&self, _name: &str) -> Result<SecretString, SecretError> {
+            self.0.notified().await;
+            Ok("first".into())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_that_is_being_asked_is_not_down() {
+        let secrets = Arc::new(SlowSecrets::default());
+        let reference = SecretRef { scheme: "memory".into(), name: "token".into() };
+        let token = ApiToken::fetched(Arc::clone(&secrets) as _, reference, ManualClock::new());
+        let (verdict, check, ()) =
+            tokio::join!(biased; token.judge("first"), token.check(), async { secrets.0.notify_waiters() });
+        assert_eq!((verdict, check), (Verdict::Right, Ok(())));
     }
 
     #[tokio::test]

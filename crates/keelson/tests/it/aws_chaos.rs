@@ -1,6 +1,7 @@
 //! The pipeline on AWS that misbehaves in every way at once: what was accepted is stored, each exactly once.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -76,10 +77,33 @@ async fn send(system: &System, messages: usize) -> BTreeSet<String> {
     accepted
 }
 
+/// What is held by whoever was handed it.
+fn in_flight(cloud: &Cloud) -> BTreeSet<String> {
+    let held = cloud.fake.messages(QUEUE).into_iter().filter(|message| message.in_flight);
+    held.map(|message| message.id).collect()
+}
+
+/// Stops the only archiver that there is while it holds messages, and says which.
+async fn put_to_sleep(cloud: &Cloud, archiver: &System) -> BTreeSet<String> {
+    let begun = Instant::now();
+    loop {
+        archiver.signal("STOP");
+        // What it asked for before is answered meanwhile.
+        sleep(Duration::from_millis(100)).await;
+        let held = in_flight(cloud);
+        if !held.is_empty() {
+            return held;
+        }
+        archiver.signal("CONT");
+        assert!(begun.elapsed() < PATIENCE, "it never holds anything");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// Archivers die at random moments, and one sleeps through three of its leases; then it wakes.
 async fn disturb(cloud: &Cloud, kills: usize) -> System {
     let (mut mortal, sleeper) = (cloud.serve(&["archiver"]), cloud.serve(&["archiver"]).start().await);
-    sleeper.signal("STOP");
+    let held = put_to_sleep(cloud, &sleeper).await;
     let slept = Instant::now();
     for kill in 0..kills {
         let mut system = mortal.start().await;
@@ -88,6 +112,13 @@ async fn disturb(cloud: &Cloud, kills: usize) -> System {
         mortal = system.launch.clone();
     }
     sleep((3 * VISIBILITY).saturating_sub(slept.elapsed())).await;
+    // Others may have them by now, so that its receipts are stale: that is what it has to wake up to.
+    let kept: Vec<_> = cloud.fake.messages(QUEUE).into_iter().filter(|message| held.contains(&message.id)).collect();
+    assert!(kept.iter().all(|message| !message.in_flight || message.receive_count > 1), "held for ever: {kept:?}");
+    // Where Linux tells: it slept all the time.
+    if let Ok(state) = fs::read_to_string(format!("/proc/{}/stat", sleeper.pid())) {
+        assert!(state.contains(") T "), "{state}");
+    }
     sleeper.signal("CONT");
     sleeper
 }

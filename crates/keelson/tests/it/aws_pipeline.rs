@@ -148,20 +148,6 @@ async fn sqs_down_is_503_in_time_and_heals_at_once() {
     assert!(cloud.fake.messages(QUEUE).iter().all(|message| !message.body.contains(STRONG_TOKEN)));
 }
 
-/// Twenty periods of a visibility of 1 s, with a queue that gives up after the third delivery.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s3_down_for_twenty_visibility_periods_kills_no_message() {
-    let cloud = Cloud::with_max_receives(3).await;
-    let down = cloud.fake.inject(Fault::error(503, "ServiceUnavailable").on_service(Service::S3));
-    let system = cloud.serve(&["ingest", "archiver"]).env("VISIBILITY_TIMEOUT", "1s").spawn().listening().await;
-    send_many(&system, 128).await;
-    sleep(Duration::from_secs(20)).await;
-    assert_eq!(cloud.dead_letters(), []);
-    cloud.fake.heal(down);
-    until_empty(&cloud).await;
-    assert_eq!((cloud.stored_ids().len(), cloud.dead_letters()), (128, Vec::new()));
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_parameter_store_that_is_down_is_no_wrong_token() {
     let cloud = Cloud::start().await;

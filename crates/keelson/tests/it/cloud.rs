@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use testkit::aws::{Fake, StoredMessage};
+use testkit::proxy::Proxy;
 
 use crate::launch::{Launch, STRONG_TOKEN};
 use crate::production;
@@ -40,6 +41,12 @@ impl Cloud {
         let launch = launch.env("SQS_QUEUE_URL", &self.queue_url).env("S3_BUCKET_NAME", BUCKET);
         let launch = launch.env("RATE_LIMIT", "0").env("VISIBILITY_TIMEOUT", "2s");
         self.fake.environment().iter().fold(launch, |launch, (name, value)| launch.env(name, value))
+    }
+
+    /// The same, with all of AWS behind this proxy.
+    pub(crate) fn serve_through(&self, services: &[&str], proxy: &Proxy) -> Launch {
+        let queue_url = self.queue_url.replace(&self.fake.url(), &proxy.url());
+        self.serve(services).env("AWS_ENDPOINT_URL", &proxy.url()).env("SQS_QUEUE_URL", &queue_url)
     }
 
     /// The ids of all objects, each of which is whole and names its own message.

@@ -4,6 +4,7 @@
 mod archive;
 mod aws;
 mod aws_chaos;
+mod aws_outage;
 mod aws_pipeline;
 mod aws_requests;
 mod cli;

@@ -7,6 +7,7 @@ mod aws_chaos;
 mod aws_outage;
 mod aws_pipeline;
 mod aws_requests;
+mod aws_rights;
 mod cli;
 mod cloud;
 mod damage;

@@ -105,6 +105,20 @@ async fn messages_become_objects_in_the_bucket_and_the_end_to_end_check_passes()
 }
 
 #[tokio::test]
+async fn objects_are_encrypted_with_the_key_that_the_settings_name() {
+    const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555";
+    for url in [ministack(), moto()].into_iter().flatten() {
+        let bucket = new_bucket(&url);
+        let launch = on_aws(Launch::up(), &url).env("S3_BUCKET_NAME", &bucket);
+        let system = launch.env("S3_ENCRYPTION", "aws:kms").env("S3_KMS_KEY_ID", KEY).start().await;
+        system.send(&email("under a key of one's own")).await;
+        let key = eventually("the object is in the bucket", || keys(&url, &bucket).pop()).await;
+        let head = plain_request(&url, "HEAD", &format!("/{bucket}/{key}"), "").to_ascii_lowercase();
+        assert!(head.contains("x-amz-server-side-encryption: aws:kms") && head.contains(KEY), "{head}");
+    }
+}
+
+#[tokio::test]
 async fn a_process_that_keeps_nothing_here_needs_no_data_folder() {
     let Some(url) = moto() else { return };
     set_parameter(&url, STRONG_TOKEN);

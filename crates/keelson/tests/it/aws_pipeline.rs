@@ -61,6 +61,24 @@ async fn a_message_becomes_an_encrypted_object_without_the_token() {
     assert_eq!(post(&system, "wrong").await.status, 401);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_of_ones_own_is_asked_for_with_every_object() {
+    const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555";
+    for key in [Some(KEY), None] {
+        let cloud = Cloud::start().await;
+        let launch = cloud.serve(&["ingest", "archiver"]).env("S3_ENCRYPTION", "aws:kms");
+        let launch = key.into_iter().fold(launch, |launch, key| launch.env("S3_KMS_KEY_ID", key));
+        let system = launch.start().await;
+        assert_eq!(post(&system, STRONG_TOKEN).await.status, 200);
+        until_empty(&cloud).await;
+        let objects = cloud.fake.objects(BUCKET);
+        let (_, object) = objects.first_key_value().unwrap();
+        let header = |name: &str| object.headers.get(name).map(String::as_str);
+        assert_eq!(header("x-amz-server-side-encryption"), Some("aws:kms"));
+        assert_eq!(header("x-amz-server-side-encryption-aws-kms-key-id"), key);
+    }
+}
+
 /// 1,000 messages under load: 110 calls of SQS to accept them, 1,310 of all kinds with everything that archives them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_are_few() {

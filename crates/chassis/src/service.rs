@@ -47,6 +47,19 @@ impl Context {
     }
 }
 
+/// A member of `GET /status` beside those that every service has.
+#[derive(Clone)]
+pub(crate) struct StatusMember {
+    pub(crate) name: &'static str,
+    pub(crate) value: Arc<dyn Fn() -> Value + Send + Sync>,
+}
+
+impl fmt::Debug for StatusMember {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StatusMember").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A background task of a service: runs until the drain begins and its work in hand is finished.
@@ -73,6 +86,7 @@ pub struct Service {
     pub(crate) workers: Vec<Worker>,
     pub(crate) checks: Vec<Check>,
     pub(crate) welcome: Map<String, Value>,
+    pub(crate) status: Vec<StatusMember>,
     pub(crate) error_member: bool,
 }
 
@@ -92,6 +106,7 @@ impl Service {
             workers: Vec::new(),
             checks: Vec::new(),
             welcome: Map::new(),
+            status: Vec::new(),
             error_member: false,
         }
     }
@@ -145,6 +160,13 @@ impl Service {
     #[must_use]
     pub fn welcome(mut self, member: &str, value: Value) -> Self {
         self.welcome.insert(member.to_owned(), value);
+        self
+    }
+
+    /// Adds a member to the answer of `GET /status`, asked for with each answer; it must not block.
+    #[must_use]
+    pub fn status(mut self, name: &'static str, value: impl Fn() -> Value + Send + Sync + 'static) -> Self {
+        self.status.push(StatusMember { name, value: Arc::new(value) });
         self
     }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod cost;
 mod dlq;
 mod doctor;
 mod send;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use cost::CostArgs;
 pub(crate) use dlq::{Chosen, DlqArgs, DlqCommand};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use send::SendArgs;
@@ -78,6 +80,9 @@ pub(crate) enum Command {
     /// Check that what the settings name is set up right, and say the fix where it is not
     #[command(after_help = doctor::HELP)]
     Doctor(DoctorArgs),
+    /// Show what AWS has cost so far, what a million messages cost, and what a setting would save
+    #[command(after_help = cost::HELP)]
+    Cost(CostArgs),
     /// Ask whether services are ready; exit code 0 when all are
     #[command(
         after_help = "Examples:\n  keelson healthcheck                          what runs on ./keelson-data, or SERVICE_PORT\n  keelson healthcheck http://127.0.0.1:8080/health/live"

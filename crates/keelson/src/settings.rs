@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use backends::aws::{Aws, S3Encryption};
+use backends::aws::{Aws, Prices, S3Encryption};
 
 pub(crate) use chassis::config::SERVICE_PORT;
 use chassis::config::{
@@ -79,6 +79,7 @@ pub(crate) struct Settings {
     pub(crate) archiver: ArchiverConfig,
     pub(crate) aws: Arc<Aws>,
     pub(crate) s3_encryption: S3Encryption,
+    pub(crate) aws_prices: Prices,
     ingest_port: u16,
     archiver_port: u16,
     /// As `/status` shows it.
@@ -101,6 +102,7 @@ impl Settings {
             ingest,
             aws: aws::account(&mut reader),
             s3_encryption: aws::encryption(&mut reader),
+            aws_prices: aws::prices(&mut reader),
             archiver: ArchiverConfig::read(&mut reader),
             ingest_port: reader.get(&INGEST_PORT).0,
             archiver_port: reader.get(&ARCHIVER_PORT).0,
@@ -132,6 +134,15 @@ impl Settings {
         {
             IngestConfig::refuse_api_token(reader, &expected);
         }
+    }
+
+    /// Whether anything in AWS is used.
+    pub(crate) fn uses_aws(&self) -> bool {
+        let token = self.ingest.api_token.as_ref().map_or("", |token| token.expose_secret());
+        self.queue_url.starts_with("sqs:")
+            || self.objects_url.starts_with("s3:")
+            || token.starts_with("ssm:")
+            || token.starts_with("secretsmanager:")
     }
 
     /// The port of a service, and the variable that changes it.

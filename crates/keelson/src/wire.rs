@@ -1,8 +1,8 @@
 //! The one file that knows every service and every backend: configuration becomes stores, stores become services.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use backends::aws::Aws;
+use backends::aws::{Aws, Bill, CostCollector};
 use backends::local::{DataFolder, FolderError, generated_secret};
 use backends::{ObjectContext, QueueContext, is_local, open_objects, open_queue, queue_exists};
 use chassis::auth::ApiToken;
@@ -14,6 +14,7 @@ use pipeline::{archiver, ingest};
 use tracing::warn;
 
 use crate::cli::ServiceName;
+use crate::commands::cost;
 use crate::failure::Failure;
 use crate::settings::Settings;
 
@@ -190,8 +191,18 @@ pub(crate) async fn build(
         }
     };
     stores.failures.register(service.metrics());
-    settings.aws.requests().register(service.metrics());
-    Ok(service)
+    Ok(if settings.uses_aws() { with_bill(service, settings, context) } else { service })
+}
+
+/// What AWS asks for is the process's, and every service of it shows the same.
+fn with_bill(service: Service, settings: &Settings, context: &Context) -> Service {
+    // Unlike a process id, of which every container has number 1.
+    static PROCESS: OnceLock<String> = OnceLock::new();
+    let process = PROCESS.get_or_init(|| context.ids.uuid().to_string());
+    let (requests, prices) = (settings.aws.requests().clone(), settings.aws_prices);
+    requests.register(service.metrics());
+    service.metrics().register(Box::new(CostCollector::new(&requests, prices)));
+    service.status("cost", move || cost::shown(&Bill::of(&requests, &prices), &prices, process))
 }
 
 /// Builds a service on nothing, to ask it about itself.

@@ -2,15 +2,19 @@
 //!
 //! All of them work with one [`Aws`]: one region, one endpoint, one chain of credentials.
 
+mod bill;
 mod config;
 mod denial;
 pub mod inspect;
+mod prices;
 mod requests;
 mod s3;
 mod secrets;
 mod sqs;
 
+pub use bill::{Bill, BilledRequests, CostCollector};
 pub use config::{Aws, AwsSettings};
+pub use prices::{NoPrices, Prices};
 pub use requests::{AwsRequests, Counted};
 pub use s3::{S3Encryption, S3Objects};
 pub use secrets::{ParameterSecrets, SecretsManagerSecrets};

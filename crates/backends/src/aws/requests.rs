@@ -15,6 +15,7 @@ use aws_sdk_sqs::config::interceptors::{
 };
 use aws_sdk_sqs::error::BoxError;
 use aws_sdk_sqs::operation::receive_message::ReceiveMessageOutput;
+use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
@@ -29,6 +30,8 @@ const SQS_BILLED_BYTES: u64 = 64 * 1024;
 const LABELS: &[&str] = &["api", "action"];
 const SQS: &str = "sqs";
 const S3: &str = "s3";
+const SENT: &str = "sent";
+const RECEIVED: &str = "received";
 
 /// The counters of one process. Cheap to clone; clones count together.
 #[derive(Debug, Clone)]
@@ -36,6 +39,7 @@ pub struct AwsRequests {
     sent: IntCounterVec,
     billed: IntCounterVec,
     empty_receives: IntCounter,
+    messages: IntCounterVec,
 }
 
 /// How often one action was asked for.
@@ -54,11 +58,14 @@ impl Default for AwsRequests {
         let sent = vector("aws_requests_total", "Requests to AWS, repeated ones too.");
         let billed = vector("aws_billed_requests_total", "The same as AWS bills them: SQS by 64 KiB, S3 without 5xx.");
         let empty_receives = IntCounter::new("aws_empty_receives_total", "Receives from SQS that brought nothing.");
+        let messages = Opts::new("aws_messages_total", "Messages that SQS took, and brought.");
+        let messages = IntCounterVec::new(messages, &["direction"]);
         let counters = "the counters are valid";
         Self {
             sent: sent.expect(counters),
             billed: billed.expect(counters),
             empty_receives: empty_receives.expect(counters),
+            messages: messages.expect(counters),
         }
     }
 }
@@ -69,6 +76,7 @@ impl AwsRequests {
         metrics.register(Box::new(self.sent.clone()));
         metrics.register(Box::new(self.billed.clone()));
         metrics.register(Box::new(self.empty_receives.clone()));
+        metrics.register(Box::new(self.messages.clone()));
     }
 
     /// What was asked for so far, by service and action.
@@ -88,6 +96,18 @@ impl AwsRequests {
     #[must_use]
     pub fn empty_receives(&self) -> u64 {
         self.empty_receives.get()
+    }
+
+    /// Messages that SQS took.
+    #[must_use]
+    pub fn sent_messages(&self) -> u64 {
+        self.messages.with_label_values(&[SENT]).get()
+    }
+
+    /// Messages that SQS brought.
+    #[must_use]
+    pub fn received_messages(&self) -> u64 {
+        self.messages.with_label_values(&[RECEIVED]).get()
     }
 
     /// What counts the requests of a client.
@@ -184,11 +204,17 @@ impl Intercept for Meter {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let Ok(output) = context.output_or_error()
-            && let Some(received) = output.downcast_ref::<ReceiveMessageOutput>()
-            && received.messages().is_empty()
-        {
-            self.0.empty_receives.inc();
+        let Ok(output) = context.output_or_error() else { return Ok(()) };
+        let count = |direction, messages: usize| {
+            self.0.messages.with_label_values(&[direction]).inc_by(messages as u64);
+        };
+        if let Some(sent) = output.downcast_ref::<SendMessageBatchOutput>() {
+            count(SENT, sent.successful().len());
+        } else if let Some(received) = output.downcast_ref::<ReceiveMessageOutput>() {
+            count(RECEIVED, received.messages().len());
+            if received.messages().is_empty() {
+                self.0.empty_receives.inc();
+            }
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use crate::config::{ChassisConfig, ConsumerService};
 use crate::health::Health;
 use crate::lifecycle::Lifecycle;
 use crate::ops;
-use crate::service::{Context, Service};
+use crate::service::{Context, Service, StatusMember};
 use crate::telemetry::logs::Logs;
 use crate::telemetry::metrics::Metrics;
 
@@ -34,6 +34,7 @@ pub(crate) struct ServiceState {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) started: Instant,
     pub(crate) welcome: Map<String, Value>,
+    pub(crate) status: Vec<StatusMember>,
     pub(crate) consumer_services: Vec<ConsumerService>,
     pub(crate) configuration: Arc<Map<String, Value>>,
     pub(crate) logs: Arc<Logs>,
@@ -108,6 +109,7 @@ fn service_state(service: &Service, shared: &Shared) -> ServiceState {
         lifecycle: shared.lifecycle.clone(),
         started: Instant::now(),
         welcome: service.welcome.clone(),
+        status: service.status.clone(),
         consumer_services: shared.config.consumer_services.clone(),
         configuration: Arc::clone(&shared.configuration),
         logs: Arc::clone(&shared.logs),

@@ -166,7 +166,7 @@ async fn get_metrics(State(state): State<Arc<ServiceState>>) -> Result<Response,
 async fn get_status(State(state): State<Arc<ServiceState>>) -> Json<Value> {
     let RequestTotals { total, by_status, by_endpoint } = state.metrics.request_totals();
     let uptime = state.started.elapsed();
-    Json(json!({
+    let mut status = json!({
         "service": state.name,
         "version": state.version,
         "status": if state.lifecycle.is_draining() { "draining" } else { "running" },
@@ -182,7 +182,11 @@ async fn get_status(State(state): State<Arc<ServiceState>>) -> Json<Value> {
         "consumer_services": state.consumer_services,
         "configuration": state.configuration,
         "timestamp": state.context.clock.now(),
-    }))
+    });
+    for member in &state.status {
+        status[member.name] = (member.value)();
+    }
+    Json(status)
 }
 
 /// `1d 2h 3m 4s`.

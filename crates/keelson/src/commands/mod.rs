@@ -3,6 +3,7 @@
 mod api_token;
 mod completions;
 mod config;
+pub(crate) mod cost;
 mod dlq;
 mod doctor;
 pub(crate) mod e2e;
@@ -40,6 +41,7 @@ async fn run_tool(command: Command, common: &Common) -> Result<(), Failure> {
     match command {
         Command::Up(_) | Command::Serve(_) | Command::Send(_) => Ok(()),
         Command::Dlq(args) => dlq::run(common, &args).await,
+        Command::Cost(args) => cost::run(common, &args).await,
         Command::Doctor(args) => doctor::run(common, &args).await,
         Command::EndToEnd(args) => e2e::run(common, &args).await,
         Command::Healthcheck(args) => healthcheck::run(common, &args).await,

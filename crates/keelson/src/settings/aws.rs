@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backends::aws::{Aws, AwsSettings, S3Encryption};
+use backends::aws::{Aws, AwsSettings, Prices, S3Encryption};
 use chassis::config::{FromText, OptionalSetting, Reader, Section, Setting, SettingInfo};
 use pipeline::config::API_TOKEN;
 use reqwest::Url;
@@ -35,6 +35,12 @@ const S3_KMS_KEY_ID: OptionalSetting<String> = OptionalSetting::new(
 const SSM_PARAMETER_NAME: OptionalSetting<String> =
     OptionalSetting::new("SSM_PARAMETER_NAME", "The same as `API_TOKEN=ssm:NAME`.");
 
+const AWS_PRICES: Setting<PriceTable> = Setting::new(
+    "AWS_PRICES",
+    "2026-06-01 sqs=0.40 s3_put=5.00 s3_get=0.40 secretsmanager=5.00",
+    "What AWS asks for, in dollars for a million requests, and the day of these prices; for `/status`, `aws_cost_dollars_total` and `keelson cost`. Default: us-east-1, standard queue and storage, without the free tier. `s3_put` is for PUT, COPY, POST and LIST.",
+);
+
 pub(super) const SECTION: Section = Section {
     title: "AWS",
     settings: &[
@@ -45,6 +51,7 @@ pub(super) const SECTION: Section = Section {
         S3_ENCRYPTION.info,
         S3_KMS_KEY_ID.info,
         SSM_PARAMETER_NAME.info,
+        AWS_PRICES.info,
     ],
 };
 
@@ -67,6 +74,11 @@ pub(super) fn encryption(reader: &mut Reader<'_>) -> S3Encryption {
             S3Encryption::Aes256
         }
     }
+}
+
+/// What AWS asks for.
+pub(super) fn prices(reader: &mut Reader<'_>) -> Prices {
+    reader.get(&AWS_PRICES).0
 }
 
 /// Where the queue is, by `QUEUE_URL` or the seeds' name for a queue.
@@ -148,6 +160,17 @@ impl FromText for Encryption {
             "aws:kms" => Some(Self::Kms),
             _ => None,
         }
+    }
+}
+
+/// See [`Prices`].
+struct PriceTable(Prices);
+
+impl FromText for PriceTable {
+    const EXPECTED: &'static str = "a day and dollars for a million requests, such as `2026-06-01 sqs=0.40 s3_put=5.00 s3_get=0.40 secretsmanager=5.00`";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
     }
 }
 

@@ -5,7 +5,7 @@ use chassis::ports::queue::{Attributes, Message, MessageId};
 use chassis::telemetry::correlation::{CorrelationId, TraceContext};
 use jiff::Timestamp;
 use jiff::tz::Offset;
-use serde_json::{Value, json};
+use serde::Serialize;
 use thiserror::Error;
 
 use super::json_object::{JsonObject, is_blank, text_of};
@@ -42,8 +42,7 @@ pub fn record(message: &Message, archived_at: Timestamp) -> Result<String, Rejec
     }
     let source = message.attributes.get(SOURCE).and_then(|route| Source::from_route(route));
     check_promise(&object, source)?;
-    let name = Value::from(METADATA).to_string();
-    Ok(object.with_last(&name, &metadata(message, archived_at).to_string()))
+    Ok(object.with_last(&format!("\"{METADATA}\""), &metadata(message, archived_at).to_json()))
 }
 
 /// Messages of other senders promise nothing but an object.
@@ -62,23 +61,40 @@ fn check_promise(object: &JsonObject<'_>, source: Option<Source>) -> Result<(), 
     }
 }
 
-/// Attributes come from any sender: ids and times that are not well formed count as unknown.
-fn metadata(message: &Message, archived_at: Timestamp) -> Value {
-    let attribute = |name| message.attributes.get(name).map(String::as_str);
-    let correlation_id = attribute(CORRELATION_ID).filter(|id| CorrelationId::parse(id.as_bytes()).is_some());
-    let mut metadata = json!({
-        "message_id": message.id,
-        "sent_at": message.sent_at,
-        "archived_at": archived_at,
-        "source": attribute(SOURCE),
-        "correlation_id": correlation_id,
-        "trace_id": attribute(TRACEPARENT).and_then(trace_id),
-        "receive_count": message.receive_count,
-    });
-    if let Some(instant) = email_instant(&message.attributes) {
-        metadata[EMAIL_INSTANT] = Value::from(instant);
+/// What stands beside the message, in this order. Printed as it is, since a tree of values for each message takes time.
+#[derive(Debug, Serialize)]
+struct Metadata<'a> {
+    message_id: &'a MessageId,
+    sent_at: Timestamp,
+    archived_at: Timestamp,
+    source: Option<&'a str>,
+    correlation_id: Option<&'a str>,
+    trace_id: Option<String>,
+    receive_count: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email_instant: Option<String>,
+}
+
+impl Metadata<'_> {
+    #[expect(clippy::expect_used, reason = "only maps whose keys are no strings can fail, and there are none")]
+    fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("strings, times and numbers are JSON")
     }
-    metadata
+}
+
+/// Attributes come from any sender: ids and times that are not well formed count as unknown.
+fn metadata(message: &Message, archived_at: Timestamp) -> Metadata<'_> {
+    let attribute = |name| message.attributes.get(name).map(String::as_str);
+    Metadata {
+        message_id: &message.id,
+        sent_at: message.sent_at,
+        archived_at,
+        source: attribute(SOURCE),
+        correlation_id: attribute(CORRELATION_ID).filter(|id| CorrelationId::parse(id.as_bytes()).is_some()),
+        trace_id: attribute(TRACEPARENT).and_then(trace_id),
+        receive_count: message.receive_count,
+        email_instant: email_instant(&message.attributes),
+    }
 }
 
 fn email_instant(attributes: &Attributes) -> Option<String> {

@@ -32,7 +32,7 @@ pub(crate) struct Bench {
     pub(crate) keelson: PathBuf,
     /// This program, which is the peers too.
     pub(crate) own: PathBuf,
-    /// Python with the packages of the FastAPI peer.
+    /// Python with the packages of the Python peers.
     pub(crate) python: Option<PathBuf>,
     /// `bench/peers`.
     pub(crate) peers: PathBuf,
@@ -132,18 +132,22 @@ impl Bench {
     /// One of our own peers, on the core of the servers.
     pub(crate) fn peer(&self, name: &str, args: &[&str]) -> Result<(Launch, SocketAddr)> {
         let port = free_port()?;
+        let launch = self.client(name, &[args, &["--port", &port.to_string()]].concat(), (local(port), "/"));
+        Ok((launch, local(port)))
+    }
+
+    /// The same where nobody listens: it works as soon as somebody else serves.
+    pub(crate) fn client(&self, name: &str, args: &[&str], ready: (SocketAddr, &'static str)) -> Launch {
         let mut command = vec![self.own.display().to_string(), "peer".to_owned()];
         command.extend(args.iter().map(|&arg| arg.to_owned()));
-        command.extend(["--port".to_owned(), port.to_string()]);
-        let launch = Launch {
+        Launch {
             name: name.to_owned(),
             cores: self.cores.server.to_string(),
             command,
             env: Vec::new(),
             output: self.output(name),
-            ready: (local(port), "/"),
-        };
-        Ok((launch, local(port)))
+            ready,
+        }
     }
 
     pub(crate) fn output(&self, name: &str) -> PathBuf {

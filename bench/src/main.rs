@@ -3,12 +3,14 @@
 //! `paired` is the method, `rows` what is measured, `load` the clients, `peers` the servers that we wrote to compare
 //! with; those of others are in `bench/peers`.
 
+mod aws;
 mod bench;
 mod cgroup;
 mod load;
 mod machine;
 mod paired;
 mod peers;
+mod python;
 mod report;
 mod rows;
 mod server;
@@ -54,7 +56,7 @@ struct RowsArgs {
     /// The binary that is measured
     #[arg(long)]
     keelson: PathBuf,
-    /// Python with the packages of the FastAPI peer
+    /// Python with the packages of the Python peers
     #[arg(long)]
     python: Option<PathBuf>,
     /// The folder `bench` of the repository

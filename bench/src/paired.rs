@@ -22,6 +22,8 @@ pub(crate) struct Slice {
     pub(crate) done: u64,
     pub(crate) cpu: Duration,
     pub(crate) wall: Duration,
+    /// What a server that it works against was on a core meanwhile, where that is measured.
+    pub(crate) beside: Duration,
 }
 
 impl Slice {
@@ -29,11 +31,17 @@ impl Slice {
         self.done += other.done;
         self.cpu += other.cpu;
         self.wall += other.wall;
+        self.beside += other.beside;
     }
 
     /// Nanoseconds on a core for each thing done.
     pub(crate) fn cpu_each(&self) -> f64 {
         self.cpu.as_nanos() as f64 / self.done as f64
+    }
+
+    /// The same of the server that it works against.
+    pub(crate) fn beside_each(&self) -> f64 {
+        self.beside.as_nanos() as f64 / self.done as f64
     }
 
     pub(crate) fn per_second(&self) -> f64 {
@@ -150,7 +158,7 @@ mod tests {
         }
 
         fn slice(&mut self, length: Duration) -> Result<Slice> {
-            Ok(Slice { done: 1000, cpu: Duration::from_micros(self.1), wall: length })
+            Ok(Slice { done: 1000, cpu: Duration::from_micros(self.1), wall: length, ..Slice::default() })
         }
     }
 

@@ -155,6 +155,6 @@ impl Contestant for Loaded {
         let after = CpuTime::of(self.server.pid())?;
         self.server.forget_output()?;
         let cpu = Duration::from_nanos(after.since(&before));
-        Ok(Slice { done: answers.count, cpu, wall: answers.took })
+        Ok(Slice { done: answers.count, cpu, wall: answers.took, ..Slice::default() })
     }
 }

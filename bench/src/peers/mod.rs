@@ -1,9 +1,11 @@
 //! The servers and loops that the product is compared with. Each does at most the work of its counterpart.
 
 mod answer;
+pub(crate) mod aws;
 mod bare;
 mod files;
 mod limited;
+mod puts;
 mod row_commits;
 mod telemetry;
 
@@ -41,6 +43,21 @@ pub(crate) enum Peer {
         #[arg(long)]
         port: u16,
     },
+    /// The fake of AWS
+    Aws {
+        #[arg(long)]
+        port: u16,
+    },
+    /// Puts objects into the bucket of the fake
+    Puts {
+        #[arg(long)]
+        endpoint: String,
+        #[arg(long)]
+        writers: usize,
+        /// Of one object
+        #[arg(long)]
+        bytes: usize,
+    },
     /// Creates files and fsyncs them
     Files {
         #[arg(long)]
@@ -70,6 +87,8 @@ pub(crate) fn run(peer: Peer) -> Result<()> {
         }
         Peer::RowCommits { port, file } => runtime()?.block_on(row_commits::serve(port, &file)),
         Peer::Limited { port } => runtime()?.block_on(limited::serve(port)),
+        Peer::Aws { port } => runtime()?.block_on(aws::serve(port)),
+        Peer::Puts { endpoint, writers, bytes } => runtime()?.block_on(puts::run(&endpoint, writers, bytes)),
     }
 }
 

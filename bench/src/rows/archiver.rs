@@ -143,7 +143,8 @@ impl Contestant for Archiver {
         ensure!(after < BACKLOG, "the queue ran empty: {after} messages archived");
         drop(server);
         set_aside(&self.product.data)?;
-        Ok(Slice { done: after - before, cpu: Duration::from_nanos(used.since(&cpu)), wall })
+        let cpu = Duration::from_nanos(used.since(&cpu));
+        Ok(Slice { done: after - before, cpu, wall, ..Slice::default() })
     }
 }
 
@@ -183,6 +184,7 @@ impl Contestant for BareLoop {
         let mut numbers = text.split_whitespace();
         let mut next = || numbers.next().context("the loop printed nothing");
         let (done, wall, cpu) = (next()?.parse()?, next()?.parse()?, next()?.parse()?);
-        Ok(Slice { done, wall: Duration::from_secs_f64(wall), cpu: Duration::from_nanos(cpu) })
+        let (wall, cpu) = (Duration::from_secs_f64(wall), Duration::from_nanos(cpu));
+        Ok(Slice { done, wall, cpu, ..Slice::default() })
     }
 }

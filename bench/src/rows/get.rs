@@ -12,6 +12,7 @@ use crate::bench::{Bench, Product};
 use crate::load::{Target, get, once};
 use crate::paired::{self, Contestant, Slice};
 use crate::peers;
+use crate::python::gunicorn;
 use crate::report::Goal;
 use crate::server::{Launch, Loaded, free_port, local};
 use crate::system::find_program;
@@ -78,37 +79,10 @@ pub(super) fn bare_launch(bench: &Bench, product: &Product, name: &str, more: &[
 }
 
 fn fastapi(bench: &mut Bench, product: &Product) -> Result<Option<Loaded>> {
-    let Some(python) = &bench.python else {
-        let remedy = "no Python with FastAPI: bench/run makes one with python3 -m venv and network access";
-        bench.report.skip("FastAPI", remedy);
-        return Ok(None);
-    };
-    let port = free_port()?;
-    let words = [
-        &python.display().to_string(),
-        "-m",
-        "gunicorn",
-        "--config",
-        &bench.peers.join("gunicorn.conf.py").display().to_string(),
-        "--chdir",
-        &bench.peers.display().to_string(),
-        "--bind",
-        &local(port).to_string(),
-        "fastapi_app:app",
-    ];
-    let launch = Launch {
-        name: "fastapi".to_owned(),
-        cores: bench.cores.server.to_string(),
-        command: words.map(str::to_owned).to_vec(),
-        env: vec![
-            ("OPERATOR_TOKEN".to_owned(), product.operator_token()?),
-            ("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned()),
-        ],
-        output: bench.output("fastapi"),
-        ready: (local(port), "/health"),
-    };
+    let env = [("OPERATOR_TOKEN".to_owned(), product.operator_token()?)];
+    let Some((launch, address)) = gunicorn(bench, "fastapi", "gunicorn.conf.py", &env)? else { return Ok(None) };
     let server = launch.start()?;
-    let target = Target::new(local(port), request(product)?)?;
+    let target = Target::new(address, request(product)?)?;
     Ok(Some(Loaded { server, target, connections: CONNECTIONS }))
 }
 

@@ -12,7 +12,7 @@ use crate::report::Goal;
 use crate::server::Loaded;
 use crate::system::settle_disk;
 
-const CONNECTIONS: usize = 64;
+pub(super) const CONNECTIONS: usize = 64;
 
 /// A contestant whose writes are on the disk before the next one begins.
 struct Settled(Loaded);

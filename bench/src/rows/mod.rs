@@ -1,9 +1,11 @@
 //! What is measured, a file for each row.
 
 mod archiver;
+mod archiver_s3;
 mod exact;
 mod get;
 mod ingest;
+mod ingest_sqs;
 mod latency;
 mod memory;
 mod overload;
@@ -30,6 +32,12 @@ pub(crate) const ROWS: &[Row] = &[
     Row { name: "exact", about: "instructions, allocations and system calls of one request", run: exact::run },
     Row { name: "ingest", about: "durable ingest against one commit for each row, 64 connections", run: ingest::run },
     Row { name: "archiver", about: "objects per second against a bare loop of create and fsync", run: archiver::run },
+    Row { name: "ingest-sqs", about: "ingest on SQS against Flask and boto3, at a fake of AWS", run: ingest_sqs::run },
+    Row {
+        name: "archiver-s3",
+        about: "SQS to S3 against a bare loop of PUTs, at a fake of AWS",
+        run: archiver_s3::run,
+    },
     Row { name: "latency", about: "from the POST to the object", run: latency::run },
     Row { name: "start", about: "from the start of the process to the first 200", run: start::run },
     Row { name: "memory", about: "idle, and for each idle connection", run: memory::run },

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use super::deliveries::Known;
 use super::origin::{pack, unpack};
 use super::sending::send_batch;
-use super::{SqsQueue, error, receive_timeouts, whole_seconds};
+use super::{SqsQueue, error, in_time, whole_seconds};
 
 /// How long a letter that is looked at stays hidden.
 const HIDDEN: Duration = Duration::from_secs(60);
@@ -69,7 +69,7 @@ impl SqsQueue {
                 format!("{size_bytes} bytes with its reason are too many: the queue's redrive policy will move it");
             return Err(QueueError::Other(why));
         }
-        send_batch(&self.client, &url, vec![letter]).await.pop().unwrap_or(Err(QueueError::Timeout)).map_err(
+        send_batch(&self.clients.sends, &url, vec![letter]).await.pop().unwrap_or(Err(QueueError::Timeout)).map_err(
             |error| match error {
                 QueueError::Unavailable(cause) => QueueError::Unavailable(format!("dead-letter queue: {cause}")),
                 other => other,
@@ -189,17 +189,17 @@ impl SqsQueue {
     async fn receive_dead(&self) -> Result<Vec<Found>, QueueError> {
         let policy = self.redrive_policy().await?;
         let request = self
-            .client
+            .clients
+            .receives
             .receive_message()
             .queue_url(self.dead_letter_url().await?)
             .set_max_number_of_messages(i32::try_from(MAX_BATCH).ok())
             .wait_time_seconds(whole_seconds(WAIT))
             .visibility_timeout(whole_seconds(HIDDEN))
             .message_attribute_names("All")
-            .message_system_attribute_names(MessageSystemAttributeName::All)
-            .customize()
-            .config_override(receive_timeouts(WAIT));
-        let output = request.send().await.map_err(|error| error::of_call("ReceiveMessage", &error))?;
+            .message_system_attribute_names(MessageSystemAttributeName::All);
+        let sent = async { request.send().await.map_err(|error| error::of_call("ReceiveMessage", &error)) };
+        let output = in_time(WAIT, sent).await?;
         let now = self.clock.now();
         let received = output.messages.unwrap_or_default().into_iter();
         Ok(received.filter_map(|message| found(message, policy.max_receive_count, now)).collect())
@@ -212,7 +212,7 @@ impl SqsQueue {
                 let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(place.to_string());
                 entry.receipt_handle(&found.receipt).visibility_timeout(0).build().ok()
             });
-            let request = self.client.change_message_visibility_batch().queue_url(&url);
+            let request = self.clients.any.change_message_visibility_batch().queue_url(&url);
             let output = request.set_entries(Some(entries.collect())).send().await;
             output.map_err(|error| error::of_call("ChangeMessageVisibility", &error))?;
         }
@@ -226,7 +226,7 @@ impl SqsQueue {
                 let entry = DeleteMessageBatchRequestEntry::builder().id(place.to_string());
                 entry.receipt_handle(&found.receipt).build().ok()
             });
-            let request = self.client.delete_message_batch().queue_url(&url).set_entries(Some(entries.collect()));
+            let request = self.clients.any.delete_message_batch().queue_url(&url).set_entries(Some(entries.collect()));
             let output = request.send().await.map_err(|error| error::of_call("DeleteMessage", &error))?;
             if let Some(entry) = output.failed().first() {
                 return Err(error::of_entry("DeleteMessage", entry));

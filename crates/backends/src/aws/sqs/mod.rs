@@ -4,6 +4,7 @@
 //! of earlier deliveries may still work; this process knows its own stale ones (`deliveries`). A redriven message is a
 //! new one for SQS; its first id and time travel with it (`origin`).
 
+mod clients;
 mod dead_letters;
 mod deliveries;
 mod error;
@@ -19,7 +20,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 use chassis::clock::Clock;
 use chassis::ports::queue::{Profile, validate_batch, validate_batch_len, validate_visibility};
@@ -30,10 +30,13 @@ use chassis::ports::{
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, oneshot};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::Aws;
 use crate::OpenError;
+pub use clients::CALL_TIMEOUT;
+use clients::{Clients, RECEIVE_TIMEOUT};
 use deliveries::Deliveries;
 use origin::unpack;
 pub(super) use redrive_policy::RedrivePolicy;
@@ -41,17 +44,9 @@ use sending::Sender;
 
 /// How long an answer shows that the queue can be reached.
 const LATELY: Duration = Duration::from_secs(30);
-/// How long one attempt at a call may take.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// How long a call may take with all its attempts.
-pub const CALL_TIMEOUT: Duration = Duration::from_millis(4_000);
-/// How long a receive may take beyond the wait that was asked for. What an answer brings that nobody waits for any more
-/// is hidden until its lease ends, so there is no hurry.
-const RECEIVE_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// One queue. Cheap to make: SQS is first asked when something is sent or received.
 pub struct SqsQueue {
-    client: Client,
+    clients: Clients,
     url: String,
     clock: Arc<dyn Clock>,
     sender: Sender,
@@ -70,17 +65,12 @@ impl SqsQueue {
     /// When this is no URL of a queue.
     pub async fn open(aws: &Aws, url: &str, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
         check_url(url)?;
-        let timeouts =
-            TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).operation_timeout(CALL_TIMEOUT).build();
-        let config = aws_sdk_sqs::config::Builder::from(aws.config().await)
-            .timeout_config(timeouts)
-            .interceptor(aws.requests().meter());
-        let client = Client::from_conf(config.build());
+        let clients = Clients::of(aws).await;
         let tasks = TaskTracker::new();
-        let (sender, run) = Sender::new(client.clone(), url.to_owned());
+        let (sender, run) = Sender::new(clients.sends.clone(), url.to_owned());
         tasks.spawn(run);
         Ok(Arc::new(Self {
-            client,
+            clients,
             url: url.to_owned(),
             clock,
             sender,
@@ -93,7 +83,7 @@ impl SqsQueue {
     }
 
     async fn attributes(&self, url: &str, names: &[QueueAttributeName]) -> Result<Counts, QueueError> {
-        let request = self.client.get_queue_attributes().queue_url(url).set_attribute_names(Some(names.to_vec()));
+        let request = self.clients.any.get_queue_attributes().queue_url(url).set_attribute_names(Some(names.to_vec()));
         let output = request.send().await.map_err(|error| error::of_call("GetQueueAttributes", &error))?;
         let count = |name| output.attributes()?.get(&name)?.parse().ok();
         let visible = count(QueueAttributeName::ApproximateNumberOfMessages).unwrap_or(0);
@@ -166,15 +156,15 @@ impl Queue for SqsQueue {
     async fn receive(&self, request: Receive) -> Result<Vec<Message>, QueueError> {
         request.validate()?;
         let (taker, received) = oneshot::channel();
-        let (client, url, deliveries) = (self.client.clone(), self.url.clone(), Arc::clone(&self.deliveries));
+        let (clients, url, deliveries) = (self.clients.clone(), self.url.clone(), Arc::clone(&self.deliveries));
         // Whoever drops the receive cannot call it back from SQS: what it brings is handed back then.
         self.tasks.spawn(async move {
-            let received = receive(&client, &url, request).await;
+            let received = receive(&clients.receives, &url, request).await;
             for message in received.iter().flatten() {
                 deliveries.delivered(&message.id, &message.receipt);
             }
             if let Err(Ok(unwanted)) = taker.send(received) {
-                show_again(&client, &url, &unwanted).await;
+                show_again(&clients.any, &url, &unwanted).await;
             }
         });
         let received = received.await.unwrap_or_else(|_| Err(QueueError::Other("the receive panicked".into())));
@@ -231,7 +221,7 @@ impl Queue for SqsQueue {
         if self.answered.lately(&*self.clock) {
             return Ok(());
         }
-        let request = self.client.get_queue_attributes().queue_url(&self.url);
+        let request = self.clients.any.get_queue_attributes().queue_url(&self.url);
         match request.attribute_names(QueueAttributeName::QueueArn).send().await {
             Ok(_) => {
                 self.answered.now(&*self.clock);
@@ -265,7 +255,7 @@ impl Queue for SqsQueue {
 
     async fn purge(&self) -> Result<u64, QueueError> {
         let Counts { visible, in_flight, delayed } = self.attributes(&self.url, COUNTS).await?;
-        let request = self.client.purge_queue().queue_url(&self.url).send().await;
+        let request = self.clients.any.purge_queue().queue_url(&self.url).send().await;
         request.map_err(|error| error::of_call("PurgeQueue", &error))?;
         Ok(visible + in_flight + delayed)
     }
@@ -292,14 +282,15 @@ fn whole_seconds(time: Duration) -> i32 {
     i32::try_from(time.as_secs() + u64::from(time.subsec_nanos() > 0)).unwrap_or(i32::MAX)
 }
 
-fn receive_timeouts(wait: Duration) -> aws_sdk_sqs::config::Builder {
-    let longest = wait + RECEIVE_TIMEOUT;
-    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(longest).operation_timeout(longest);
-    aws_sdk_sqs::config::Builder::new().timeout_config(timeouts.build())
+/// The longest that a receive may take.
+async fn in_time<T>(wait: Duration, receive: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
+    timeout(wait + RECEIVE_TIMEOUT, receive).await.unwrap_or(Err(QueueError::Timeout))
 }
 
 /// One call. A wait of none is a short poll.
 async fn receive(client: &Client, url: &str, request: Receive) -> Result<Vec<Message>, QueueError> {
+    // What is not asked for need not be read.
+    let asked = [MessageSystemAttributeName::SentTimestamp, MessageSystemAttributeName::ApproximateReceiveCount];
     let call = client
         .receive_message()
         .queue_url(url)
@@ -307,10 +298,9 @@ async fn receive(client: &Client, url: &str, request: Receive) -> Result<Vec<Mes
         .wait_time_seconds(whole_seconds(request.wait))
         .visibility_timeout(whole_seconds(request.visibility))
         .message_attribute_names("All")
-        .message_system_attribute_names(MessageSystemAttributeName::All)
-        .customize()
-        .config_override(receive_timeouts(request.wait));
-    let output = call.send().await.map_err(|error| error::of_call("ReceiveMessage", &error))?;
+        .set_message_system_attribute_names(Some(asked.to_vec()));
+    let sent = async { call.send().await.map_err(|error| error::of_call("ReceiveMessage", &error)) };
+    let output = in_time(request.wait, sent).await?;
     Ok(output.messages.unwrap_or_default().into_iter().filter_map(to_message).collect())
 }
 

@@ -25,7 +25,7 @@ impl SqsQueue {
         });
         let entries = entries.collect::<Result<Vec<_>, _>>()?;
         if !entries.is_empty() {
-            let request = self.client.delete_message_batch().queue_url(&self.url).set_entries(Some(entries));
+            let request = self.clients.any.delete_message_batch().queue_url(&self.url).set_entries(Some(entries));
             let output = request.send().await.map_err(|error| error::of_call("DeleteMessage", &error))?;
             fill(&mut answers, output.successful().iter().map(|entry| entry.id()), output.failed(), "DeleteMessage");
         }
@@ -56,7 +56,7 @@ impl SqsQueue {
         });
         let entries = entries.collect::<Result<Vec<_>, _>>()?;
         if !entries.is_empty() {
-            let request = self.client.change_message_visibility_batch().queue_url(&self.url);
+            let request = self.clients.any.change_message_visibility_batch().queue_url(&self.url);
             let output = request.set_entries(Some(entries)).send().await;
             let output = output.map_err(|error| error::of_call(ACTION, &error))?;
             fill(&mut answers, output.successful().iter().map(|entry| entry.id()), output.failed(), ACTION);

@@ -30,7 +30,7 @@ impl SqsQueue {
     }
 
     async fn ask_for_policy(&self) -> Result<RedrivePolicy, QueueError> {
-        let request = self.client.get_queue_attributes().queue_url(&self.url);
+        let request = self.clients.any.get_queue_attributes().queue_url(&self.url);
         let output = request.attribute_names(QueueAttributeName::RedrivePolicy).send().await;
         let output = output.map_err(|error| error::of_call("GetQueueAttributes", &error))?;
         match output.attributes().and_then(|attributes| attributes.get(&QueueAttributeName::RedrivePolicy)) {

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
+use aws_sdk_sqs::operation::send_message_batch::builders::SendMessageBatchFluentBuilder;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chassis::ports::queue::{MAX_BATCH, MAX_MESSAGE_BYTES, MessageId, NewMessage, QueueError};
@@ -150,13 +150,16 @@ pub(super) async fn send_batch(client: &Client, url: &str, messages: Vec<NewMess
         Ok(entries) => entries,
         Err(error) => return vec![Err(error); sizes.len()],
     };
-    match try_batch(client, url, entries.clone()).await {
+    let request = client.send_message_batch().queue_url(url).set_entries(Some(entries));
+    match try_batch(&request).await {
         Ok(output) => answers(&output, &sizes),
         // A queue may take less than SQS does. Nothing was sent; which message is too large shows when each goes alone.
         Err(QueueError::TooLarge { .. }) if sizes.len() > 1 => {
+            let entries = request.get_entries().clone().unwrap_or_default();
             let alone = entries.into_iter().zip(&sizes).map(async |(mut entry, size)| {
                 "0".clone_into(&mut entry.id);
-                let sent = try_batch(client, url, vec![entry]).await.map_err(|error| sized(error, *size));
+                let request = client.send_message_batch().queue_url(url).entries(entry);
+                let sent = try_batch(&request).await.map_err(|error| sized(error, *size));
                 answers(&sent?, &[*size]).pop().unwrap_or(Err(QueueError::Timeout))
             });
             join_all(alone).await
@@ -192,16 +195,10 @@ fn sized(error: QueueError, size_bytes: usize) -> QueueError {
 
 /// One call. Tries again only where SQS says that it took nothing. After an answer that was lost or late nobody knows,
 /// and another try could send every message twice.
-async fn try_batch(
-    client: &Client,
-    url: &str,
-    entries: Vec<SendMessageBatchRequestEntry>,
-) -> Result<SendMessageBatchOutput, QueueError> {
-    let request = client.send_message_batch().queue_url(url).set_entries(Some(entries));
+async fn try_batch(request: &SendMessageBatchFluentBuilder) -> Result<SendMessageBatchOutput, QueueError> {
     let mut pauses = PAUSES.with_jitter().build();
     loop {
-        let once = aws_sdk_sqs::config::Builder::new().retry_config(RetryConfig::disabled());
-        match request.clone().customize().config_override(once).send().await {
+        match request.clone().send().await {
             Ok(output) => return Ok(output),
             Err(error) => match pauses.next().filter(|_| error::is_refusal(&error)) {
                 Some(pause) => sleep(pause).await,

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::store::Store;
 
-/// The longest pause between looks at a queue or an object store that is down.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause between looks at a queue or an object store that is down, before up to as much is added at random.
+const LONGEST_PAUSE: Duration = Duration::from_millis(2500);
 
 /// When the next receive may begin: at once, unless the queue or the object store is down.
 #[derive(Debug, Default)]
@@ -34,6 +34,10 @@ impl Pace {
     }
 
     pub(super) fn slow_down(&mut self) {
+        // Many fail of one thing: that is one look.
+        if !self.is_due() {
+            return;
+        }
         let pause = self.pauses.get_or_insert_with(pauses).next();
         self.due = Some(Instant::now() + pause.unwrap_or(LONGEST_PAUSE));
     }

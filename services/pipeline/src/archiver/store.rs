@@ -16,9 +16,17 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) struct Store {
     objects: Arc<dyn ObjectStore>,
     down: AtomicBool,
-    written: AtomicU64,
+    stored: AtomicU64,
+    refused: AtomicU64,
     kept_for_long: AtomicUsize,
     others_may_try: Notify,
+}
+
+/// Writes so far that the store has worked on, and those for which it was down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Writes {
+    pub(super) stored: u64,
+    pub(super) refused: u64,
 }
 
 /// A message that has found the store down for long. While this lives, another one may try it too.
@@ -30,7 +38,8 @@ impl Store {
         Self {
             objects,
             down: AtomicBool::new(false),
-            written: AtomicU64::new(0),
+            stored: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
             kept_for_long: AtomicUsize::new(0),
             others_may_try: Notify::new(),
         }
@@ -42,15 +51,14 @@ impl Store {
         let result = timeout(WRITE_TIMEOUT, put).await.unwrap_or(Err(ObjectError::Timeout));
         let down = matches!(result, Err(ObjectError::Unavailable(_) | ObjectError::Timeout));
         self.down.store(down, Ordering::Relaxed);
-        if result.is_ok() {
-            self.written.fetch_add(1, Ordering::Relaxed);
-        }
+        let count = if down { &self.refused } else { &self.stored };
+        count.fetch_add(1, Ordering::Relaxed);
         result
     }
 
-    /// Writes so far that succeeded.
-    pub(super) fn written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
+    /// What became of all writes so far.
+    pub(super) fn writes(&self) -> Writes {
+        Writes { stored: self.stored.load(Ordering::Relaxed), refused: self.refused.load(Ordering::Relaxed) }
     }
 
     /// It may be this message alone that fails, and only another one can tell.

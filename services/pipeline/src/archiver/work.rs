@@ -7,12 +7,14 @@ use bytes::Bytes;
 use chassis::lifecycle::Lifecycle;
 use chassis::ports::{Message, ObjectError, ObjectKey, Put, QueueError, Receipt};
 use chassis::telemetry::correlation::{CorrelationId, Scope, TraceContext};
+use tokio::sync::{AcquireError, SemaphorePermit};
 use tracing::{debug, info, warn};
 
 use super::deletions::Deletions;
 use super::leases::Held;
 use super::metrics::Outcome;
 use super::pace::{pause, pauses};
+use super::store::Writes;
 use super::worker::Archiver;
 use crate::model::names::{CORRELATION_ID, TRACEPARENT};
 use crate::model::record::{object_key, record};
@@ -24,10 +26,43 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const ASIDE: Duration = Duration::from_secs(2);
 /// Tries after which a message that is kept lets another one find out whether the store is really down.
 const PATIENCE: u32 = 10;
-/// Times that a message is refused while others are stored, after which it is taken for one that cannot be stored now.
+/// Looks at what became of others, after which a message that is refused all the time is taken for one that cannot be
+/// stored now; and writes of others that a look needs.
 const ALONE: u32 = 10;
+const OTHERS: u64 = 20;
 /// The longest pause between attempts.
 const LAST_RETRY: Duration = Duration::from_secs(15 * 60);
+
+/// The right to write one object now. Only closed with the archiver.
+type Place<'a> = Result<SemaphorePermit<'a>, AcquireError>;
+
+/// Whether a message is refused while the store takes others. A store that refuses many of them is short of something,
+/// and no message is at fault.
+#[derive(Default)]
+struct Alone {
+    before: Option<Writes>,
+    /// This message's own refusals since then.
+    own: u64,
+    looks: u32,
+}
+
+impl Alone {
+    /// After each refusal, with all writes so far.
+    fn is_sure(&mut self, now: Writes) -> bool {
+        let Some(before) = self.before else {
+            self.before = Some(now);
+            return false;
+        };
+        self.own += 1;
+        let (stored, refused) = (now.stored - before.stored, (now.refused - before.refused).saturating_sub(self.own));
+        if stored + refused < OTHERS {
+            return false;
+        }
+        self.looks = if refused * 10 <= stored { self.looks + 1 } else { 0 };
+        (self.before, self.own) = (Some(now), 0);
+        self.looks >= ALONE
+    }
+}
 
 impl Archiver {
     /// The ids under which the work on this message is logged: those of the request that sent it.
@@ -42,12 +77,14 @@ impl Archiver {
 
     /// Works on one delivery until nothing is left to do for it but its deletion.
     pub(super) async fn work_on(&self, message: Message, held: Held, deletions: &Deletions, lifecycle: &Lifecycle) {
-        // Only closed with the archiver.
         let place = self.places.acquire().await;
+        if lifecycle.is_draining() {
+            self.metrics.count(Outcome::Released);
+            return log_unanswered(self.queue.release(std::slice::from_ref(&message.receipt), Duration::ZERO).await);
+        }
         let timer = self.metrics.process_seconds.start_timer();
-        let outcome = self.store(&message, &held, lifecycle).await;
+        let outcome = self.store(&message, &held, place, lifecycle).await;
         timer.observe_duration();
-        drop(place);
         self.metrics.count(outcome);
         if matches!(outcome, Outcome::Stored | Outcome::Duplicate) {
             // Fails only when the deleter is gone, and then the message comes back and is found stored.
@@ -55,7 +92,7 @@ impl Archiver {
         }
     }
 
-    async fn store(&self, message: &Message, held: &Held, lifecycle: &Lifecycle) -> Outcome {
+    async fn store(&self, message: &Message, held: &Held, place: Place<'_>, lifecycle: &Lifecycle) -> Outcome {
         let body = record(message, self.context.clock.now()).map_err(|rejection| rejection.to_string());
         let key = object_key(&message.id, message.sent_at).map_err(|error| error.to_string());
         let (body, key) = match (body, key) {
@@ -64,7 +101,7 @@ impl Archiver {
                 return if self.is_lost(held) { lost(message) } else { self.give_up(message, &reason).await };
             }
         };
-        let outcome = match self.put(&key, body.into(), lifecycle).await {
+        let outcome = match self.put(&key, body.into(), place, lifecycle).await {
             Ok(Put::Created) => Outcome::Stored,
             Ok(Put::AlreadyExists) => Outcome::Duplicate,
             Err(_) if self.is_lost(held) => return lost(message),
@@ -83,33 +120,40 @@ impl Archiver {
     }
 
     /// Writes the object. Where a message that is handed back would be counted, and given up after a few times, it is
-    /// kept instead until the store is up again; its lease is extended meanwhile. Unless others are stored all the time:
-    /// then the store is not down, and this message fails for itself.
-    async fn put(&self, key: &ObjectKey, body: Bytes, lifecycle: &Lifecycle) -> Result<Put, ObjectError> {
+    /// kept instead until the store is up again; its lease is extended meanwhile. Unless others are stored all the time
+    /// and hardly ever refused: then the store is not down, and this message fails for itself.
+    async fn put(
+        &self,
+        key: &ObjectKey,
+        body: Bytes,
+        mut place: Place<'_>,
+        lifecycle: &Lifecycle,
+    ) -> Result<Put, ObjectError> {
         let mut pauses = pauses();
-        let (mut tries, mut alone) = (0, 0);
+        let mut alone = Alone::default();
         let mut kept_for_long = None;
-        loop {
-            let written = self.store.written();
+        for tries in 1.. {
             let put = self.store.put(key, body.clone()).await;
             let Err(error @ (ObjectError::Unavailable(_) | ObjectError::Timeout)) = &put else { return put };
             if !self.queue.profile().counts_releases || lifecycle.is_draining() {
                 return put;
             }
-            tries += 1;
             if tries == 1 {
                 warn!(object.key = %key, cause = %error, "the object store is unavailable: a message is kept until it is back");
             }
             if tries == PATIENCE {
                 kept_for_long = Some(self.store.keep_for_long());
             }
-            pause(&mut pauses, lifecycle).await;
-            alone += u32::from(self.store.written() > written);
-            if alone == ALONE {
+            if alone.is_sure(self.store.writes()) {
                 drop(kept_for_long);
-                return Err(ObjectError::Other(format!("{error}, {ALONE} times while others were stored")));
+                return Err(ObjectError::Other(format!("{error}, again and again while others were stored")));
             }
+            // Others may find out meanwhile whether it is this message alone.
+            drop(place);
+            pause(&mut pauses, lifecycle).await;
+            place = self.places.acquire().await;
         }
+        Err(ObjectError::Timeout)
     }
 
     /// Never to be stored: it leaves the queue with its reason, so that it blocks no others.
@@ -189,5 +233,34 @@ fn log_unanswered(answers: Result<Vec<Result<(), QueueError>>, QueueError>) {
     };
     if let Some(error) = failure {
         warn!(cause = %error, "a message could not be handed back");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Refused once more each time, while of the others so many in a hundred are stored.
+    fn gives_up_within(looks: u64, stored_of_100: u64) -> bool {
+        let mut alone = Alone::default();
+        let writes = |look: u64| Writes { stored: look * stored_of_100, refused: look * (100 - stored_of_100) + look };
+        (0..looks).any(|look| alone.is_sure(writes(look)))
+    }
+
+    #[test]
+    fn a_message_fails_for_itself_only_while_hardly_any_other_does() {
+        assert!(gives_up_within(12, 100) && !gives_up_within(10, 100));
+        assert!(gives_up_within(12, 95));
+        for brownout in [80, 50, 5, 0] {
+            assert!(!gives_up_within(10_000, brownout), "{brownout}");
+        }
+    }
+
+    #[test]
+    fn few_others_are_waited_for() {
+        let mut alone = Alone::default();
+        let writes = |look| Writes { stored: look, refused: look };
+        let looks = (0..1_000).take_while(|look| !alone.is_sure(writes(*look))).count() as u64;
+        assert!((OTHERS * u64::from(ALONE)..=OTHERS * u64::from(ALONE) + 2).contains(&looks), "{looks}");
     }
 }

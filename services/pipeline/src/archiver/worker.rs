@@ -51,8 +51,9 @@ struct Room {
 }
 
 impl Archiver {
-    /// Works until the drain begins, then finishes what is held. Messages that were not received stay where they are. Ends before the drain when a helper does, as without the
-    /// deleter or the heartbeat every message would be delivered twice; the lifecycle then stops the process.
+    /// Works until the drain begins, then finishes what is in work and hands back what is not. Messages that were not
+    /// received stay where they are. Ends before the drain when a helper does, as without the deleter or the heartbeat
+    /// every message would be delivered twice; the lifecycle then stops the process.
     pub(super) async fn run(self: Arc<Self>, lifecycle: Lifecycle) {
         let leases = Arc::new(Leases::default());
         let (stored, receipts) = deletions::channel();
@@ -99,8 +100,9 @@ impl Archiver {
             tokio::select! {
                 Some(received) = receives.next() => match received {
                     Ok(messages) => {
-                        // Where a whole batch came, more are waiting, and one call at a time could be too slow.
-                        calls = if messages.len() >= wanted { self.most_calls() } else { 1 };
+                        // Where many came more are waiting, and one call at a time could be too slow.
+                        // SQS may bring less than there is.
+                        calls = if messages.len() * 2 > wanted { self.most_calls() } else { 1 };
                         self.start(messages, work, (leases, stored), lifecycle);
                         pace.go_on(&self.store);
                     }
@@ -135,13 +137,17 @@ impl Archiver {
     /// brings as many as it can, but slow messages must not hold up all the others.
     fn room(&self) -> Room {
         if self.store.is_down() {
-            return Room { places: (1 + self.store.kept_for_long()).min(self.config.concurrency), wanted: 1 };
+            let most = self.config.concurrency + self.ahead();
+            return Room { places: (1 + self.store.kept_for_long()).min(most), wanted: 1 };
         }
-        if !self.queue.profile().is_metered {
-            return Room { places: self.config.concurrency, wanted: 1 };
-        }
-        let wanted = self.config.max_messages.min(self.config.concurrency / 2).max(1);
-        Room { places: self.config.concurrency + self.config.concurrency.min(MAX_AHEAD), wanted }
+        let is_metered = self.queue.profile().is_metered;
+        let wanted = if is_metered { self.config.max_messages.min(self.config.concurrency / 2).max(1) } else { 1 };
+        Room { places: self.config.concurrency + self.ahead(), wanted }
+    }
+
+    /// Messages that are held ready.
+    fn ahead(&self) -> usize {
+        if self.queue.profile().is_metered { self.config.concurrency.min(MAX_AHEAD) } else { 0 }
     }
 
     fn request(&self, free: usize) -> Receive {

@@ -17,7 +17,7 @@ const NOT_HELD: &[&str] = &["MessageNotInflight", "AWS.SimpleQueueService.Messag
 const NO_QUEUE: &[&str] = &["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"];
 /// The code of a batch that is too large, and the words about a message that is; it shares its code with other mistakes.
 const TOO_LONG: &str = "BatchRequestTooLong";
-const TOO_LARGE: &str = "must be shorter than";
+const TOO_LARGE: &str = "Message must be shorter than";
 /// Codes that say that the request itself is wrong.
 const INVALID: &[&str] =
     &["InvalidAttributeName", "InvalidAttributeValue", "InvalidMessageContents", "InvalidParameterValue"];
@@ -109,7 +109,7 @@ fn of_code(action: &str, code: &str, message: &str) -> QueueError {
     if FOREIGN_RECEIPT.contains(&code) {
         return QueueError::Invalid("the receipt is none of this queue".into());
     }
-    if code == TOO_LONG || message.contains(TOO_LARGE) {
+    if code == TOO_LONG || (code == "InvalidParameterValue" && message.contains(TOO_LARGE)) {
         return QueueError::TooLarge { size_bytes: 0 };
     }
     if INVALID.contains(&code) {

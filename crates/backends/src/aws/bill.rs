@@ -12,9 +12,9 @@ use super::{AwsRequests, Counted, Prices};
 pub struct Bill {
     /// By what was asked for, the dearest first.
     pub requests: Vec<BilledRequests>,
-    /// Messages that SQS took.
+    /// Messages that the queue took.
     pub sent_messages: u64,
-    /// Messages that SQS brought.
+    /// Messages that the queue brought for the first time.
     pub received_messages: u64,
     /// Receives that brought nothing.
     pub empty_receives: u64,
@@ -81,7 +81,7 @@ impl Bill {
         self.requests.sort_by(|one, other| by_dollars(one, other).then_with(|| one.action.cmp(&other.action)));
     }
 
-    /// Messages that went through: what one process sends another one receives.
+    /// Messages that went through: what one process sends another one receives, and both are on a bill of both.
     #[must_use]
     pub fn messages(&self) -> u64 {
         self.sent_messages.max(self.received_messages)
@@ -113,31 +113,36 @@ impl Bill {
 pub struct CostCollector {
     requests: AwsRequests,
     prices: Prices,
-    dollars: CounterVec,
+    /// What the family is; it has no values.
+    family: CounterVec,
 }
 
 impl CostCollector {
     /// Of the requests of this process.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "name and label are constants, and every test of the binary builds it")]
     pub fn new(requests: &AwsRequests, prices: Prices) -> Self {
+        Self { requests: requests.clone(), prices, family: Self::family() }
+    }
+
+    #[expect(clippy::expect_used, reason = "name and label are constants, and every test of the binary builds it")]
+    fn family() -> CounterVec {
         let options = Opts::new("aws_cost_dollars_total", "What the billed requests cost by AWS_PRICES.");
-        let dollars = CounterVec::new(options, &["api"]).expect("the counter is valid");
-        Self { requests: requests.clone(), prices, dollars }
+        CounterVec::new(options, &["api"]).expect("the counter is valid")
     }
 }
 
 impl Collector for CostCollector {
     fn desc(&self) -> Vec<&Desc> {
-        self.dollars.desc()
+        self.family.desc()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        self.dollars.reset();
+        // Anew each time: two may look at once.
+        let dollars = Self::family();
         for line in Bill::of(&self.requests, &self.prices).requests {
-            self.dollars.with_label_values(&[line.api.as_str()]).inc_by(line.dollars);
+            dollars.with_label_values(&[line.api.as_str()]).inc_by(line.dollars);
         }
-        self.dollars.collect()
+        dollars.collect()
     }
 }
 

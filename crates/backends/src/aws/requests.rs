@@ -1,7 +1,7 @@
-//! Requests to AWS, counted where they leave: whatever repeats one, each is paid for.
+//! Requests to AWS, counted where they leave: whatever repeats one, each that is answered is paid for.
 //!
 //! SQS bills a request for each 64 KiB that it takes along or brings back, S3 each request that it does not answer with
-//! a failure of its own (5xx).
+//! a failure of its own (5xx). What got no answer is taken for one that never arrived.
 //! Sources: <https://aws.amazon.com/sqs/pricing/>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ErrorCodeBilling.html>
 
@@ -15,7 +15,6 @@ use aws_sdk_sqs::config::interceptors::{
 };
 use aws_sdk_sqs::error::BoxError;
 use aws_sdk_sqs::operation::receive_message::ReceiveMessageOutput;
-use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
@@ -58,7 +57,7 @@ impl Default for AwsRequests {
         let sent = vector("aws_requests_total", "Requests to AWS, repeated ones too.");
         let billed = vector("aws_billed_requests_total", "The same as AWS bills them: SQS by 64 KiB, S3 without 5xx.");
         let empty_receives = IntCounter::new("aws_empty_receives_total", "Receives from SQS that brought nothing.");
-        let messages = Opts::new("aws_messages_total", "Messages that SQS took, and brought.");
+        let messages = Opts::new("aws_messages_total", "Messages that the queue took, and brought for the first time.");
         let messages = IntCounterVec::new(messages, &["direction"]);
         let counters = "the counters are valid";
         Self {
@@ -98,16 +97,26 @@ impl AwsRequests {
         self.empty_receives.get()
     }
 
-    /// Messages that SQS took.
+    /// Messages that the queue took.
     #[must_use]
     pub fn sent_messages(&self) -> u64 {
         self.messages.with_label_values(&[SENT]).get()
     }
 
-    /// Messages that SQS brought.
+    /// Messages that the queue brought for the first time.
     #[must_use]
     pub fn received_messages(&self) -> u64 {
         self.messages.with_label_values(&[RECEIVED]).get()
+    }
+
+    /// Messages that the queue took: not what went to the dead-letter queue, or came back from there.
+    pub(super) fn count_sent(&self, messages: usize) {
+        self.messages.with_label_values(&[SENT]).inc_by(messages as u64);
+    }
+
+    /// Messages that the queue brought for the first time.
+    pub(super) fn count_received(&self, messages: usize) {
+        self.messages.with_label_values(&[RECEIVED]).inc_by(messages as u64);
     }
 
     /// What counts the requests of a client.
@@ -118,20 +127,14 @@ impl AwsRequests {
     /// One request to S3, and the status that came back.
     pub(super) fn count_s3(&self, action: &str, answer: Option<StatusCode>) {
         self.sent.with_label_values(&[S3, action]).inc();
-        if !answer.is_some_and(|status| status.is_server_error()) {
+        if answer.is_some_and(|status| !status.is_server_error()) {
             self.billed.with_label_values(&[S3, action]).inc();
         }
     }
 
-    fn count(&self, service: &str, action: &str, bytes: Option<u64>) {
-        self.sent.with_label_values(&[service, action]).inc();
-        self.billed.with_label_values(&[service, action]).inc_by(billed(service, bytes));
-    }
-
-    /// What an answer is more than its request.
     fn count_answer(&self, service: &str, action: &str, request: Option<u64>, answer: Option<u64>) {
-        let more = billed(service, answer).saturating_sub(billed(service, request));
-        self.billed.with_label_values(&[service, action]).inc_by(more);
+        let billed = billed(service, request).max(billed(service, answer));
+        self.billed.with_label_values(&[service, action]).inc_by(billed);
     }
 }
 
@@ -173,12 +176,12 @@ impl Intercept for Meter {
 
     fn read_before_transmit(
         &self,
-        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
         _components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if let Some((service, action)) = names(config) {
-            self.0.count(&service, action, context.request().body().content_length());
+            self.0.sent.with_label_values(&[service.as_str(), action]).inc();
         }
         Ok(())
     }
@@ -204,17 +207,11 @@ impl Intercept for Meter {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let Ok(output) = context.output_or_error() else { return Ok(()) };
-        let count = |direction, messages: usize| {
-            self.0.messages.with_label_values(&[direction]).inc_by(messages as u64);
-        };
-        if let Some(sent) = output.downcast_ref::<SendMessageBatchOutput>() {
-            count(SENT, sent.successful().len());
-        } else if let Some(received) = output.downcast_ref::<ReceiveMessageOutput>() {
-            count(RECEIVED, received.messages().len());
-            if received.messages().is_empty() {
-                self.0.empty_receives.inc();
-            }
+        if let Ok(output) = context.output_or_error()
+            && let Some(received) = output.downcast_ref::<ReceiveMessageOutput>()
+            && received.messages().is_empty()
+        {
+            self.0.empty_receives.inc();
         }
         Ok(())
     }
@@ -233,16 +230,14 @@ mod tests {
     #[test]
     fn sqs_bills_by_64_kib_of_what_is_larger_request_or_answer() {
         let requests = AwsRequests::default();
-        requests.count(SQS, "SendMessageBatch", Some(64 * 1024 + 1));
         requests.count_answer(SQS, "SendMessageBatch", Some(64 * 1024 + 1), Some(500));
-        requests.count(SQS, "ReceiveMessage", Some(200));
         requests.count_answer(SQS, "ReceiveMessage", Some(200), Some(256 * 1024));
-        requests.count("ssm", "GetParameter", Some(1 << 20));
+        requests.count_answer("ssm", "GetParameter", Some(1 << 20), Some(1 << 20));
         let counted = requests.counted();
         let of = |service: &str, action: &str| counted[&(service.to_owned(), action.to_owned())];
-        assert_eq!(of(SQS, "SendMessageBatch"), Counted { sent: 1, billed: 2 });
-        assert_eq!(of(SQS, "ReceiveMessage"), Counted { sent: 1, billed: 4 });
-        assert_eq!(of("ssm", "GetParameter"), Counted { sent: 1, billed: 1 });
+        assert_eq!(of(SQS, "SendMessageBatch"), Counted { sent: 0, billed: 2 });
+        assert_eq!(of(SQS, "ReceiveMessage"), Counted { sent: 0, billed: 4 });
+        assert_eq!(of("ssm", "GetParameter"), Counted { sent: 0, billed: 1 });
     }
 
     #[test]
@@ -252,6 +247,6 @@ mod tests {
             requests.count_s3("PutObject", StatusCode::from_u16(status).ok());
         }
         requests.count_s3("PutObject", None);
-        assert_eq!(requests.counted()[&(S3.to_owned(), "PutObject".to_owned())], Counted { sent: 4, billed: 3 });
+        assert_eq!(requests.counted()[&(S3.to_owned(), "PutObject".to_owned())], Counted { sent: 4, billed: 2 });
     }
 }

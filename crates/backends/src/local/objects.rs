@@ -183,13 +183,22 @@ impl ObjectStore for FileObjects {
     }
 
     fn list(&self, folder: Option<&ObjectKey>) -> List {
-        let (found, listed) = mpsc::channel(LISTED_AHEAD);
         let (place, folder) = (Arc::clone(&self.folder), folder.cloned());
-        tokio::task::spawn_blocking(move || {
-            let root = Arc::clone(&place.read().unwrap_or_else(PoisonError::into_inner));
-            list::list(&root, folder.as_ref(), &found);
-        });
-        stream::unfold(listed, async |mut listed| Some((listed.recv().await?, listed))).boxed()
+        // Begins with the first look.
+        let listed = async move {
+            let (found, listed) = mpsc::channel(LISTED_AHEAD);
+            let walk = tokio::task::spawn_blocking(move || {
+                let root = Arc::clone(&place.read().unwrap_or_else(PoisonError::into_inner));
+                list::list(&root, folder.as_ref(), &found);
+            });
+            let found = stream::unfold(listed, async |mut listed| Some((listed.recv().await?, listed)));
+            // A walk that panicked looks like one that has come to its end.
+            let end = stream::once(walk).filter_map(async |ended| {
+                ended.err().map(|error| Err(ObjectError::Other(format!("the list was not finished: {error}"))))
+            });
+            found.chain(end)
+        };
+        stream::once(listed).flatten().boxed()
     }
 
     async fn ping(&self) -> Result<(), ObjectError> {

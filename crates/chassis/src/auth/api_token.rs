@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -44,7 +44,8 @@ pub struct ApiToken {
     source: Source,
     clock: Arc<dyn Clock>,
     cache: Mutex<Cache>,
-    fetching: AsyncMutex<()>,
+    /// Held by the fetch that is under way.
+    fetching: Arc<AsyncMutex<()>>,
 }
 
 enum Source {
@@ -62,6 +63,8 @@ struct Cache {
     tried_at: Option<Duration>,
     /// When the last fetch ended.
     done_at: Option<Duration>,
+    /// Fetches that have ended.
+    done: u64,
     /// Whether the last fetch brought nothing.
     failed: bool,
 }
@@ -86,25 +89,25 @@ impl ApiToken {
     }
 
     fn new(source: Source, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { source, clock, cache: Mutex::default(), fetching: AsyncMutex::default() })
+        Arc::new(Self { source, clock, cache: Mutex::default(), fetching: Arc::default() })
     }
 
     /// Judges a token in constant time. Waits for the source only when nothing that is cached can tell, or when the
     /// token is wrong and the source was not asked for a while.
-    pub async fn judge(&self, offered: &str) -> Verdict {
+    pub async fn judge(self: &Arc<Self>, offered: &str) -> Verdict {
         let (source, reference) = match &self.source {
             Source::Fixed(token) => return if matches(token, offered) { Verdict::Right } else { Verdict::Wrong },
             Source::Fetched(source, reference) => (source, reference),
         };
-        let seen = self.clock.monotonic();
+        let seen = self.lock().done;
         match self.look(offered) {
             // Nobody but the one who refreshes waits, and nobody while the source is asked already.
             Verdict::Right => {
                 if self.is_due(REFRESH_AGE)
                     && self.may_try_again()
-                    && let Ok(_one_at_a_time) = self.fetching.try_lock()
+                    && let Ok(only) = Arc::clone(&self.fetching).try_lock_owned()
                 {
-                    self.fetch(source, reference).await;
+                    self.fetch_apart(source, reference, only).await;
                 }
                 return Verdict::Right;
             }
@@ -113,9 +116,9 @@ impl ApiToken {
             Verdict::Wrong | Verdict::Unknown => {}
         }
         let wait = async {
-            let _one_at_a_time = self.fetching.lock().await;
-            if !self.was_fetched_since(seen) {
-                self.fetch(source, reference).await;
+            let only = Arc::clone(&self.fetching).lock_owned().await;
+            if self.lock().done == seen {
+                self.fetch_apart(source, reference, only).await;
             }
         };
         // Whoever waits behind a stuck source gives up in time as well.
@@ -127,13 +130,13 @@ impl ApiToken {
     ///
     /// # Errors
     /// Whether it is needed, and why it is missing.
-    pub async fn check(&self) -> Result<(), (Need, String)> {
+    pub async fn check(self: &Arc<Self>) -> Result<(), (Need, String)> {
         let Source::Fetched(source, reference) = &self.source else { return Ok(()) };
         if self.is_due(REFRESH_AGE) || self.lock().failed {
             // Behind a fetch that is under way, such as that of the first request: it brings what is missing.
-            let _one_at_a_time = self.fetching.lock().await;
+            let only = Arc::clone(&self.fetching).lock_owned().await;
             if self.may_try_again() {
-                self.fetch(source, reference).await;
+                self.fetch_apart(source, reference, only).await;
             }
         }
         let missing = |need, state| Err((need, format!("{reference} cannot be fetched, {state}")));
@@ -177,8 +180,21 @@ impl ApiToken {
         cache.failed && cache.done_at.is_some_and(|done| now.saturating_sub(done) < OUTAGE_INTERVAL)
     }
 
-    fn was_fetched_since(&self, then: Duration) -> bool {
-        self.lock().done_at.is_some_and(|done| done > then)
+    /// Whoever waits for it may leave, which must not end it: each of those who wait behind would begin it anew.
+    #[expect(clippy::disallowed_methods, reason = "it ends by itself within FETCH_TIMEOUT, and has nothing to finish")]
+    async fn fetch_apart(
+        self: &Arc<Self>,
+        source: &Arc<dyn SecretSource>,
+        reference: &SecretRef,
+        only: OwnedMutexGuard<()>,
+    ) {
+        let (token, source, reference) = (Arc::clone(self), Arc::clone(source), reference.clone());
+        let fetch = async move {
+            token.fetch(&source, &reference).await;
+            drop(only);
+        };
+        // It panics with the source, of which it has nothing to tell then.
+        let _panicked = tokio::spawn(fetch).await;
     }
 
     async fn fetch(&self, source: &Arc<dyn SecretSource>, reference: &SecretRef) {
@@ -189,6 +205,7 @@ impl ApiToken {
         let now = self.clock.monotonic();
         let mut cache = self.lock();
         cache.done_at = Some(now);
+        cache.done += 1;
         cache.failed = fetched.is_err();
         match fetched {
             Ok(token) => cache.learn(token, now),
@@ -312,24 +329,44 @@ mod tests {
 
     /// Answers when it is told to.
     #[derive(Debug, Default)]
-    struct SlowSecrets(tokio::sync::Notify);
+    struct SlowSecrets {
+        answer: tokio::sync::Notify,
+        asked: std::sync::atomic::AtomicUsize,
+    }
 
     #[async_trait::async_trait]
     impl SecretSource for SlowSecrets {
         async fn fetch(&self, _name: &str) -> Result<SecretString, SecretError> {
-            self.0.notified().await;
+            self.asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.answer.notified().await;
             Ok("first".into())
         }
     }
 
-    #[tokio::test]
-    async fn a_source_that_is_being_asked_is_not_down() {
+    fn slow_token() -> (Arc<ApiToken>, Arc<SlowSecrets>) {
         let secrets = Arc::new(SlowSecrets::default());
         let reference = SecretRef { scheme: "memory".into(), name: "token".into() };
-        let token = ApiToken::fetched(Arc::clone(&secrets) as _, reference, ManualClock::new());
+        (ApiToken::fetched(Arc::clone(&secrets) as _, reference, ManualClock::new()), secrets)
+    }
+
+    #[tokio::test]
+    async fn a_source_that_is_being_asked_is_not_down() {
+        let (token, secrets) = slow_token();
         let (verdict, check, ()) =
-            tokio::join!(biased; token.judge("first"), token.check(), async { secrets.0.notify_waiters() });
+            tokio::join!(biased; token.judge("first"), token.check(), async { secrets.answer.notify_one() });
         assert_eq!((verdict, check), (Verdict::Right, Ok(())));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_leaves_takes_no_fetch_along() {
+        let (token, secrets) = slow_token();
+        for _ in 0..50 {
+            let left = timeout(Duration::from_millis(1), token.judge("first")).await;
+            assert!(left.is_err(), "the source has not answered yet");
+        }
+        secrets.answer.notify_one();
+        assert_eq!(token.judge("first").await, Verdict::Right);
+        assert_eq!(secrets.asked.load(std::sync::atomic::Ordering::Relaxed), 1);
     }
 
     #[tokio::test]

@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
+use reqwest::Url;
+
 use crate::failure::Failure;
 
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for a look at a page.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
+/// Bytes of a page that are read; one of metrics has some ten thousand.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 /// A client that follows no redirects and uses no proxy: it talks to the system itself.
 pub(super) fn client() -> Result<reqwest::Client, Failure> {
@@ -30,5 +36,37 @@ pub(super) fn short_cause(error: &reqwest::Error) -> String {
         "nothing listens there".to_owned()
     } else {
         error.to_string()
+    }
+}
+
+/// An address that a user typed: a host, host:port, or a plain URL; as the beginning of URLs. `name` is what it was
+/// given as. What was typed is not repeated, as it may hold a password.
+pub(super) fn address(name: &str, text: &str) -> Result<String, Failure> {
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let is_plain = |url: &Url| url.scheme() == "http" && url.username().is_empty() && url.password().is_none();
+    match with_scheme.parse::<Url>() {
+        Ok(url) if is_plain(&url) => Ok(with_scheme.trim_end_matches('/').to_owned()),
+        _ => {
+            Err(Failure::usage(format!("{name}: expected a host, host:port, or an http URL without user and password")))
+        }
+    }
+}
+
+/// Status and body of an answer, both within bounds; or why there is none.
+pub(super) async fn get(client: &reqwest::Client, url: &str) -> Result<(u16, String), String> {
+    let ask = async {
+        let mut answer = client.get(url).send().await?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_ANSWER_BYTES {
+                break;
+            }
+        }
+        Ok((answer.status().as_u16(), String::from_utf8_lossy(&body).into_owned()))
+    };
+    match tokio::time::timeout(LOOK_TIMEOUT, ask).await {
+        Ok(answer) => answer.map_err(|error: reqwest::Error| short_cause(&error)),
+        Err(_) => Err(format!("no answer within {LOOK_TIMEOUT:?}")),
     }
 }

@@ -161,7 +161,7 @@ const PERIODS: u32 = 20;
 /// More than an archiver works on at once.
 const MESSAGES: usize = 128;
 /// Deliveries after which the queue gives a message up: far fewer than there are periods.
-const MAX_RECEIVES: u64 = 3;
+const MAX_RECEIVES: u64 = 6;
 
 /// How S3 is away.
 enum Away {

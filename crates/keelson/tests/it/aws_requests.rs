@@ -77,6 +77,17 @@ fn assert_foretold(cost: &Value) {
     let foretold = cost["a_million_messages"]["under_load"]["dollars"].as_f64().unwrap();
     assert!((counted / foretold - 1.0).abs() <= 0.01, "${counted} counted, ${foretold} foretold: {cost}");
     assert_eq!(cost["so_far"]["processes"], 1, "two services of one process have one bill");
+    // S3 is most of the bill, and would hide what is wrong with the rest.
+    let messages = cost["so_far"]["sent_messages"].as_f64().unwrap();
+    for action in ["SendMessageBatch", "ReceiveMessage", "DeleteMessageBatch", "PutObject"] {
+        let billed = |requests: &Value| {
+            let line = requests.as_array().unwrap().iter().find(|line| line["action"] == action).unwrap();
+            line["billed"].as_f64().unwrap()
+        };
+        let counted = billed(&cost["so_far"]["requests"]) * 1e6 / messages;
+        let foretold = billed(&cost["a_million_messages"]["under_load"]["requests"]);
+        assert!((counted / foretold - 1.0).abs() <= 0.2, "{action}: {counted} counted, {foretold} foretold");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -96,6 +107,9 @@ async fn without_aws_there_is_nothing_to_pay_and_a_process_that_is_silent_is_nam
     let free = launch.args(&["cost"]).run();
     let text = String::from_utf8(free.stdout).unwrap();
     assert!(free.status.success() && text.contains("cost nothing on AWS"), "{text}");
+    let secret = launch.args(&["cost", "http://user:hunter2@127.0.0.1:1"]).run();
+    let text = String::from_utf8(secret.stderr).unwrap();
+    assert!(secret.status.code() == Some(64) && !text.contains("hunter2"), "{text}");
     let silent = launch.args(&["cost", "http://127.0.0.1:1"]).run();
     let text = String::from_utf8(silent.stderr).unwrap();
     assert_eq!(silent.status.code(), Some(69), "{text}");

@@ -12,7 +12,7 @@ use chassis::ports::{Queue, QueueError, Receipt};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use super::leases::Held;
@@ -71,8 +71,13 @@ impl Deleter {
                     if taken == 0 {
                         break;
                     }
-                    if queue.profile().is_metered {
-                        fill_up(&mut fresh, &mut stored).await;
+                    let until = Instant::now() + if queue.profile().is_metered { LINGER } else { Duration::ZERO };
+                    while fresh.len() < MAX_BATCH && Instant::now() < until {
+                        tokio::select! {
+                            Some(held) = stored.recv() => fresh.push(held),
+                            Some(outcome) = calls.next() => self.put_aside(outcome),
+                            () = sleep_until(until) => {}
+                        }
                     }
                     calls.push(delete_once(fresh.drain(..).map(Entry::new).collect(), &*queue));
                 }
@@ -149,15 +154,6 @@ struct Outcome {
     failed: Vec<Entry>,
     /// Whether the queue as a whole is down.
     is_outage: bool,
-}
-
-async fn fill_up(fresh: &mut Vec<Held>, stored: &mut mpsc::Receiver<Held>) {
-    let until = Instant::now() + LINGER;
-    while fresh.len() < MAX_BATCH
-        && let Ok(Some(held)) = timeout_at(until, stored.recv()).await
-    {
-        fresh.push(held);
-    }
 }
 
 async fn delete_once(mut batch: Vec<Entry>, queue: &dyn Queue) -> Outcome {

@@ -1,6 +1,7 @@
 //! The two ways to hand in a message. The order of the checks is part of the contract.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::State;
 use chassis::auth::Verdict;
@@ -14,7 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Ingest;
-use super::enqueue::enqueue;
+use super::enqueue::{WORK_TIMEOUT, enqueue};
 use crate::model::error::IngestError;
 use crate::model::message::{MessageRequest, check_content_type};
 use crate::model::names::Source;
@@ -92,11 +93,12 @@ pub(super) async fn post_message(
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Result<Json<Sent>, Error> {
+    let began = Instant::now();
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     check_content_type(content_type, &body)?;
     let request = MessageRequest::parse(&body)?;
     ingest.check_token(request.token(), IngestError::WrongMessageToken).await?;
-    let message_id = ingest.send(Source::ApiMessage, request.into_queue_body()?, None).await?;
+    let message_id = ingest.send(Source::ApiMessage, request.into_queue_body()?, None, began).await?;
     Ok(Json(Sent { message: "Message sent to queue", message_id, status: "success" }))
 }
 
@@ -116,10 +118,12 @@ pub(super) async fn post_submit(
     State(ingest): State<Arc<Ingest>>,
     RawBody(body): RawBody,
 ) -> Result<Json<Accepted>, Error> {
+    let began = Instant::now();
     let submission = Submission::parse(&body)?;
     ingest.check_token(submission.token(), IngestError::WrongSubmitToken).await?;
     let queued = submission.into_queued()?;
-    let message_id = ingest.send(Source::Submit, queued.body, Some(queued.email_instant.to_string())).await?;
+    let email_instant = queued.email_instant.to_string();
+    let message_id = ingest.send(Source::Submit, queued.body, Some(email_instant), began).await?;
     Ok(Json(Accepted { message: "Payload accepted and queued.", message_id }))
 }
 
@@ -134,9 +138,17 @@ impl Ingest {
         }
     }
 
-    async fn send(&self, source: Source, body: String, email_instant: Option<String>) -> Result<MessageId, Error> {
+    /// The source of the token may have taken a part of the time.
+    async fn send(
+        &self,
+        source: Source,
+        body: String,
+        email_instant: Option<String>,
+        began: Instant,
+    ) -> Result<MessageId, Error> {
+        let within = WORK_TIMEOUT.saturating_sub(began.elapsed());
         let timer = self.metrics.send_seconds.start_timer();
-        let sent = enqueue(&*self.queue, source, body, email_instant).await;
+        let sent = enqueue(&*self.queue, source, body, email_instant, within).await;
         timer.observe_duration();
         match sent {
             Ok(message_id) => {

@@ -13,7 +13,7 @@ use chassis::ports::Queue;
 use chassis::service::{Context, Identity, Service};
 use serde_json::json;
 
-pub use enqueue::enqueue;
+pub use enqueue::{WORK_TIMEOUT, enqueue};
 use metrics::IngestMetrics;
 
 /// Who ingest is.

@@ -10,7 +10,7 @@ use object_store::path::Path;
 use super::S3Objects;
 use super::refusal::{Operation, sort};
 
-/// Keys that are none of the port's, such as one with `//`, were written by somebody else.
+/// Keys that are none of the port's, such as one that begins with a dot, were written by somebody else.
 pub(super) fn list(objects: &S3Objects, folder: Option<&ObjectKey>) -> List {
     let below = folder.map(ObjectKey::as_str).unwrap_or_default();
     let prefix = match Path::parse(format!("{}{below}", objects.prefix)) {
@@ -19,7 +19,12 @@ pub(super) fn list(objects: &S3Objects, folder: Option<&ObjectKey>) -> List {
     };
     let (bucket, own): (Arc<str>, _) = (objects.bucket.as_str().into(), objects.prefix.clone());
     let found = objects.store.list(Some(&prefix)).map(move |found| {
-        let found = found.map_err(|error| sort(&error, Operation::List, &bucket))?;
+        let found = found.map_err(|error| match error {
+            object_store::Error::InvalidPath { .. } => ObjectError::Other(format!(
+                "bucket {bucket} has a key that cannot be listed, such as one with `//`: list a folder beside it"
+            )),
+            error => sort(&error, Operation::List, &bucket),
+        })?;
         let key = found.location.as_ref().strip_prefix(&own).and_then(|key| key.parse().ok());
         Ok(key.map(|key| Listed { key, size_bytes: found.size }))
     });

@@ -33,7 +33,7 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::Aws;
+use super::{Aws, AwsRequests};
 use crate::OpenError;
 pub use clients::CALL_TIMEOUT;
 use clients::{Clients, RECEIVE_TIMEOUT};
@@ -53,6 +53,7 @@ pub struct SqsQueue {
     deliveries: Arc<Deliveries>,
     policy: OnceLock<RedrivePolicy>,
     answered: Answered,
+    requests: AwsRequests,
     /// Whoever looks into the dead-letter queue hides what he sees from others, so one at a time.
     looking: Mutex<()>,
     tasks: TaskTracker,
@@ -77,6 +78,7 @@ impl SqsQueue {
             deliveries: Arc::default(),
             policy: OnceLock::new(),
             answered: Answered::default(),
+            requests: aws.requests().clone(),
             looking: Mutex::new(()),
             tasks,
         }))
@@ -147,8 +149,10 @@ impl Queue for SqsQueue {
     async fn send_batch(&self, messages: Vec<NewMessage>) -> Result<Vec<Result<MessageId, QueueError>>, QueueError> {
         validate_batch(&messages)?;
         let answers = join_all(messages.into_iter().map(|message| self.sender.send(message))).await;
-        if answers.iter().any(Result::is_ok) {
+        let sent = answers.iter().filter(|answer| answer.is_ok()).count();
+        if sent > 0 {
             self.answered.now(&*self.clock);
+            self.requests.count_sent(sent);
         }
         Ok(answers)
     }
@@ -168,8 +172,9 @@ impl Queue for SqsQueue {
             }
         });
         let received = received.await.unwrap_or_else(|_| Err(QueueError::Other("the receive panicked".into())));
-        if received.is_ok() {
+        if let Ok(messages) = &received {
             self.answered.now(&*self.clock);
+            self.requests.count_received(messages.iter().filter(|message| message.receive_count == 1).count());
         }
         received
     }

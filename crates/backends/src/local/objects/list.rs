@@ -23,16 +23,20 @@ impl From<io::Error> for Ended {
     }
 }
 
-/// Names every object below `folder`. Blocks, also for a listener who is slow.
+/// Names every object below `folder`. Blocks, also for a listener who is slow. The names of one folder are in memory at a
+/// time, and those of the folders above it.
 pub(super) fn list(root: &Folder, folder: Option<&ObjectKey>, found: &Found) {
     let opened = folder.map_or_else(|| root.root.try_clone(), |folder| root.root.open_dir(folder.as_str()));
     let prefix = folder.map(|folder| format!("{folder}/")).unwrap_or_default();
-    let ended = opened.map_err(Ended::from).and_then(|dir| walk(&dir, &prefix, found));
-    if let Err(Ended::Failed(error)) = ended
-        && let Err(error) = root.unless_missing::<()>(Err(error))
-    {
-        let _unheard = found.blocking_send(Err(error));
-    }
+    let failed = match root.unless_missing(opened.map(Some)) {
+        Ok(None) => return,
+        Err(error) => error,
+        Ok(Some(dir)) => match walk(&dir, &prefix, found) {
+            Ok(()) | Err(Ended::Unheard) => return,
+            Err(Ended::Failed(error)) => root.fault(&error),
+        },
+    };
+    let _unheard = found.blocking_send(Err(failed));
 }
 
 /// A folder's names come as they lie on the disk. A folder stands where its objects' keys do: `a.json`, `a/b`, `a0`.
@@ -40,29 +44,44 @@ fn walk(dir: &Dir, prefix: &str, found: &Found) -> Result<(), Ended> {
     let mut names = Vec::new();
     for entry in dir.entries()? {
         let entry = entry?;
-        let (name, kind) = (entry.file_name(), entry.file_type()?);
-        match name.into_string() {
-            Ok(name) if name.starts_with('.') => {}
-            Ok(name) if kind.is_dir() => names.push(format!("{name}/")),
-            Ok(name) if kind.is_file() => names.push(name),
-            _ => {}
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name.starts_with('.') {
+            continue;
+        }
+        let mut kind = entry.file_type()?;
+        if !kind.is_dir() && !kind.is_file() && !kind.is_symlink() {
+            // Some file systems do not tell it with the name.
+            let Some(metadata) = unless_gone(dir.symlink_metadata(&name))? else { continue };
+            kind = metadata.file_type();
+        }
+        if kind.is_dir() {
+            names.push(format!("{name}/"));
+        } else if kind.is_file() {
+            names.push(name);
         }
     }
     names.sort_unstable();
     for name in names {
         let path = format!("{prefix}{name}");
         if let Some(folder) = name.strip_suffix('/') {
-            match dir.open_dir(folder) {
-                Ok(below) => walk(&below, &path, found)?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error.into()),
+            if let Some(below) = unless_gone(dir.open_dir(folder))? {
+                walk(&below, &path, found)?;
             }
             continue;
         }
-        // Gone meanwhile, or no key of ours.
-        let (Ok(key), Ok(metadata)) = (path.parse(), dir.metadata(&name)) else { continue };
+        let Some(metadata) = unless_gone(dir.metadata(&name))? else { continue };
+        // What is no key of ours was put there by somebody else.
+        let Ok(key) = path.parse() else { continue };
         let listed = Listed { key, size_bytes: metadata.len() };
         found.blocking_send(Ok(listed)).map_err(|_| Ended::Unheard)?;
     }
     Ok(())
+}
+
+/// What was there a moment ago may be deleted, or be a file in the place of a folder.
+fn unless_gone<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+    match outcome {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        other => other.map(Some),
+    }
 }

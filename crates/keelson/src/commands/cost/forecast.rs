@@ -18,6 +18,7 @@ pub(super) struct Forecast {
     uses_sqs: bool,
     uses_s3: bool,
     max_messages: u64,
+    concurrency: u64,
     message_bytes: u64,
 }
 
@@ -36,6 +37,7 @@ impl Forecast {
             uses_sqs: settings.queue_url.starts_with("sqs:"),
             uses_s3: settings.objects_url.starts_with("s3:"),
             max_messages: settings.archiver.max_messages as u64,
+            concurrency: settings.archiver.concurrency as u64,
             message_bytes,
         }
     }
@@ -49,7 +51,8 @@ impl Forecast {
         !self.uses_sqs && !self.uses_s3
     }
 
-    /// The bill of a million messages. Polls of an empty queue are not of any message: three a minute for an archiver.
+    /// The bill of a million messages. An archiver that has nothing to do asks five times a minute, three times for
+    /// messages and twice how full the queues are, which is for no message.
     pub(super) fn bill(&self, pace: Pace, prices: &Prices) -> Bill {
         let mut bill = Bill { sent_messages: MILLION, received_messages: MILLION, ..Bill::default() };
         for (api, action, sent, billed) in self.requests(pace) {
@@ -70,7 +73,9 @@ impl Forecast {
         let mut requests = Vec::new();
         if self.uses_sqs {
             requests.push(calls("SendMessageBatch", fitting, self.message_bytes));
-            requests.push(calls(RECEIVE, fitting.min(self.max_messages), self.message_bytes + ENVELOPE_BYTES));
+            // The archiver asks when half of its places are free.
+            let wanted = self.max_messages.min(self.concurrency / 2).max(1);
+            requests.push(calls(RECEIVE, fitting.min(wanted), self.message_bytes + ENVELOPE_BYTES));
             requests.push(calls("DeleteMessageBatch", full, 0));
         }
         if self.uses_s3 {
@@ -97,7 +102,10 @@ const WORTH_A_LINE: f64 = 0.005;
 /// What other settings would save under load, the largest first.
 pub(super) fn savings(forecast: &Forecast, prices: &Prices) -> Vec<Saving> {
     let now = forecast.bill(Pace::UnderLoad, prices).dollars;
-    let others = [("MAX_MESSAGES=10", Forecast { max_messages: MAX_BATCH as u64, ..*forecast })];
+    let others = [
+        ("MAX_MESSAGES=10", Forecast { max_messages: MAX_BATCH as u64, ..*forecast }),
+        ("ARCHIVE_CONCURRENCY=64", Forecast { concurrency: 64, ..*forecast }),
+    ];
     let saving = |(setting, other): (&'static str, Forecast)| {
         let dollars = other.bill(Pace::UnderLoad, prices).dollars;
         Saving { setting, dollars, part: if now > 0.0 { 1.0 - dollars / now } else { 0.0 } }
@@ -111,7 +119,8 @@ pub(super) fn savings(forecast: &Forecast, prices: &Prices) -> Vec<Saving> {
 mod tests {
     use super::*;
 
-    const FORECAST: Forecast = Forecast { uses_sqs: true, uses_s3: true, max_messages: 10, message_bytes: 2_000 };
+    const FORECAST: Forecast =
+        Forecast { uses_sqs: true, uses_s3: true, max_messages: 10, concurrency: 64, message_bytes: 2_000 };
 
     fn prices() -> Prices {
         "2026-06-01 sqs=0.40 s3_put=5.00 s3_get=0.40 secretsmanager=5.00".parse().unwrap()
@@ -145,5 +154,8 @@ mod tests {
         let [saving] = &savings(&one_by_one, &prices())[..] else { panic!("one saving") };
         assert_eq!(saving.setting, "MAX_MESSAGES=10");
         assert!((saving.dollars - 5.12).abs() < 1e-9 && saving.part > 0.06, "{saving:?}");
+        let narrow = Forecast { concurrency: 1, ..FORECAST };
+        let [saving] = &savings(&narrow, &prices())[..] else { panic!("one saving") };
+        assert_eq!(saving.setting, "ARCHIVE_CONCURRENCY=64");
     }
 }

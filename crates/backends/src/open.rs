@@ -8,12 +8,14 @@ use chassis::clock::Clock;
 use chassis::ids::Ids;
 use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretSource};
 use chassis::telemetry::storage::StorageFailures;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::OpenError;
 use crate::aws::{
     Aws, ParameterSecrets, S3Encryption, S3Objects, SecretsManagerSecrets, SqsQueue, check_bucket, check_queue_url,
 };
 use crate::local::{FileObjects, FileSecrets, SqliteQueue};
+use crate::postgres::PostgresQueue;
 
 /// What a queue needs beside its URL.
 #[derive(Debug, Clone)]
@@ -39,17 +41,20 @@ pub struct ObjectContext {
     pub encryption: S3Encryption,
 }
 
-const QUEUE_SCHEMES: &str = "`sqlite:PATH` (a file), `sqs:URL` and `memory:` (forgets at the end)";
+const QUEUE_SCHEMES: &str =
+    "`sqlite:PATH` (a file), `postgres://USER:PASSWORD@HOST/DATABASE`, `sqs:URL` and `memory:` (forgets at the end)";
 const OBJECT_SCHEMES: &str =
     "`file:DIR` (a folder), `s3:BUCKET` or `s3://BUCKET/PREFIX`, and `memory:` (forgets at the end)";
 
 /// What the URL of a queue leads to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum QueuePlace {
     /// In this process, until it ends.
     Memory,
     /// An SQLite file.
     File(PathBuf),
+    /// A database of PostgreSQL: what follows the scheme, which may hold a password.
+    Postgres(SecretString),
     /// A queue of SQS, by its URL.
     Sqs(String),
 }
@@ -81,6 +86,7 @@ impl QueuePlace {
             ("sqlite", path) => {
                 expect_path("queue", path, "`sqlite:` and the path of a file").map(|path| Self::File(path.into()))
             }
+            ("postgres" | "postgresql", rest) => Ok(Self::Postgres(rest.into())),
             ("sqs", url) => check_queue_url(url).map(|()| Self::Sqs(url.to_owned())),
             (found, _) => Err(unknown("queue", found, QUEUE_SCHEMES)),
         }
@@ -118,6 +124,9 @@ pub async fn open_queue(url: &str, aws: &Arc<Aws>, context: QueueContext) -> Res
     match QueuePlace::of(url)? {
         QueuePlace::Memory => Ok(MemoryQueue::new(context.clock, context.ids, context.max_receive_count)),
         QueuePlace::File(path) => blocking(move || SqliteQueue::open(path, context)).await.map(|queue| queue as _),
+        QueuePlace::Postgres(place) => {
+            PostgresQueue::open(place.expose_secret(), context).await.map(|queue| queue as _)
+        }
         QueuePlace::Sqs(url) => SqsQueue::open(aws, &url, context.clock).await.map(|queue| queue as _),
     }
 }
@@ -130,8 +139,8 @@ pub fn queue_exists(url: &str) -> Result<bool, OpenError> {
     Ok(match QueuePlace::of(url)? {
         QueuePlace::Memory => false,
         QueuePlace::File(path) => SqliteQueue::exists(&path),
-        // Whoever works with it finds out, and makes none.
-        QueuePlace::Sqs(_) => true,
+        // Whoever works with it finds out.
+        QueuePlace::Postgres(_) | QueuePlace::Sqs(_) => true,
     })
 }
 

@@ -9,6 +9,8 @@ mod emulators;
 mod file_objects;
 mod file_secrets;
 mod open;
+mod postgres;
+mod postgres_queue;
 mod s3_answers;
 mod s3_objects;
 mod sqlite_queue;

@@ -1,0 +1,6 @@
+//! PostgreSQL: where many processes share one queue.
+
+mod address;
+mod queue;
+
+pub use queue::PostgresQueue;

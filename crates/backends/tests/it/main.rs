@@ -10,6 +10,8 @@ mod file_objects;
 mod file_secrets;
 mod open;
 mod postgres;
+mod postgres_faults;
+mod postgres_processes;
 mod postgres_queue;
 mod s3_answers;
 mod s3_objects;

@@ -1,6 +1,7 @@
 //! The settings of a whole process: those of the chassis, of each service, and where the stores are.
 
 mod aws;
+mod postgres;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use pipeline::config::{ArchiverConfig, IngestConfig};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
+use self::postgres::PostgresPlace;
 use crate::cli::{Common, ListenArgs, ServiceName};
 use crate::commands::e2e;
 
@@ -27,7 +29,7 @@ const DATA: Setting<PathBuf> = Setting::new(
 );
 const QUEUE_URL: OptionalSetting<String> = OptionalSetting::new(
     "QUEUE_URL",
-    "The queue: `sqlite:PATH`, `sqs:URL`, or `memory:` which forgets at the end. Default: `queue.db` in the data folder.",
+    "The queue: `sqlite:PATH`, `postgres://USER:PASSWORD@HOST:PORT/DATABASE` which many processes may share (`postgres:` alone: see `POSTGRES_HOST`), `sqs:URL`, or `memory:` which forgets at the end. Default: `queue.db` in the data folder.",
 );
 const OBJECTS_URL: OptionalSetting<String> = OptionalSetting::new(
     "OBJECTS_URL",
@@ -51,7 +53,8 @@ const SYSTEM: Section = Section {
 
 /// Every section, in the order of the reference.
 pub(crate) fn sections() -> Vec<Section> {
-    [&[SYSTEM], config::SETTINGS, pipeline::config::SETTINGS, &[aws::SECTION, e2e::SETTINGS]].concat()
+    [&[SYSTEM], config::SETTINGS, pipeline::config::SETTINGS, &[postgres::SECTION, aws::SECTION, e2e::SETTINGS]]
+        .concat()
 }
 
 /// Every setting.
@@ -74,6 +77,8 @@ pub(crate) struct Settings {
     pub(crate) chassis: ChassisConfig,
     pub(crate) data: PathBuf,
     pub(crate) queue_url: String,
+    /// Where the queue is when its URL does not say more than `postgres:`.
+    pub(crate) queue_place: Option<PostgresPlace>,
     pub(crate) objects_url: String,
     pub(crate) ingest: IngestConfig,
     pub(crate) archiver: ArchiverConfig,
@@ -95,9 +100,12 @@ impl Settings {
         let in_data = |scheme: &str, name: &str| format!("{scheme}:{}", data.join(name).display());
         let mut ingest = IngestConfig::read(&mut reader);
         ingest.api_token = aws::api_token(&mut reader, ingest.api_token);
+        let queue_url = aws::queue_url(&mut reader).unwrap_or_else(|| in_data("sqlite", "queue.db"));
+        let place = PostgresPlace::read(&mut reader);
         let settings = Self {
             chassis: ChassisConfig::read(&mut reader, services.len(), default_host),
-            queue_url: aws::queue_url(&mut reader).unwrap_or_else(|| in_data("sqlite", "queue.db")),
+            queue_place: (queue_url == postgres::HERE).then_some(place),
+            queue_url,
             objects_url: aws::objects_url(&mut reader).unwrap_or_else(|| in_data("file", "objects")),
             ingest,
             aws: aws::account(&mut reader),

@@ -11,6 +11,7 @@ use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretError
 use chassis::service::{Context, Identity, Service};
 use chassis::telemetry::storage::StorageFailures;
 use pipeline::{archiver, ingest};
+use secrecy::ExposeSecret;
 use tracing::warn;
 
 use crate::cli::ServiceName;
@@ -57,12 +58,24 @@ pub(crate) async fn open(settings: &Settings, services: &[ServiceName], context:
         true => Some(open_objects(&settings.objects_url, object_context(settings, &failures)).await?),
         false => None,
     };
-    Ok(Stores {
-        queue: open_queue(&settings.queue_url, &settings.aws, queue_context(settings, context, &failures)).await?,
-        objects,
-        failures,
-        folder,
-    })
+    Ok(Stores { queue: queue(settings, queue_context(settings, context, &failures)).await?, objects, failures, folder })
+}
+
+/// Opens the queue, with a password that may have to be fetched.
+async fn queue(settings: &Settings, context: QueueContext) -> Result<Arc<dyn Queue>, Failure> {
+    let Some(place) = &settings.queue_place else {
+        return Ok(open_queue(&settings.queue_url, &settings.aws, context).await?);
+    };
+    let fetched = match place.password.as_ref().and_then(|it| secret_sources(&settings.aws).reference(it)) {
+        Some((source, reference)) => match source.fetch(&reference.name).await {
+            Ok(password) => Some(password),
+            Err(error @ SecretError::Unavailable(_)) => return Err(Failure::unavailable(error.to_string())),
+            Err(error) => return Err(Failure::usage(format!("POSTGRES_PASSWORD={reference}: {error}"))),
+        },
+        None => None,
+    };
+    let url = place.url(fetched.as_ref().or(place.password.as_ref()))?;
+    Ok(open_queue(url.expose_secret(), &settings.aws, context).await?)
 }
 
 /// The folder is needed for what lies in it. A process that keeps everything elsewhere runs without one, such as in a
@@ -134,7 +147,7 @@ pub(crate) async fn open_left(settings: &Settings, context: &Context) -> Result<
         Err(error) => return Err(error.into()),
     };
     let queue_context = queue_context(settings, context, &StorageFailures::default());
-    let queue = open_queue(&settings.queue_url, &settings.aws, queue_context).await?;
+    let queue = queue(settings, queue_context).await?;
     Ok(Left::Queue(StoppedQueue { queue, _folder: folder }))
 }
 

@@ -25,6 +25,9 @@ mod hostile;
 mod launch;
 mod layering;
 mod message;
+mod postgres;
+#[path = "../../../backends/tests/it/postgres/server.rs"]
+mod postgres_server;
 mod production;
 mod restart;
 mod send;

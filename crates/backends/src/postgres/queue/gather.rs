@@ -11,7 +11,9 @@ use async_trait::async_trait;
 use chassis::ports::QueueError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+
+use super::connections::CALL_TIMEOUT;
 
 /// Calls that may wait; more is refused.
 const WAITING_CALLS: usize = 4096;
@@ -23,8 +25,10 @@ const LANES: usize = 2;
 const MOST_ENTRIES: usize = 500;
 /// Bytes of one group, or those of its only call.
 const MOST_BYTES: usize = 2 << 20;
-/// For a whole call, its wait for a lane included.
+/// For a whole call, its wait for a lane included. The work ends before that.
 const TIME_LIMIT: Duration = Duration::from_millis(4_400);
+/// A call that has waited for so long is refused: nothing may be begun when its caller is about to give up.
+const LONGEST_WAIT: Duration = Duration::from_millis(2_500);
 
 /// What is done with a group of entries: in one transaction, so that they succeed or fail together.
 #[async_trait]
@@ -32,13 +36,14 @@ pub(super) trait Work: Send + Sync + 'static {
     type Entry: Send + 'static;
     type Answer: Send + 'static;
 
-    /// Answers in the order of the entries.
-    async fn work(&self, entries: Vec<Self::Entry>) -> Result<Vec<Self::Answer>, QueueError>;
+    /// Answers in the order of the entries, before the deadline.
+    async fn work(&self, entries: Vec<Self::Entry>, deadline: Instant) -> Result<Vec<Self::Answer>, QueueError>;
 }
 
 struct Call<W: Work> {
     entries: Vec<W::Entry>,
     size_bytes: usize,
+    begun: Instant,
     caller: oneshot::Sender<Result<Vec<W::Answer>, QueueError>>,
     _room: OwnedSemaphorePermit,
 }
@@ -61,12 +66,11 @@ impl<W: Work> Gatherer<W> {
 
     /// Answers when the entries' transaction is on disk. A caller that leaves takes along what is not on its way.
     pub(super) async fn call(&self, entries: Vec<W::Entry>, size_bytes: usize) -> Result<Vec<W::Answer>, QueueError> {
-        let full = || QueueError::Unavailable("too much work waits for PostgreSQL".into());
         let ended = || QueueError::Unavailable("the queue is closed".into());
         let kib = u32::try_from(size_bytes / 1024 + 1).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).try_acquire_many_owned(kib).map_err(|_| full())?;
         let (caller, answer) = oneshot::channel();
-        let call = Call { entries, size_bytes, caller, _room: room };
+        let call = Call { entries, size_bytes, begun: Instant::now(), caller, _room: room };
         self.inbox.try_send(call).map_err(|_| if self.inbox.is_closed() { ended() } else { full() })?;
         match timeout(TIME_LIMIT, answer).await {
             Ok(answer) => answer.unwrap_or_else(|_| Err(ended())),
@@ -106,6 +110,10 @@ fn gather<W: Work>(first: Call<W>, calls: &mut mpsc::Receiver<Call<W>>) -> (Vec<
         if call.caller.is_closed() {
             continue;
         }
+        if call.begun.elapsed() > LONGEST_WAIT {
+            let _gone = call.caller.send(Err(full()));
+            continue;
+        }
         let fits = entries + call.entries.len() <= MOST_ENTRIES && size_bytes + call.size_bytes <= MOST_BYTES;
         if !fits && !group.is_empty() {
             return (group, Some(call));
@@ -120,11 +128,13 @@ fn gather<W: Work>(first: Call<W>, calls: &mut mpsc::Receiver<Call<W>>) -> (Vec<
 async fn finish<W: Work>(work: Arc<W>, group: Vec<Call<W>>) {
     let mut entries = Vec::new();
     let mut callers = Vec::new();
+    let mut oldest = Instant::now();
     for call in group {
+        oldest = oldest.min(call.begun);
         callers.push((call.caller, call.entries.len(), call._room));
         entries.extend(call.entries);
     }
-    let mut answers = work.work(entries).await.map(Vec::into_iter);
+    let mut answers = work.work(entries, oldest + CALL_TIMEOUT).await.map(Vec::into_iter);
     for (caller, count, _room) in callers {
         let own = match &mut answers {
             Ok(answers) => Ok(answers.by_ref().take(count).collect()),
@@ -133,4 +143,8 @@ async fn finish<W: Work>(work: Arc<W>, group: Vec<Call<W>>) {
         // Whoever has left gets no answer.
         let _gone = caller.send(own);
     }
+}
+
+fn full() -> QueueError {
+    QueueError::Unavailable("too much work waits for PostgreSQL".into())
 }

@@ -11,7 +11,6 @@ use sqlx::Row as _;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::connections::CALL_TIMEOUT;
 use super::core::Core;
 use super::gather::Work;
 use super::receipts::{self, Found};
@@ -37,9 +36,8 @@ impl Work for Sends {
     type Entry = NewMessage;
     type Answer = MessageId;
 
-    async fn work(&self, messages: Vec<NewMessage>) -> Result<Vec<MessageId>, QueueError> {
+    async fn work(&self, messages: Vec<NewMessage>, deadline: Instant) -> Result<Vec<MessageId>, QueueError> {
         let columns = self.columns(messages)?;
-        let deadline = Instant::now() + CALL_TIMEOUT;
         if !self.send(&columns, deadline).await? {
             // Nothing was sent for sure: the server's clock was set, or the statement lay about. A new session knows.
             if !self.send(&columns, deadline).await? {
@@ -88,9 +86,9 @@ impl Work for Deletions {
     type Entry = Lease;
     type Answer = Result<(), QueueError>;
 
-    async fn work(&self, leases: Vec<Lease>) -> Result<Vec<Self::Answer>, QueueError> {
+    async fn work(&self, leases: Vec<Lease>, deadline: Instant) -> Result<Vec<Self::Answer>, QueueError> {
         let (seqs, nonces) = receipts::columns(&leases);
-        let mut lent = self.0.connections.lend().await?;
+        let mut lent = self.0.connections.lend_until(deadline).await?;
         let rows = lent.rows(sqlx::query(sql::DELETE).bind(seqs).bind(nonces)).await?;
         let mut found: HashMap<i64, Found> = receipts::read(&rows)?;
         let delete = |lease: &Lease| match found.get(&lease.seq) {

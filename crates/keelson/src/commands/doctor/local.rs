@@ -41,6 +41,11 @@ impl Local {
                 checks.push(present(QUEUE, path, Path::is_file));
                 places.push(path);
             }
+            QueuePlace::Postgres(_) => {
+                let text =
+                    "on PostgreSQL, which is not asked here: the first start makes its tables, and `running` tells";
+                checks.push(Check::not_checked(QUEUE, text));
+            }
             QueuePlace::Sqs(_) => {}
         }
         match &self.objects {

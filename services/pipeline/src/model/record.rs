@@ -4,8 +4,9 @@ use chassis::ports::objects::{ObjectError, ObjectKey};
 use chassis::ports::queue::{Attributes, Message, MessageId};
 use chassis::telemetry::correlation::{CorrelationId, TraceContext};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::Offset;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::json_object::{JsonObject, is_blank, text_of};
@@ -105,6 +106,37 @@ fn trace_id(traceparent: &str) -> Option<String> {
     TraceContext::parse(traceparent).map(|trace| format!("{:032x}", trace.trace_id))
 }
 
+/// Where each message has an object of its own.
+pub const MESSAGES: &str = "messages";
+
+/// What a stored record tells about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Stored {
+    /// The message.
+    pub message_id: MessageId,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// Names the request that sent it.
+    pub correlation_id: Option<String>,
+}
+
+/// Reads what [`record`] has added; `None` when this is no such record.
+#[must_use]
+pub fn stored(record: &[u8]) -> Option<Stored> {
+    #[derive(Deserialize)]
+    struct Whole {
+        #[serde(rename = "_metadata")]
+        metadata: Stored,
+    }
+    serde_json::from_slice(record).ok().map(|Whole { metadata }| metadata)
+}
+
+/// The record on one line: a line break in JSON is only ever white space between tokens, and becomes a blank.
+#[must_use]
+pub fn on_one_line(record: String) -> String {
+    if record.contains(['\n', '\r']) { record.replace(['\n', '\r'], " ") } else { record }
+}
+
 /// `messages/YYYY/MM/DD/<message-id>.json`, by the UTC date of sending: a redelivery after midnight finds the same
 /// key. Ids are UUIDs on every queue of ours; any other byte than of a plain name is percent-encoded, so that two ids
 /// never share a key and none leaves its folder.
@@ -112,12 +144,48 @@ fn trace_id(traceparent: &str) -> Option<String> {
 /// # Errors
 /// [`ObjectError::InvalidKey`] for an id that is empty or too long for a file name.
 pub fn object_key(message_id: &MessageId, sent_at: Timestamp) -> Result<ObjectKey, ObjectError> {
+    key_on(message_id, day_of(sent_at))
+}
+
+/// The same key, where the day is known.
+///
+/// # Errors
+/// As [`object_key`].
+pub fn key_on(message_id: &MessageId, day: Date) -> Result<ObjectKey, ObjectError> {
     if message_id.0.is_empty() {
         return Err(ObjectError::InvalidKey("the message id is empty".into()));
     }
-    let date = Offset::UTC.to_datetime(sent_at).date();
-    let folder = format!("messages/{:04}/{:02}/{:02}", date.year(), date.month(), date.day());
-    format!("{folder}/{}.json", percent_encode(&message_id.0)).parse()
+    format!("{}/{}.json", folder_of(MESSAGES, day), percent_encode(&message_id.0)).parse()
+}
+
+/// The UTC day of an instant.
+#[must_use]
+pub fn day_of(instant: Timestamp) -> Date {
+    Offset::UTC.to_datetime(instant).date()
+}
+
+/// The folder of a day: `messages/YYYY/MM/DD`.
+#[must_use]
+pub fn folder_of(root: &str, day: Date) -> String {
+    format!("{root}/{:04}/{:02}/{:02}", day.year(), day.month(), day.day())
+}
+
+/// The day of a key below [`folder_of`]; `None` for a key of another form.
+#[must_use]
+pub fn day_of_key(key: &ObjectKey) -> Option<Date> {
+    let mut segments = key.as_str().split('/').skip(1);
+    let (year, month, day) = (segments.next()?, segments.next()?, segments.next()?);
+    segments.next()?;
+    let is_whole = (year.len(), month.len(), day.len()) == (4, 2, 2);
+    is_whole.then(|| Date::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?).ok()).flatten()
+}
+
+/// The message of a key that [`object_key`] made; `None` for any other.
+#[must_use]
+pub fn id_of_key(key: &ObjectKey) -> Option<MessageId> {
+    let name = key.as_str().rsplit_once('/')?.1.strip_suffix(".json")?;
+    let id = MessageId(percent_decode(name)?);
+    key_on(&id, day_of_key(key)?).is_ok_and(|made| made == *key).then_some(id)
 }
 
 fn percent_encode(id: &str) -> String {
@@ -127,6 +195,22 @@ fn percent_encode(id: &str) -> String {
         if is_plain { name.push(byte.into()) } else { name.push_str(&format!("%{byte:02X}")) }
     }
     name
+}
+
+fn percent_decode(name: &str) -> Option<String> {
+    let mut id = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'%' {
+            id.push(byte);
+            continue;
+        }
+        let (digits, after) = rest.split_at_checked(2)?;
+        id.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+        rest = after;
+    }
+    String::from_utf8(id).ok()
 }
 
 #[cfg(test)]

@@ -194,7 +194,44 @@ fn odd_message_ids_give_a_valid_key_or_a_clear_error() {
     }
 }
 
+#[test]
+fn a_key_that_is_no_messages_names_none() {
+    for key in [
+        "messages/2025/06/10/a.txt",
+        "messages/2025/06/31/a.json",
+        "messages/2025/6/10/a.json",
+        "messages/2025/06/10/a%2.json",
+        "messages/2025/06/10/a%62.json",
+        "messages/2025/06/10/a/b.json",
+        "rollups/2025/06/10/a.index.json",
+        "a.json",
+    ] {
+        assert_eq!(id_of_key(&key.parse().unwrap()), None, "{key}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn a_key_tells_its_message_and_its_day(id in r"[ab./%2Fü\n]{1,9}") {
+        let key = object_key(&MessageId(id.clone()), archived_at()).unwrap();
+        prop_assert_eq!(id_of_key(&key), Some(MessageId(id)));
+        prop_assert_eq!(day_of_key(&key), Some(day_of(archived_at())));
+    }
+
+    #[test]
+    fn on_one_line_a_record_is_the_same_json(body in r#"[{}":,a1\r\n\\ ]{0,16}"#, text in any::<String>()) {
+        let body = if body.len() % 2 == 0 { json!({ "a": [text] }).to_string().replace(',', "\r\n,\n") } else { body };
+        if let Ok(whole) = stored(&body, &[]) {
+            let line = on_one_line(whole.clone());
+            prop_assert!(!line.contains(['\r', '\n']));
+            prop_assert_eq!(line.len(), whole.len());
+            let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+            prop_assert_eq!(parse(&line), parse(&whole));
+            let sent_at = super::stored(line.as_bytes()).unwrap().sent_at;
+            prop_assert_eq!(sent_at, message("", &[]).sent_at);
+        }
+    }
+
     #[test]
     fn two_message_ids_never_share_a_key(first in r"[ab./%2Fü]{1,6}", second in r"[ab./%2Fü]{1,6}") {
         let key = |id: &str| object_key(&MessageId(id.into()), archived_at()).unwrap();

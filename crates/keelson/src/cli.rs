@@ -1,5 +1,6 @@
 //! The command line.
 
+mod archive;
 mod cost;
 mod dlq;
 mod doctor;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use archive::{ArchiveArgs, ArchiveCommand, Days, FindArgs};
 pub(crate) use cost::CostArgs;
 pub(crate) use dlq::{Chosen, DlqArgs, DlqCommand};
 pub(crate) use doctor::DoctorArgs;
@@ -46,6 +48,7 @@ Examples:
   keelson up --data /tmp/try       the same with another folder
   keelson e2e                      send a message through what runs and find it stored
   keelson send Mail/inbox.mbox     send what is in files
+  keelson archive ls               what is stored
   keelson serve ingest archiver    these services, for production
   keelson doctor                   is what production needs set up right?
   keelson config explain RATE_LIMIT
@@ -77,6 +80,9 @@ pub(crate) enum Command {
     /// List, show, send back or delete the messages that the archiver gave up on
     #[command(after_help = dlq::HELP)]
     Dlq(DlqArgs),
+    /// List, print and find the messages that are stored
+    #[command(after_help = archive::HELP)]
+    Archive(ArchiveArgs),
     /// Check that what the settings name is set up right, and say the fix where it is not
     #[command(after_help = doctor::HELP)]
     Doctor(DoctorArgs),

@@ -7,7 +7,7 @@ use backends::OpenError;
 use backends::local::FolderError;
 use chassis::config::Mistakes;
 use chassis::lifecycle::Ending;
-use chassis::ports::QueueError;
+use chassis::ports::{ObjectError, QueueError};
 use chassis::run::RunError;
 use chassis::telemetry::logs::LogError;
 
@@ -98,6 +98,15 @@ impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Self {
         match error {
             QueueError::Unavailable(_) | QueueError::Timeout => Self::unavailable(error.to_string()),
+            _ => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<ObjectError> for Failure {
+    fn from(error: ObjectError) -> Self {
+        match error {
+            ObjectError::Unavailable(_) | ObjectError::Timeout => Self::unavailable(error.to_string()),
             _ => Self::failed(error.to_string()),
         }
     }

@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod api_token;
+mod archive;
 mod completions;
 mod config;
 pub(crate) mod cost;
@@ -40,6 +41,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
 async fn run_tool(command: Command, common: &Common) -> Result<(), Failure> {
     match command {
         Command::Up(_) | Command::Serve(_) | Command::Send(_) => Ok(()),
+        Command::Archive(args) => archive::run(common, &args).await,
         Command::Dlq(args) => dlq::run(common, &args).await,
         Command::Cost(args) => cost::run(common, &args).await,
         Command::Doctor(args) => doctor::run(common, &args).await,

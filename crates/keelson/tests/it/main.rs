@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod archive;
+mod archive_command;
 mod aws;
 mod aws_chaos;
 mod aws_outage;

@@ -1,10 +1,15 @@
 //! The settings of the pipeline.
 
+mod rollup;
+
 use std::time::Duration;
 
 use chassis::config::{OptionalSetting, Reader, Section, Setting};
 use chassis::ports::queue::{MAX_BATCH, MAX_VISIBILITY, MAX_WAIT};
 use secrecy::SecretString;
+
+pub use self::rollup::RollupConfig;
+use self::rollup::{ARCHIVE_ROLLUP, ARCHIVE_ROLLUP_COMPRESSION, HIDDEN_AGES};
 
 /// The token, or where it is.
 pub const API_TOKEN: OptionalSetting<SecretString> = OptionalSetting::secret(
@@ -14,7 +19,7 @@ pub const API_TOKEN: OptionalSetting<SecretString> = OptionalSetting::secret(
 const VISIBILITY_TIMEOUT: Setting<Duration> = Setting::new(
     "VISIBILITY_TIMEOUT",
     "30s",
-    "How long a message that the archiver took stays hidden from other receivers, 1s to 12h; extended at half of it while the work goes on.",
+    "How long a message that the archiver took stays hidden from other receivers, 1s to 12h; extended at half of it while the work goes on. With `ARCHIVE_ROLLUP` at least three times its age.",
 );
 const MAX_MESSAGES: Setting<usize> =
     Setting::new("MAX_MESSAGES", "10", "Messages that the archiver takes in one receive, 1 to 10.");
@@ -44,6 +49,8 @@ pub const SETTINGS: &[Section] = &[Section {
         MAX_RECEIVE_COUNT.info,
         POLL_INTERVAL.info,
         ARCHIVE_CONCURRENCY.info,
+        ARCHIVE_ROLLUP.info,
+        ARCHIVE_ROLLUP_COMPRESSION.info,
     ],
 }];
 
@@ -69,7 +76,7 @@ impl IngestConfig {
 /// What the archiver is configured with.
 #[derive(Debug, Clone, Copy)]
 pub struct ArchiverConfig {
-    /// `VISIBILITY_TIMEOUT`.
+    /// `VISIBILITY_TIMEOUT`, or longer where messages wait for their roll-up.
     pub visibility: Duration,
     /// `MAX_MESSAGES`.
     pub max_messages: usize,
@@ -79,17 +86,20 @@ pub struct ArchiverConfig {
     pub poll_wait: Duration,
     /// `ARCHIVE_CONCURRENCY`.
     pub concurrency: usize,
+    /// `ARCHIVE_ROLLUP`, if it is set.
+    pub rollup: Option<RollupConfig>,
 }
 
 impl ArchiverConfig {
     /// Reads the settings.
     pub fn read(reader: &mut Reader<'_>) -> Self {
-        let config = Self {
+        let mut config = Self {
             visibility: reader.get(&VISIBILITY_TIMEOUT),
             max_messages: reader.get(&MAX_MESSAGES),
             max_receive_count: reader.get(&MAX_RECEIVE_COUNT),
             poll_wait: reader.get(&POLL_INTERVAL).min(MAX_WAIT),
             concurrency: reader.get(&ARCHIVE_CONCURRENCY),
+            rollup: RollupConfig::read(reader),
         };
         if !(Duration::from_secs(1)..=MAX_VISIBILITY).contains(&config.visibility) {
             reader.refuse(&VISIBILITY_TIMEOUT.info, "a time between 1s and 12h");
@@ -102,6 +112,9 @@ impl ArchiverConfig {
         }
         if !(1..=1000).contains(&config.concurrency) {
             reader.refuse(&ARCHIVE_CONCURRENCY.info, "a number between 1 and 1000");
+        }
+        if let Some(rollup) = config.rollup {
+            config.visibility = config.visibility.max(rollup.age * HIDDEN_AGES);
         }
         config
     }

@@ -9,6 +9,7 @@
 mod data;
 mod entries;
 mod find;
+mod lookout;
 mod rollups;
 mod span;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use thiserror::Error;
 use self::data::{Data, Source};
 pub use self::entries::Entries;
 pub use self::find::Found;
+pub use self::lookout::{Lookout, Sighting};
 pub use self::span::Span;
 
 /// The stored messages of one object store. Cheap to clone.

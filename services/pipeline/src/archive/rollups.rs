@@ -22,7 +22,7 @@ const AHEAD: usize = 4;
 pub(super) struct Parts {
     pub(super) day: Date,
     stem: String,
-    index: Option<ObjectKey>,
+    pub(super) index: Option<ObjectKey>,
     data: Option<(Listed, Part)>,
 }
 
@@ -66,11 +66,10 @@ async fn next_parts(listed: &mut Peekable<List>) -> Option<Result<Parts, ObjectE
     let is_same = |next: &Result<Listed, ObjectError>| {
         next.as_ref().is_ok_and(|next| part_of(&next.key).is_some_and(|(stem, _)| stem == parts.stem))
     };
-    while let Some(Ok(more)) = std::pin::Pin::new(&mut *listed).next_if(is_same).await {
+    if let Some(Ok(more)) = std::pin::Pin::new(&mut *listed).next_if(is_same).await {
         let more = Parts::of(more);
         parts.index = parts.index.or(more.as_ref().and_then(|more| more.index.clone()));
         parts.data = parts.data.or(more.and_then(|more| more.data));
-        break;
     }
     Some(Ok(parts))
 }
@@ -86,7 +85,8 @@ impl Parts {
     }
 }
 
-async fn load(objects: &dyn ObjectStore, parts: Parts) -> Result<Loaded, ObjectError> {
+/// What is in a roll-up.
+pub(super) async fn load(objects: &dyn ObjectStore, parts: Parts) -> Result<Loaded, ObjectError> {
     let day = parts.day;
     let mut entries = Vec::new();
     match by_index(objects, &parts).await {

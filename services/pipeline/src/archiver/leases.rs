@@ -1,4 +1,4 @@
-//! What is in work stays hidden: at half the visibility timeout every lease is extended.
+//! What is in work stays hidden: before half the visibility timeout has passed its lease is extended.
 //!
 //! A process that stood still for longer has lost its leases, and others may work on its messages by now.
 
@@ -9,11 +9,11 @@ use std::time::Duration;
 use chassis::ports::queue::MAX_BATCH;
 use chassis::ports::{Queue, QueueError, Receipt};
 use futures_util::future::join_all;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
-/// The part of a lease that is not counted on, for the way of the answer that gave it; and after which an extension that
-/// failed is tried again.
+/// The part of a lease that is not counted on, for the way of the answer that gave it; and after which each look is made
+/// which leases are to be extended.
 const MARGIN: u32 = 10;
 
 /// Calls at once, so that the last leases do not wait for the first ones.
@@ -42,8 +42,10 @@ impl Leases {
         self.lock().remove(receipt);
     }
 
-    fn held(&self) -> Vec<Receipt> {
-        self.lock().keys().cloned().collect()
+    /// Those that end before `until`.
+    fn ending(&self, until: Instant) -> Vec<Receipt> {
+        let held = self.lock();
+        held.iter().filter(|(_, end)| **end <= until).map(|(receipt, _)| receipt.clone()).collect()
     }
 
     fn extended(&self, receipt: &Receipt, until: Instant) {
@@ -79,38 +81,32 @@ impl Drop for Held {
     }
 }
 
-/// Extends all leases for ever, each time half of `visibility` has passed; sooner again when that failed for some.
+/// Extends leases for ever: each before half of `visibility` has passed, and again at the next look when that failed. What
+/// is held for a shorter time costs no call.
 pub(super) async fn extend(leases: Arc<Leases>, queue: Arc<dyn Queue>, visibility: Duration) {
-    let mut due = Instant::now() + visibility / 2;
     loop {
-        sleep_until(due).await;
-        let begun = Instant::now();
+        sleep(visibility / MARGIN).await;
+        let now = Instant::now();
         if queue.profile().takes_stale_receipts {
-            leases.drop_lost(begun);
+            leases.drop_lost(now);
         }
-        let mut failed = false;
-        for several in leases.held().chunks(MAX_BATCH * CALLS) {
+        for several in leases.ending(now + visibility / 2).chunks(MAX_BATCH * CALLS) {
             let calls = several.chunks(MAX_BATCH).map(|batch| extend_batch(&leases, &*queue, batch, visibility));
-            failed |= join_all(calls).await.contains(&true);
+            join_all(calls).await;
         }
-        due = begun + if failed { visibility / MARGIN } else { visibility / 2 };
     }
 }
 
-/// Answers whether some should be tried again.
-async fn extend_batch(leases: &Leases, queue: &dyn Queue, batch: &[Receipt], visibility: Duration) -> bool {
+async fn extend_batch(leases: &Leases, queue: &dyn Queue, batch: &[Receipt], visibility: Duration) {
     // What was let go meanwhile is handed back, or deleted.
     let batch: Vec<_> = batch.iter().filter(|receipt| leases.lock().contains_key(receipt)).cloned().collect();
     if batch.is_empty() {
-        return false;
+        return;
     }
     let until = end_of(Instant::now(), visibility);
     match queue.change_visibility(&batch, visibility).await {
         Ok(answers) => take_note(leases, &batch, &answers, until),
-        Err(error) => {
-            warn!(cause = %error, "leases could not be extended");
-            true
-        }
+        Err(error) => warn!(cause = %error, "leases could not be extended"),
     }
 }
 
@@ -118,10 +114,8 @@ fn end_of(begun: Instant, visibility: Duration) -> Instant {
     begun + visibility - visibility / MARGIN
 }
 
-/// A stale lease is somebody else's message now: the work goes on and finds it stored, or stores it first. Answers
-/// whether some should be tried again.
-fn take_note(leases: &Leases, batch: &[Receipt], answers: &[Result<(), QueueError>], until: Instant) -> bool {
-    let mut failed = false;
+/// A stale lease is somebody else's message now: the work goes on and finds it stored, or stores it first.
+fn take_note(leases: &Leases, batch: &[Receipt], answers: &[Result<(), QueueError>], until: Instant) {
     for (receipt, answer) in batch.iter().zip(answers) {
         match answer {
             Ok(()) => leases.extended(receipt, until),
@@ -134,11 +128,7 @@ fn take_note(leases: &Leases, batch: &[Receipt], answers: &[Result<(), QueueErro
                 warn!(cause = %error, "a lease cannot be extended any more");
                 leases.let_go(receipt);
             }
-            Err(error) => {
-                warn!(cause = %error, "a lease could not be extended");
-                failed = true;
-            }
+            Err(error) => warn!(cause = %error, "a lease could not be extended"),
         }
     }
-    failed
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chassis::lifecycle::Lifecycle;
 use chassis::ports::{Queue, QueueStats};
 use chassis::telemetry::metrics::Metrics;
-use prometheus::{Gauge, GaugeVec, Histogram, IntCounterVec};
+use prometheus::{Gauge, GaugeVec, Histogram, IntCounter, IntCounterVec};
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
@@ -43,10 +43,85 @@ impl Outcome {
     }
 }
 
+/// Why a roll-up was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// It has the configured size.
+    Size,
+    /// It has the configured age.
+    Age,
+    /// It has as many messages as one may have.
+    Messages,
+    /// Messages of too many days were open.
+    Days,
+    /// The end has begun.
+    Drain,
+    /// The store was down.
+    Outage,
+}
+
+impl Closing {
+    const ALL: [Self; 6] = [Self::Size, Self::Age, Self::Messages, Self::Days, Self::Drain, Self::Outage];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Size => "size",
+            Self::Age => "age",
+            Self::Messages => "messages",
+            Self::Days => "days",
+            Self::Drain => "drain",
+            Self::Outage => "outage",
+        }
+    }
+}
+
+/// What is counted of roll-ups.
+#[derive(Debug, Clone)]
+pub(super) struct RollupMetrics {
+    objects: IntCounterVec,
+    messages: IntCounter,
+    bytes: IntCounterVec,
+    fallbacks: IntCounter,
+}
+
+impl RollupMetrics {
+    fn register(metrics: &Metrics) -> Self {
+        let objects =
+            metrics.counters("archive_rollups_total", "Roll-ups that were written, by what closed them.", &["reason"]);
+        for closing in Closing::ALL {
+            objects.with_label_values(&[closing.as_str()]);
+        }
+        let help = "Bytes of roll-ups that were written: their data, and what is stored of it when compressed.";
+        let bytes = metrics.counters("archive_rollup_bytes_total", help, &["kind"]);
+        for kind in ["data", "stored"] {
+            bytes.with_label_values(&[kind]);
+        }
+        let fallbacks = "Roll-ups that could not be written, so that their messages were stored one by one.";
+        Self {
+            objects,
+            messages: metrics.counter("archive_rollup_messages_total", "Messages in roll-ups that were written."),
+            bytes,
+            fallbacks: metrics.counter("archive_rollup_fallbacks_total", fallbacks),
+        }
+    }
+
+    pub(super) fn count(&self, closing: Closing, messages: usize, data: usize, stored: usize) {
+        self.objects.with_label_values(&[closing.as_str()]).inc();
+        self.messages.inc_by(messages as u64);
+        self.bytes.with_label_values(&["data"]).inc_by(data as u64);
+        self.bytes.with_label_values(&["stored"]).inc_by(stored as u64);
+    }
+
+    pub(super) fn count_fallback(&self) {
+        self.fallbacks.inc();
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct ArchiverMetrics {
     outcomes: IntCounterVec,
     pub(super) process_seconds: Histogram,
+    pub(super) rollups: RollupMetrics,
     queue_messages: GaugeVec,
     queue_age: Gauge,
 }
@@ -70,6 +145,7 @@ impl ArchiverMetrics {
         Self {
             outcomes,
             process_seconds: metrics.seconds("messaging_process_duration_seconds", "Duration of work on one delivery."),
+            rollups: RollupMetrics::register(metrics),
             queue_messages: metrics.gauges(
                 "messaging_queue_messages",
                 "Messages in the queue and its dead-letter queue, by state; NaN where the queue does not tell.",

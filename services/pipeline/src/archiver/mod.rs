@@ -1,12 +1,15 @@
 //! Takes messages off the queue and stores each as an object, many at once, each exactly once.
 //!
 //! `worker` receives and starts the work, `work` stores one message, `leases` keeps what is in work hidden,
-//! `deletions` removes what is stored, `store` knows whether the object store works, `pace` how fast to ask what is down.
+//! `deletions` removes what is stored, `store` knows whether the object store works, `pace` how fast to ask what is down,
+//! `room` how much may be held. `rollup` puts many messages into one object, where that is configured.
 
 mod deletions;
 mod leases;
 mod metrics;
 mod pace;
+mod rollup;
+mod room;
 mod store;
 mod work;
 mod worker;
@@ -50,6 +53,7 @@ pub fn service(
         context: context.clone(),
         metrics: metrics.clone(),
         places: Semaphore::new(config.concurrency),
+        held_bytes: Arc::default(),
     });
     let (pinged, watched) = (Arc::clone(queue), Arc::clone(queue));
     service

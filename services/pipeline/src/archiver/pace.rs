@@ -12,7 +12,7 @@ use super::store::Store;
 /// The longest pause between looks at a queue or an object store that is down, before up to as much is added at random.
 const LONGEST_PAUSE: Duration = Duration::from_millis(2500);
 
-/// When the next receive may begin: at once, unless the queue or the object store is down.
+/// When the next receive may begin: at once, unless the queue or the object store is down, or nothing is urgent.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     due: Option<Instant>,
@@ -40,6 +40,11 @@ impl Pace {
         }
         let pause = self.pauses.get_or_insert_with(pauses).next();
         self.due = Some(Instant::now() + pause.unwrap_or(LONGEST_PAUSE));
+    }
+
+    /// Nothing is urgent: the next receive may wait for messages to gather.
+    pub(super) fn rest(&mut self, pause: Duration) {
+        self.due = Some(Instant::now() + pause);
     }
 
     /// The queue works, and so may the store.

@@ -11,6 +11,8 @@ use tokio::time::timeout;
 
 /// How long one write may take before the store counts as down.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+/// The media type of records and indexes.
+pub(super) const JSON: &str = "application/json";
 
 #[derive(Debug)]
 pub(super) struct Store {
@@ -46,8 +48,8 @@ impl Store {
     }
 
     /// Writes once, and learns whether the store works.
-    pub(super) async fn put(&self, key: &ObjectKey, body: Bytes) -> Result<Put, ObjectError> {
-        let put = self.objects.put_if_absent(key, body, "application/json");
+    pub(super) async fn put(&self, key: &ObjectKey, body: Bytes, content_type: &str) -> Result<Put, ObjectError> {
+        let put = self.objects.put_if_absent(key, body, content_type);
         let result = timeout(WRITE_TIMEOUT, put).await.unwrap_or(Err(ObjectError::Timeout));
         let down = matches!(result, Err(ObjectError::Unavailable(_) | ObjectError::Timeout));
         self.down.store(down, Ordering::Relaxed);

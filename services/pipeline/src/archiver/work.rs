@@ -10,12 +10,11 @@ use chassis::telemetry::correlation::{CorrelationId, Scope, TraceContext};
 use tokio::sync::{AcquireError, SemaphorePermit};
 use tracing::{debug, info, warn};
 
-use super::deletions::Deletions;
 use super::leases::Held;
 use super::metrics::Outcome;
 use super::pace::{pause, pauses};
-use super::store::Writes;
-use super::worker::Archiver;
+use super::store::{JSON, Writes};
+use super::worker::{Archiver, Ways};
 use crate::model::names::{CORRELATION_ID, TRACEPARENT};
 use crate::model::record::{object_key, record};
 
@@ -76,20 +75,32 @@ impl Archiver {
     }
 
     /// Works on one delivery until nothing is left to do for it but its deletion.
-    pub(super) async fn work_on(&self, message: Message, held: Held, deletions: &Deletions, lifecycle: &Lifecycle) {
-        let place = self.places.acquire().await;
-        if lifecycle.is_draining() {
-            self.metrics.count(Outcome::Released);
-            return log_unanswered(self.queue.release(std::slice::from_ref(&message.receipt), Duration::ZERO).await);
-        }
-        let timer = self.metrics.process_seconds.start_timer();
-        let outcome = self.store(&message, &held, place, lifecycle).await;
-        timer.observe_duration();
+    pub(super) async fn work_on(&self, message: Message, held: Held, ways: &Ways, lifecycle: &Lifecycle) {
+        let rolled_up = match &ways.rollups {
+            Some(rollups) => self.roll_up(&message, &held, rollups, lifecycle).await,
+            None => None,
+        };
+        let outcome = match rolled_up {
+            Some(outcome) => outcome,
+            None => self.store_alone(&message, &held, lifecycle).await,
+        };
         self.metrics.count(outcome);
         if matches!(outcome, Outcome::Stored | Outcome::Duplicate) {
             // Fails only when the deleter is gone, and then the message comes back and is found stored.
-            let _ = deletions.send(held).await;
+            let _ = ways.stored.send(held).await;
         }
+    }
+
+    async fn store_alone(&self, message: &Message, held: &Held, lifecycle: &Lifecycle) -> Outcome {
+        let place = self.places.acquire().await;
+        if lifecycle.is_draining() {
+            log_unanswered(self.queue.release(std::slice::from_ref(&message.receipt), Duration::ZERO).await);
+            return Outcome::Released;
+        }
+        let timer = self.metrics.process_seconds.start_timer();
+        let outcome = self.store(message, held, place, lifecycle).await;
+        timer.observe_duration();
+        outcome
     }
 
     async fn store(&self, message: &Message, held: &Held, place: Place<'_>, lifecycle: &Lifecycle) -> Outcome {
@@ -115,7 +126,7 @@ impl Archiver {
     }
 
     /// Whether this message is somebody else's by now, who must not be disturbed.
-    fn is_lost(&self, held: &Held) -> bool {
+    pub(super) fn is_lost(&self, held: &Held) -> bool {
         self.queue.profile().takes_stale_receipts && held.is_lost()
     }
 
@@ -133,7 +144,7 @@ impl Archiver {
         let mut alone = Alone::default();
         let mut kept_for_long = None;
         for tries in 1.. {
-            let put = self.store.put(key, body.clone()).await;
+            let put = self.store.put(key, body.clone(), JSON).await;
             let Err(error @ (ObjectError::Unavailable(_) | ObjectError::Timeout)) = &put else { return put };
             if !self.queue.profile().counts_releases || lifecycle.is_draining() {
                 return put;
@@ -203,7 +214,7 @@ impl Archiver {
     /// block alone that fails, and only another message can tell: this one goes behind the others, and does so again
     /// each time it comes back, without an end. When the queue is down too, as on a disk that both share, it is kept
     /// until the queue takes it: one that came back by itself would be counted, and given up after a few times.
-    async fn hand_back(&self, receipt: &Receipt, error: &ObjectError, lifecycle: &Lifecycle) -> Outcome {
+    pub(super) async fn hand_back(&self, receipt: &Receipt, error: &ObjectError, lifecycle: &Lifecycle) -> Outcome {
         warn!(cause = %error, "the object store is unavailable: the message goes back to the queue");
         let mut pauses = pauses();
         loop {
@@ -220,7 +231,7 @@ impl Archiver {
 }
 
 /// It was held for too long. Whoever has it now decides what becomes of it.
-fn lost(message: &Message) -> Outcome {
+pub(super) fn lost(message: &Message) -> Outcome {
     warn!(message.id = %message.id, "message {} was held for too long: it comes back", message.id);
     Outcome::Failed
 }

@@ -3,10 +3,11 @@
 //! From a queue at a distance some are held ready, so that the work does not wait for the way there and back.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use chassis::lifecycle::Lifecycle;
-use chassis::ports::queue::{MAX_BATCH, MAX_WAIT};
+use chassis::ports::queue::MAX_WAIT;
 use chassis::ports::{Message, Queue, Receive};
 use chassis::service::Context;
 use chassis::telemetry::correlation::{Scope, in_scope};
@@ -21,13 +22,15 @@ use super::deletions::{self, Deletions};
 use super::leases::{self, Leases};
 use super::metrics::ArchiverMetrics;
 use super::pace::Pace;
+use super::rollup::{self, Rollups, Writer};
+use super::room::{Room, Weight};
 use super::store::Store;
 use crate::config::ArchiverConfig;
 
 /// Receives at once from a queue at a distance, while each brings a whole batch.
-const RECEIVES: usize = 4;
-/// Messages that are held ready at most, beside as many in work.
-const MAX_AHEAD: usize = RECEIVES * MAX_BATCH;
+pub(super) const RECEIVES: usize = 4;
+/// Receives of less than a whole batch while a roll-up is filled.
+const GATHERINGS: u32 = 10;
 /// How long the drain waits for the answers to receives that are under way. A long poll that goes on for longer is cut
 /// off: it most likely brings nothing.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -42,12 +45,16 @@ pub(super) struct Archiver {
     pub(super) metrics: ArchiverMetrics,
     /// One for each message that may be worked on at once.
     pub(super) places: Semaphore,
+    /// Bytes of all messages that are held.
+    pub(super) held_bytes: Arc<AtomicUsize>,
 }
 
-/// How many messages may be held, and how many a receive should bring at least.
-struct Room {
-    places: usize,
-    wanted: usize,
+/// Where messages go, and what keeps them hidden on the way.
+#[derive(Debug, Clone)]
+pub(super) struct Ways {
+    leases: Arc<Leases>,
+    pub(super) stored: Deletions,
+    pub(super) rollups: Option<Rollups>,
 }
 
 impl Archiver {
@@ -64,51 +71,70 @@ impl Archiver {
         let extend = leases::extend(Arc::clone(&leases), Arc::clone(&self.queue), self.config.visibility);
         heartbeat.spawn(in_scope(scope(), extend));
 
+        let (rollups, mut roller) = self.start_rolling_up(&lifecycle);
+
         let mut work = JoinSet::new();
+        let ways = Ways { leases, stored, rollups };
         tokio::select! {
-            () = self.receive(&mut work, &leases, &stored, &lifecycle) => {}
+            () = self.receive(&mut work, &ways, &lifecycle) => {}
             ended = deleter.join_next() => return report_end("deleter", ended),
             ended = heartbeat.join_next() => return report_end("heartbeat", ended),
+            ended = roller.join_next(), if !roller.is_empty() => return report_end("writer of roll-ups", ended),
         }
         info!("no more messages are received; those in work are finished");
         while let Some(done) = work.join_next().await {
             report(done);
         }
-        drop(stored);
+        drop(ways);
+        roller.join_all().await;
         deleter.join_all().await;
         heartbeat.shutdown().await;
     }
 
-    async fn receive(
-        self: &Arc<Self>,
-        work: &mut JoinSet<()>,
-        leases: &Arc<Leases>,
-        stored: &Deletions,
-        lifecycle: &Lifecycle,
-    ) {
+    fn start_rolling_up(&self, lifecycle: &Lifecycle) -> (Option<Rollups>, JoinSet<()>) {
+        let mut roller = JoinSet::new();
+        let Some(config) = self.config.rollup else { return (None, roller) };
+        let (rollups, filings) = rollup::channel();
+        let writer = Writer {
+            store: Arc::clone(&self.store),
+            ids: Arc::clone(&self.context.ids),
+            compression: config.compression,
+            metrics: self.metrics.rollups.clone(),
+            lifecycle: lifecycle.clone(),
+            fits: AtomicUsize::new(usize::MAX),
+        };
+        let run = rollup::run(filings, writer, config, lifecycle.clone());
+        roller.spawn(in_scope(Scope::service(&self.service), run));
+        (Some(rollups), roller)
+    }
+
+    async fn receive(self: &Arc<Self>, work: &mut JoinSet<()>, ways: &Ways, lifecycle: &Lifecycle) {
         let mut receives = FuturesUnordered::new();
         let mut pace = Pace::default();
-        let mut calls = 1;
+        // Batches in a row that were whole: more are waiting.
+        let mut whole = 0;
         while !lifecycle.is_draining() {
             pace.look_at(&self.store);
             let Room { places, wanted } = self.room();
             let free = places.saturating_sub(work.len() + receives.len() * self.config.max_messages);
-            if free >= wanted && receives.len() < calls && pace.is_due() {
+            if free >= wanted && receives.len() < self.most_calls(whole) && pace.is_due() {
                 receives.push(self.queue.receive(self.request(free)));
                 continue;
             }
             tokio::select! {
                 Some(received) = receives.next() => match received {
                     Ok(messages) => {
-                        // Where many came more are waiting, and one call at a time could be too slow.
-                        // SQS may bring less than there is.
-                        calls = if messages.len() * 2 > wanted { self.most_calls() } else { 1 };
-                        self.start(messages, work, (leases, stored), lifecycle);
+                        let received = messages.len();
+                        whole = if self.is_whole(received, wanted) { whole + 1 } else { 0 };
+                        self.start(messages, work, ways, lifecycle);
                         pace.go_on(&self.store);
+                        if let Some(pause) = self.gathering().filter(|_| (1..wanted).contains(&received)) {
+                            pace.rest(pause);
+                        }
                     }
                     Err(cause) => {
                         warn!(cause = %cause, "nothing can be received from the queue");
-                        calls = 1;
+                        whole = 0;
                         pace.slow_down();
                     }
                 },
@@ -129,25 +155,8 @@ impl Archiver {
         // What such an answer brings would be hidden from everyone until its lease ends.
         let until = Instant::now() + if self.queue.profile().is_metered { LAST_ANSWERS } else { Duration::ZERO };
         while let Ok(Some(received)) = timeout_at(until, receives.next()).await {
-            self.start(received.unwrap_or_default(), work, (leases, stored), lifecycle);
+            self.start(received.unwrap_or_default(), work, ways, lifecycle);
         }
-    }
-
-    /// While the store is down a single message tries it, and the others stay on the queue. A call that is paid for
-    /// brings as many as it can, but slow messages must not hold up all the others.
-    fn room(&self) -> Room {
-        if self.store.is_down() {
-            let most = self.config.concurrency + self.ahead();
-            return Room { places: (1 + self.store.kept_for_long()).min(most), wanted: 1 };
-        }
-        let is_metered = self.queue.profile().is_metered;
-        let wanted = if is_metered { self.config.max_messages.min(self.config.concurrency / 2).max(1) } else { 1 };
-        Room { places: self.config.concurrency + self.ahead(), wanted }
-    }
-
-    /// Messages that are held ready.
-    fn ahead(&self) -> usize {
-        if self.queue.profile().is_metered { self.config.concurrency.min(MAX_AHEAD) } else { 0 }
     }
 
     fn request(&self, free: usize) -> Receive {
@@ -158,23 +167,38 @@ impl Archiver {
         }
     }
 
-    /// Over the network the way there and back takes longer than the work of the queue.
-    fn most_calls(&self) -> usize {
-        if self.queue.profile().is_metered { RECEIVES } else { 1 }
+    /// Over the network one call at a time could be too slow where there is much to do. For a roll-up nothing is urgent,
+    /// and the last of several calls bring single messages.
+    fn most_calls(&self, whole: usize) -> usize {
+        match (self.queue.profile().is_metered, self.config.rollup) {
+            (true, None) if whole > 0 => RECEIVES,
+            (true, Some(_)) => RECEIVES.min(1 + whole / RECEIVES),
+            _ => 1,
+        }
     }
 
-    fn start(
-        self: &Arc<Self>,
-        messages: Vec<Message>,
-        work: &mut JoinSet<()>,
-        (leases, stored): (&Arc<Leases>, &Deletions),
-        lifecycle: &Lifecycle,
-    ) {
+    /// SQS may bring less than there is.
+    fn is_whole(&self, received: usize, wanted: usize) -> bool {
+        if self.config.rollup.is_some() { received >= wanted } else { received * 2 > wanted }
+    }
+
+    /// How long messages gather on a queue where each call is paid for, when less than a whole batch came and all of them
+    /// wait for their roll-up anyway.
+    fn gathering(&self) -> Option<Duration> {
+        let rollup = self.config.rollup.filter(|_| self.queue.profile().is_metered);
+        rollup.map(|rollup| rollup.age / GATHERINGS)
+    }
+
+    fn start(self: &Arc<Self>, messages: Vec<Message>, work: &mut JoinSet<()>, ways: &Ways, lifecycle: &Lifecycle) {
         for message in messages {
-            let held = leases.hold(message.receipt.clone(), self.config.visibility);
-            let (archiver, stored, lifecycle) = (Arc::clone(self), stored.clone(), lifecycle.clone());
+            let held = ways.leases.hold(message.receipt.clone(), self.config.visibility);
+            let weight = Weight::of(&self.held_bytes, message.body.len());
+            let (archiver, ways, lifecycle) = (Arc::clone(self), ways.clone(), lifecycle.clone());
             let scope = self.scope_of(&message);
-            work.spawn(in_scope(scope, async move { archiver.work_on(message, held, &stored, &lifecycle).await }));
+            work.spawn(in_scope(scope, async move {
+                archiver.work_on(message, held, &ways, &lifecycle).await;
+                drop(weight);
+            }));
         }
     }
 }

@@ -11,3 +11,4 @@ mod heartbeat;
 mod ingest;
 mod kit;
 mod openapi;
+mod rollup;

@@ -160,9 +160,9 @@ pub(crate) struct ServeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct EndToEndArgs {
-    /// How long to wait for the message to be stored
-    #[arg(long, value_name = "TIME", default_value = "60s")]
-    pub(crate) timeout: String,
+    /// How long to wait for the message to be stored [default: 60s, and twice the age of ARCHIVE_ROLLUP]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<String>,
     /// Do not ask before real AWS resources are used
     #[arg(long)]
     pub(crate) yes: bool,

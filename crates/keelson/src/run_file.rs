@@ -33,6 +33,9 @@ pub(crate) struct RunFile {
     pub(crate) api_token_file: Option<PathBuf>,
     /// Where it stores objects.
     pub(crate) objects_url: String,
+    /// How long messages wait for their roll-up, when it makes such.
+    #[serde(default)]
+    pub(crate) rollup_age_seconds: Option<f64>,
 }
 
 /// Removes the file when the system ends.

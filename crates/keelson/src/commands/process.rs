@@ -95,6 +95,7 @@ fn run_file(settings: &Settings, bound: &Bound, operator_token: &SecretString) -
             Some(folder) => format!("file:{}", absolute(folder.into())?.display()),
             None => settings.objects_url.clone(),
         },
+        rollup_age_seconds: settings.archiver.rollup.map(|rollup| rollup.age.as_secs_f64()),
     })
 }
 

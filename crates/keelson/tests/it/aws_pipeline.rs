@@ -21,7 +21,7 @@ async fn post(system: &System, token: &str) -> Answer {
 const CLIENTS: usize = 100;
 
 /// So many messages, all accepted.
-async fn send_many(system: &System, messages: usize) {
+pub(crate) async fn send_many(system: &System, messages: usize) {
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
         let body = json!({ "data": email("on AWS"), "token": STRONG_TOKEN });
@@ -35,7 +35,7 @@ async fn send_many(system: &System, messages: usize) {
     clients.join_all().await;
 }
 
-async fn until_empty(cloud: &Cloud) {
+pub(crate) async fn until_empty(cloud: &Cloud) {
     let begun = Instant::now();
     while cloud.fake.depth(QUEUE) > 0 {
         assert!(begun.elapsed() < Duration::from_secs(30), "the queue is not emptied");

@@ -31,6 +31,7 @@ mod postgres;
 mod postgres_server;
 mod production;
 mod restart;
+mod rollup;
 mod send;
 mod send_faults;
 mod stopped;

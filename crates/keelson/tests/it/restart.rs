@@ -14,7 +14,7 @@ use crate::launch::Launch;
 use crate::system::{Answer, System, email};
 
 /// Clients that send at once.
-const CLIENTS: usize = 8;
+pub(crate) const CLIENTS: usize = 8;
 
 /// What the clients saw: the ids of accepted messages, and what else they were answered or not.
 #[derive(Default)]
@@ -51,7 +51,7 @@ pub(crate) fn load(system: &System, stop: &Arc<AtomicBool>) -> JoinSet<Load> {
 }
 
 /// Between 0 and 1, another one in each run.
-fn random_fraction() -> f64 {
+pub(crate) fn random_fraction() -> f64 {
     let hash = RandomState::new().hash_one(());
     f64::from(u32::try_from(hash >> 32).unwrap()) / f64::from(u32::MAX)
 }
@@ -78,7 +78,7 @@ fn stored_ids(system: &System) -> BTreeSet<String> {
 }
 
 /// The longest that a system lives under load: it is killed at a random moment before that.
-const LONGEST_LIFE: Duration = Duration::from_millis(500);
+pub(crate) const LONGEST_LIFE: Duration = Duration::from_millis(500);
 
 /// Kills the system under load again and again, at random moments. A message whose answer was lost may be stored too,
 /// so at most one for each client and round. Each message may be delivered once: one that was counted for a delivery

@@ -2,36 +2,41 @@
 //! end-to-end test.
 
 mod target;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chassis::config::FromText;
 use chassis::ids::Ids;
-use chassis::ports::{MessageId, ObjectKey};
-use jiff::SignedDuration;
-use pipeline::model::record::object_key;
+use chassis::ports::MessageId;
+use pipeline::archive::Sighting;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
 pub(crate) use self::target::SETTINGS;
 use self::target::Target;
+use self::waiting::Waiting;
 use super::http_client::{client, no_answer};
 use crate::cli::{Common, EndToEndArgs};
 use crate::failure::Failure;
 use crate::output::print_line;
 
-/// How often a line says that the wait goes on.
-const SAY_INTERVAL: Duration = Duration::from_secs(5);
+/// How long the message may take, beside the wait for its roll-up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const RULE: &str = "============================================================";
 
 /// Sends, waits, verifies, cleans up.
 pub(crate) async fn run(common: &Common, args: &EndToEndArgs) -> Result<(), Failure> {
-    let patience = Duration::from_text(&args.timeout)
-        .ok_or_else(|| Failure::usage(format!("--timeout {}: expected {}", args.timeout, Duration::EXPECTED)))?;
+    let asked = args.timeout.as_deref().map(|text| {
+        let wrong = || Failure::usage(format!("--timeout {text}: expected {}", Duration::EXPECTED));
+        Duration::from_text(text).ok_or_else(wrong)
+    });
+    let asked = asked.transpose()?;
     let target = target::find(common, args).await?;
+    let patience = asked.unwrap_or(PATIENCE + target.rollup_age * 2);
+    let mut waiting = Waiting::new(&target).await;
     let data = message(&target);
     let begun = Instant::now();
 
@@ -39,7 +44,7 @@ pub(crate) async fn run(common: &Common, args: &EndToEndArgs) -> Result<(), Fail
     let id = send(&target, &data).await?;
     print_line("\n[2/5] Message sent successfully to SQS\n");
     print_line("[3/5] Waiting for Service 2 to process message...");
-    let (key, body) = wait(&target, &id, begun, patience).await?;
+    let Sighting { object: key, record: body, own_objects } = waiting.wait(&id, begun, patience).await?;
     let took = begun.elapsed().as_secs_f64();
     print_line("\n[4/5] Message found in S3!");
     print_line(&format!("      S3 Key: {key}\n      Processing time: ~{took:.2} seconds\n"));
@@ -49,8 +54,17 @@ pub(crate) async fn run(common: &Common, args: &EndToEndArgs) -> Result<(), Fail
         print_line("      Content verified successfully!\n");
     }
     print_line("[Cleanup] Deleting test file from S3...");
-    target.objects.delete(&key).await.map_err(|error| Failure::failed(format!("the test file stays: {error}")))?;
-    print_line("         Test file deleted\n");
+    for object in &own_objects {
+        target
+            .objects
+            .delete(object)
+            .await
+            .map_err(|error| Failure::failed(format!("the test file stays: {error}")))?;
+    }
+    print_line(match own_objects.is_empty() {
+        true => "         The test message stays: it shares its file with others\n",
+        false => "         Test file deleted\n",
+    });
     verified?;
     print_line(&format!(
         "{RULE}\nE2E TEST PASSED\n{RULE}\nMessage traveled successfully:\n  API (Service 1) → SQS → Service 2 → S3\nTotal processing time: ~{took:.2} seconds\n{RULE}"
@@ -85,43 +99,6 @@ async fn send(target: &Target, data: &Value) -> Result<MessageId, Failure> {
             "{url} answered {status}: {}",
             answer["detail"].as_str().unwrap_or("no detail")
         ))),
-    }
-}
-
-/// Looks under the key of today, and of yesterday in case the message was sent before midnight.
-async fn wait(
-    target: &Target,
-    id: &MessageId,
-    begun: Instant,
-    patience: Duration,
-) -> Result<(ObjectKey, Vec<u8>), Failure> {
-    let mut said = Duration::ZERO;
-    let mut trouble = None;
-    loop {
-        let now = target.clock.now();
-        for sent_at in [now, now - SignedDuration::from_hours(24)] {
-            let key = object_key(id, sent_at).map_err(|error| Failure::failed(error.to_string()))?;
-            match target.objects.get(&key).await {
-                Ok(Some(body)) => return Ok((key, body.to_vec())),
-                Ok(None) => trouble = None,
-                // Without s3:ListBucket S3 says 403 of an object that is not there yet.
-                Err(error) => trouble = Some(error.to_string()),
-            }
-        }
-        let waited = begun.elapsed();
-        if waited >= patience {
-            return Err(match trouble {
-                Some(cause) => Failure::unavailable(format!("message {id} was not seen within {patience:?}: {cause}")),
-                None => Failure::failed(format!(
-                    "message {id} was not stored within {patience:?}: is the archiver running? `keelson healthcheck` tells"
-                )),
-            });
-        }
-        if waited >= said + SAY_INTERVAL {
-            said += SAY_INTERVAL;
-            print_line(&format!("      Waiting... ({}s / {}s)", said.as_secs(), patience.as_secs()));
-        }
-        sleep(target.look_interval).await;
     }
 }
 

@@ -40,6 +40,8 @@ pub(super) struct Target {
     pub(super) objects: Arc<dyn ObjectStore>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) look_interval: Duration,
+    /// How long the message may wait for its roll-up, where that is known.
+    pub(super) rollup_age: Duration,
 }
 
 /// The system behind `ALB_DNS`, else the one that runs on the data folder.
@@ -58,7 +60,9 @@ async fn here(settings: &Settings, args: &EndToEndArgs) -> Result<Target, Failur
         return Err(Failure::usage("the running system keeps its objects in memory, where nobody else can look"));
     }
     let (ingest, token) = (running.address("ingest")?.to_owned(), api_token::of_running(settings, &running).await?);
-    on(ingest, token, &running.objects_url, settings, args).await
+    let target = on(ingest, token, &running.objects_url, settings, args).await?;
+    let age = running.rollup_age_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    Ok(Target { rollup_age: age.unwrap_or_default(), ..target })
 }
 
 async fn elsewhere(settings: &Settings, address: &str, args: &EndToEndArgs) -> Result<Target, Failure> {
@@ -90,7 +94,8 @@ async fn on(
     }
     let objects = open_objects(objects_url, object_context(settings, &StorageFailures::default())).await?;
     let look_interval = if is_metered { METERED_LOOK_INTERVAL } else { LOOK_INTERVAL };
-    Ok(Target { ingest, token, objects, clock: SystemClock::shared(), look_interval })
+    let rollup_age = settings.archiver.rollup.map(|rollup| rollup.age).unwrap_or_default();
+    Ok(Target { ingest, token, objects, clock: SystemClock::shared(), look_interval, rollup_age })
 }
 
 /// An emulator; a private endpoint of AWS is elsewhere.

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use backends::aws::{S3Encryption, S3Objects};
 use bytes::Bytes;
 use chassis::ports::{ObjectError, ObjectStore, Put};
+use testkit::aws::Fake;
+use testkit::proxy::Proxy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -191,4 +193,20 @@ async fn a_store_that_says_nothing_times_out_before_the_archiver_gives_up() {
     let begun = Instant::now();
     assert!(matches!(put(&server).await, Err(ObjectError::Timeout)));
     assert!(begun.elapsed() < Duration::from_secs(19), "{:?}", begun.elapsed());
+}
+
+/// As long as it goes on: a roll-up of an archiver is as large, and larger.
+#[tokio::test]
+#[ignore = "long: it sends and receives for longer than an attempt has"]
+async fn a_large_object_may_take_longer_than_a_small_one() {
+    let fake = Fake::start().await;
+    fake.create_bucket("letters");
+    let proxy = Proxy::start(fake.address()).unwrap();
+    proxy.throttle(5 << 20);
+    let store = S3Objects::open(&account(&proxy.url()), "letters", "", &S3Encryption::default()).unwrap();
+    let (key, body) = ("rollup.ndjson".parse().unwrap(), Bytes::from(vec![b'x'; 50 << 20]));
+    let begun = Instant::now();
+    assert_eq!(store.put_if_absent(&key, body.clone(), "application/x-ndjson").await.unwrap(), Put::Created);
+    assert!(begun.elapsed() > Duration::from_secs(9), "too fast to prove anything");
+    assert_eq!(store.get(&key).await.unwrap().unwrap(), body);
 }

@@ -9,8 +9,9 @@ use chassis::ports::{ObjectError, ObjectKey, ObjectStore, Put};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-/// How long one write may take before the store counts as down.
+/// How long one write may take before the store counts as down, and for how many bytes more a second longer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+const SLOWEST_LINE: u64 = 4 << 20;
 /// The media type of records and indexes.
 pub(super) const JSON: &str = "application/json";
 
@@ -49,8 +50,9 @@ impl Store {
 
     /// Writes once, and learns whether the store works.
     pub(super) async fn put(&self, key: &ObjectKey, body: Bytes, content_type: &str) -> Result<Put, ObjectError> {
+        let patience = WRITE_TIMEOUT + Duration::from_secs(body.len() as u64 / SLOWEST_LINE);
         let put = self.objects.put_if_absent(key, body, content_type);
-        let result = timeout(WRITE_TIMEOUT, put).await.unwrap_or(Err(ObjectError::Timeout));
+        let result = timeout(patience, put).await.unwrap_or(Err(ObjectError::Timeout));
         let down = matches!(result, Err(ObjectError::Unavailable(_) | ObjectError::Timeout));
         self.down.store(down, Ordering::Relaxed);
         let count = if down { &self.refused } else { &self.stored };

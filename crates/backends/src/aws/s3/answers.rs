@@ -14,6 +14,9 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
 };
 
+use tokio::time::timeout;
+
+use super::{ATTEMPT_TIMEOUT, time_for};
 use crate::aws::AwsRequests;
 use crate::aws::denial::denied_action;
 use crate::aws::requests::s3_action;
@@ -95,9 +98,11 @@ struct Sorted {
 impl HttpService for Sorted {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let action = s3_action(request.method(), request.uri());
-        let response = self.client.execute(request).await;
+        let patience = ATTEMPT_TIMEOUT + time_for(request.body().content_length() as u64);
+        let response = timeout(patience, self.client.execute(request)).await;
+        let response = response.map_or_else(|_| Err(timed_out()), |response| response.map_err(|error| silence(&error)));
         self.requests.count_s3(action, response.as_ref().ok().map(HttpResponse::status));
-        let response = response.map_err(|error| silence(&error))?;
+        let response = response?;
         let status = response.status();
         // The client knows what these mean: the object is there already, or it is not there.
         if status.is_success() || status == StatusCode::PRECONDITION_FAILED {
@@ -113,6 +118,10 @@ impl HttpService for Sorted {
         let kind = if refusal.is_passing() { HttpErrorKind::Request } else { HttpErrorKind::Unknown };
         Err(HttpError::new(kind, refusal))
     }
+}
+
+fn timed_out() -> HttpError {
+    HttpError::new(HttpErrorKind::Request, Silence::TimedOut)
 }
 
 /// `Request` is the kind that the client repeats.

@@ -35,14 +35,26 @@ use crate::OpenError;
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long one attempt may take, a megabyte sent over a slow line included.
+/// How long one attempt may take until S3 answers, a megabyte sent over a slow line included, beside [`time_for`] what is
+/// larger.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long a request may take with all of its answer, which may be a whole roll-up.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
 /// Attempts beside the first.
 const MAX_RETRIES: usize = 3;
 /// The age at which no further attempt begins: with the last attempt it stays below [`OPERATION_TIMEOUT`].
 const RETRY_TIMEOUT: Duration = Duration::from_secs(9);
-/// How long all attempts together may take. The archiver gives a write 20 s, and would take its own end for ours.
+/// How long all attempts together may take, beside [`time_for`] what is large. The archiver gives a write 20 s, and would
+/// take its own end for ours.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(18);
+
+/// Bytes of a second on the slowest line that large objects are written and read over.
+const SLOWEST_LINE: u64 = 4 << 20;
+
+/// What a large object may take longer than a small one.
+fn time_for(bytes: u64) -> Duration {
+    Duration::from_secs(bytes / SLOWEST_LINE)
+}
 
 /// How S3 encrypts objects at rest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -90,13 +102,14 @@ impl S3Objects {
         Path::parse(&whole).map_err(|error| ObjectError::InvalidKey(error.to_string()))
     }
 
-    /// Bounds an operation and sorts its failure by meaning.
+    /// Bounds an operation by what it carries, and sorts its failure by meaning.
     async fn bounded<T>(
         &self,
         operation: Operation,
+        bytes: u64,
         work: impl Future<Output = Result<T, Error>> + Send,
     ) -> Result<T, Failure> {
-        match timeout(OPERATION_TIMEOUT, work).await {
+        match timeout(OPERATION_TIMEOUT + time_for(bytes), work).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(Error::AlreadyExists { .. })) => Err(Failure::Exists),
             Ok(Err(Error::NotFound { .. })) => Err(Failure::Missing),
@@ -131,8 +144,9 @@ impl ObjectStore for S3Objects {
         let path = self.path(key)?;
         let attributes = Attributes::from_iter([(Attribute::ContentType, content_type.to_owned())]);
         let options = PutOptions { mode: PutMode::Create, attributes, ..PutOptions::default() };
+        let bytes = body.len() as u64;
         let put = self.store.put_opts(&path, PutPayload::from_bytes(body), options);
-        match self.bounded(Operation::Put, put).await {
+        match self.bounded(Operation::Put, bytes, put).await {
             Ok(_) => Ok(Put::Created),
             Err(Failure::Exists) => Ok(Put::AlreadyExists),
             Err(failure) => Err(failure.into()),
@@ -141,23 +155,24 @@ impl ObjectStore for S3Objects {
 
     async fn get(&self, key: &ObjectKey) -> Result<Option<Bytes>, ObjectError> {
         let path = self.path(key)?;
-        let get = async { self.store.get(&path).await?.bytes().await };
-        match self.bounded(Operation::Get, get).await {
-            Ok(body) => Ok(Some(body)),
-            Err(Failure::Missing) => Ok(None),
-            Err(failure) => Err(failure.into()),
-        }
+        let found = match self.bounded(Operation::Get, 0, self.store.get(&path)).await {
+            Ok(found) => found,
+            Err(Failure::Missing) => return Ok(None),
+            Err(failure) => return Err(failure.into()),
+        };
+        let bytes = found.meta.size;
+        Ok(Some(self.bounded(Operation::Get, bytes, found.bytes()).await?))
     }
 
     /// S3 does not say what it deleted, so it is asked before: of two who delete at once both may hear yes.
     async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
         let path = self.path(key)?;
-        match self.bounded(Operation::Get, self.store.head(&path)).await {
+        match self.bounded(Operation::Get, 0, self.store.head(&path)).await {
             Ok(_) => {}
             Err(Failure::Missing) => return Ok(false),
             Err(failure) => return Err(failure.into()),
         }
-        match self.bounded(Operation::Delete, self.store.delete(&path)).await {
+        match self.bounded(Operation::Delete, 0, self.store.delete(&path)).await {
             Ok(()) => Ok(true),
             Err(Failure::Missing) => Ok(false),
             Err(failure) => Err(failure.into()),
@@ -183,7 +198,7 @@ impl fmt::Debug for S3Objects {
 
 fn builder(credentials: &Arc<SdkCredentials>, requests: &AwsRequests) -> AmazonS3Builder {
     let client =
-        ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(ATTEMPT_TIMEOUT).with_http1_only();
+        ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(REQUEST_TIMEOUT).with_http1_only();
     let backoff = BackoffConfig {
         init_backoff: Duration::from_millis(100),
         max_backoff: Duration::from_secs(2),

@@ -1,9 +1,11 @@
 //! `keelson archive`: what is stored is listed, printed and found, wherever it is, and nothing is changed.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testkit::aws::{Fault, Service};
+use tokio::time::sleep;
 
 use crate::cloud::{BUCKET, Cloud, QUEUE};
 use crate::launch::{BINARY, Launch, STRONG_TOKEN};
@@ -138,16 +140,43 @@ fn where_nothing_is_stored_nothing_is_made() {
     assert!(errors.contains("in memory"), "{errors}");
 }
 
-#[tokio::test]
-async fn a_reader_that_leaves_ends_the_look_quietly() {
-    let system = System::up().await;
-    let folder = system.data().join("objects/messages/2025/06/09");
+/// Makes an archive of more than a pipe holds.
+fn fill(launch: &Launch) {
+    let folder = launch.data().join("objects/messages/2025/06/09");
     fs::create_dir_all(&folder).unwrap();
-    for number in 0..20_000 {
+    for number in 0..5_000 {
         fs::write(folder.join(format!("{number:05}.json")), "{}").unwrap();
     }
+}
+
+/// Interrupts a command after a while.
+async fn interrupted(mut command: System) {
+    sleep(Duration::from_millis(700)).await;
+    let begun = Instant::now();
+    command.signal("INT");
+    assert_eq!(command.ended().await.code(), Some(130));
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupt_ends_a_look_at_once() {
+    let cloud = Cloud::start().await;
+    cloud.fake.inject(Fault::stall(Duration::from_secs(60)).on_service(Service::S3));
+    interrupted(cloud.serve(&[]).args(&["archive", "ls"]).spawn()).await;
+
+    let launch = Launch::new(&[]);
+    fill(&launch);
+    // A reader that has the pipe open and does not read.
+    let line = "mkfifo pipe; sleep 20 <pipe & exec \"$0\" archive ls >pipe";
+    interrupted(launch.program(&["/bin/sh", "-c", line, BINARY]).spawn()).await;
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_look_quietly() {
+    let launch = Launch::new(&[]);
+    fill(&launch);
     let line = "\"$0\" archive ls | head -n 3; exit ${PIPESTATUS[0]}";
-    let output = system.launch.args(&[]).program(&["/bin/bash", "-c", line, BINARY]).run();
+    let output = launch.program(&["/bin/bash", "-c", line, BINARY]).run();
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{output:?}");
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 3);
 }

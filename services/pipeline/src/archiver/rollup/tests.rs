@@ -138,17 +138,44 @@ impl ObjectStore for SlowLine {
     }
 }
 
-#[tokio::test]
-async fn what_is_not_written_in_time_is_written_in_halves() {
-    let inner = MemoryObjects::new();
-    let writer = Writer {
-        store: Arc::new(Store::new(Arc::new(SlowLine { inner: Arc::clone(&inner), fits: 5 << 20 }))),
+fn writer(objects: Arc<dyn ObjectStore>) -> Writer {
+    Writer {
+        store: Arc::new(Store::new(objects)),
         ids: Ids::new(SystemClock::shared()),
         compression: Compression::None,
         metrics: ArchiverMetrics::register(&Metrics::new("archiver", "1")).rollups,
         lifecycle: Lifecycle::new(),
         fits: AtomicUsize::new(usize::MAX),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_store_counts_as_down_nothing_waits_for_its_age() {
+    let objects = MemoryObjects::new();
+    let writer = writer(Arc::clone(&objects) as _);
+    let (lines, filings) = channel();
+    let config = RollupConfig { size_bytes: 1 << 20, age: Duration::from_secs(3600), compression: Compression::None };
+    objects.set_unavailable(true);
+    let store = Arc::clone(&writer.store);
+    store.put(&"a".parse().unwrap(), Bytes::new(), "").await.unwrap_err();
+    let mut roller = tokio::task::JoinSet::new();
+    roller.spawn(run(filings, writer, config, Lifecycle::new()));
+    let begun = Instant::now();
+    let (probe, ..) = line("a", NOON, 0);
+    let heals = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        objects.set_unavailable(false);
     };
+    let (filed, ()) = tokio::join!(lines.file(probe), heals);
+    assert!(matches!(filed, Some(Filed::Stored { .. })), "{filed:?}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert!(!store.is_down());
+}
+
+#[tokio::test]
+async fn what_is_not_written_in_time_is_written_in_halves() {
+    let inner = MemoryObjects::new();
+    let writer = writer(Arc::new(SlowLine { inner: Arc::clone(&inner), fits: 5 << 20 }));
     let mut open = open(1 << 30);
     let mut answers = Vec::new();
     for number in 0..16 {

@@ -11,8 +11,9 @@ use testkit::aws::{Effect, Entries, Fault, Service};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::archive_command::listed;
 use crate::cloud::{Cloud, QUEUE};
-use crate::launch::STRONG_TOKEN;
+use crate::launch::{Launch, STRONG_TOKEN};
 use crate::system::{Answer, System, email};
 
 /// Clients that send at once.
@@ -101,8 +102,8 @@ async fn put_to_sleep(cloud: &Cloud, archiver: &System) -> BTreeSet<String> {
 }
 
 /// Archivers die at random moments, and one sleeps through three of its leases; then it wakes.
-async fn disturb(cloud: &Cloud, kills: usize) -> System {
-    let (mut mortal, sleeper) = (cloud.serve(&["archiver"]), cloud.serve(&["archiver"]).start().await);
+async fn disturb(cloud: &Cloud, archiver: impl Fn() -> Launch, kills: usize) -> System {
+    let (mut mortal, sleeper) = (archiver(), archiver().start().await);
     let held = put_to_sleep(cloud, &sleeper).await;
     let slept = Instant::now();
     for kill in 0..kills {
@@ -123,21 +124,29 @@ async fn disturb(cloud: &Cloud, kills: usize) -> System {
     sleeper
 }
 
-async fn survive(messages: usize, kills: usize) {
+async fn survive(messages: usize, kills: usize, rollup: Option<&str>) {
     // More deliveries of one message than kills and faults can cause, and no more.
     let cloud = Cloud::with_max_receives(u64::try_from(kills).unwrap() + 20).await;
     misbehave(&cloud);
+    let archiver = || {
+        let archiver = cloud.serve(&["archiver"]);
+        if let Some(rollup) = rollup { archiver.env("ARCHIVE_ROLLUP", rollup) } else { archiver }
+    };
     let poison: Vec<_> = POISON.iter().map(|body| cloud.fake.send(QUEUE, body, &[])).collect();
     let ingest = cloud.serve(&["ingest"]).start().await;
-    let (accepted, survivor) = tokio::join!(send(&ingest, messages), disturb(&cloud, kills));
-    let other = cloud.serve(&["archiver"]).start().await;
+    let (accepted, survivor) = tokio::join!(send(&ingest, messages), disturb(&cloud, &archiver, kills));
+    let other = archiver().start().await;
     let begun = Instant::now();
     while cloud.fake.depth(QUEUE) > 0 {
         assert!(begun.elapsed() < PATIENCE, "left on the queue: {:?}", cloud.fake.messages(QUEUE));
         sleep(Duration::from_millis(50)).await;
     }
     drop((survivor, other));
-    let stored = cloud.stored_ids();
+    cloud.fake.heal_all();
+    let shown = listed(&cloud.serve(&[]), &[]);
+    let stored: BTreeSet<_> = shown.iter().cloned().collect();
+    assert_eq!(shown.len(), stored.len(), "a message is shown twice");
+    assert!(rollup.is_some() || stored == cloud.stored_ids(), "the archive shows something else");
     let lost: Vec<_> = accepted.difference(&stored).collect();
     let strange: Vec<_> = stored.difference(&accepted).collect();
     assert!(lost.is_empty() && strange.is_empty(), "lost {lost:?}, stored and not accepted {strange:?}");
@@ -151,11 +160,22 @@ async fn survive(messages: usize, kills: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_accepted_message_is_stored_once_whatever_aws_does() {
-    survive(1_000, 3).await;
+    survive(1_000, 3, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_accepted_message_is_rolled_up_or_stored_whatever_aws_does() {
+    survive(1_000, 3, Some("20KB,300ms")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "the long run of `./test full`"]
 async fn ten_thousand_messages_survive_twenty_kills() {
-    survive(10_000, 20).await;
+    survive(10_000, 20, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the long run of `./test full`"]
+async fn ten_thousand_messages_survive_twenty_kills_in_roll_ups() {
+    survive(10_000, 20, Some("1MB,1s")).await;
 }

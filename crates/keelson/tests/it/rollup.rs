@@ -21,6 +21,13 @@ fn rollups(system: &System, end: &str) -> Vec<PathBuf> {
     all.into_iter().filter(|path| path.to_str().unwrap().ends_with(end)).collect()
 }
 
+/// Waits until the archiver has all messages: what it has not received when the end begins stays on the queue.
+async fn received(system: &System) {
+    while system.queue().await["visible"] != 0 {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// 100 sends, 100 receives and 100 deletions for 1,000 messages, and a few more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rolled_up_a_thousand_messages_take_three_hundred_and_ten_calls() {
@@ -104,6 +111,7 @@ async fn what_is_rolled_up_is_shown_while_the_system_runs_and_when_it_has_stoppe
         let launch = Launch::up().env("ARCHIVE_ROLLUP", "10MB,1h").env("ARCHIVE_ROLLUP_COMPRESSION", compression);
         let mut system = launch.start().await;
         let ids = send(&system, &system.token(), 3).await;
+        received(&system).await;
         assert_eq!(system.stop().await.code(), Some(0));
         assert_eq!((rollups(&system, ".index.json").len(), system.objects().len()), (1, 0), "stored at the end");
         check(&launch, &ids);
@@ -134,6 +142,7 @@ async fn a_damaged_roll_up_is_named_and_the_others_are_shown() {
     let launch = Launch::up().env("ARCHIVE_ROLLUP", "1KB,1h");
     let mut system = launch.start().await;
     send(&system, &system.token(), 6).await;
+    received(&system).await;
     assert_eq!(system.stop().await.code(), Some(0));
     let data = rollups(&system, ".ndjson");
     let text = fs::read(&data[0]).unwrap();
@@ -158,7 +167,7 @@ fn passed(e2e: &Launch, expected: &str) {
 
 #[tokio::test]
 async fn e2e_finds_its_message_in_a_roll_up() {
-    let launch = Launch::up().env("ARCHIVE_ROLLUP", "10MB,1500ms");
+    let launch = Launch::up().env("ARCHIVE_ROLLUP", "10MB,3s");
     let system = launch.start().await;
     passed(&launch.args(&["e2e"]), "Test file deleted");
     assert!(rollups(&system, "").is_empty(), "the test file stays");
@@ -166,6 +175,7 @@ async fn e2e_finds_its_message_in_a_roll_up() {
     let errors = String::from_utf8(late.stderr).unwrap();
     assert!(late.status.code() == Some(1) && errors.contains("longer than its age"), "{errors}");
     send(&system, &system.token(), 1).await;
+    received(&system).await;
     passed(&launch.args(&["e2e"]), "shares its file with others");
     assert_eq!(rollups(&system, ".ndjson").len(), 1);
 }

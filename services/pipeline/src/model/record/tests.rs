@@ -2,7 +2,7 @@
 
 use chassis::ports::queue::Receipt;
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 

@@ -11,6 +11,7 @@ mod file_secrets;
 mod open;
 mod postgres;
 mod postgres_faults;
+mod postgres_lines;
 mod postgres_processes;
 mod postgres_queue;
 mod s3_answers;

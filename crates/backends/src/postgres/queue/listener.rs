@@ -17,7 +17,7 @@ use super::{error, sql};
 /// dead, so that is short.
 const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(50))
-    .with_max_delay(Duration::from_secs(1))
+    .with_max_delay(Duration::from_millis(500))
     .without_max_times();
 /// How long nothing is heard until the connection is asked: one that is half open would be silent for ever.
 const SILENCE: Duration = Duration::from_secs(5);

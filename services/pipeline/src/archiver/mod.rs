@@ -22,6 +22,8 @@ use chassis::service::{Context, Identity, Service};
 
 use crate::config::ArchiverConfig;
 use crate::dead_letters;
+pub use rollup::MAX_MESSAGES as MAX_ROLLED_UP;
+
 use metrics::ArchiverMetrics;
 use store::Store;
 use tokio::sync::Semaphore;

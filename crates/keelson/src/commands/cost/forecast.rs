@@ -2,6 +2,7 @@
 
 use backends::aws::{Bill, BilledRequests, Prices};
 use chassis::ports::queue::{MAX_BATCH, MAX_MESSAGE_BYTES};
+use pipeline::archiver::MAX_ROLLED_UP;
 
 use super::{PUT, RECEIVE};
 use crate::settings::Settings;
@@ -11,6 +12,9 @@ const MILLION: u64 = 1_000_000;
 const SQS_BILLED_BYTES: u64 = 64 * 1024;
 /// What SQS sends along with each message: its receipt, digests, counts and times.
 const ENVELOPE_BYTES: u64 = 1_000;
+/// The messages and their index.
+const PUTS_OF_A_ROLLUP: u64 = 2;
+const ROLLED_UP: u64 = MAX_ROLLED_UP as u64;
 
 /// The settings that count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub(super) struct Forecast {
     uses_s3: bool,
     max_messages: u64,
     concurrency: u64,
+    /// Bytes of a roll-up.
+    rollup: Option<u64>,
     message_bytes: u64,
 }
 
@@ -38,6 +44,7 @@ impl Forecast {
             uses_s3: settings.objects_url.starts_with("s3:"),
             max_messages: settings.archiver.max_messages as u64,
             concurrency: settings.archiver.concurrency as u64,
+            rollup: settings.archiver.rollup.map(|rollup| rollup.size_bytes as u64),
             message_bytes,
         }
     }
@@ -73,13 +80,18 @@ impl Forecast {
         let mut requests = Vec::new();
         if self.uses_sqs {
             requests.push(calls("SendMessageBatch", fitting, self.message_bytes));
-            // The archiver asks when half of its places are free.
-            let wanted = self.max_messages.min(self.concurrency / 2).max(1);
+            // The archiver asks when half of its places are free; for roll-ups it has many.
+            let places = if self.rollup.is_some() { self.max_messages } else { self.concurrency / 2 };
+            let wanted = self.max_messages.min(places).max(1);
             requests.push(calls(RECEIVE, fitting.min(wanted), self.message_bytes + ENVELOPE_BYTES));
             requests.push(calls("DeleteMessageBatch", full, 0));
         }
         if self.uses_s3 {
-            requests.push(("s3", PUT, MILLION, MILLION));
+            let puts = self.rollup.map_or(MILLION, |bytes| {
+                let in_one = if pace == Pace::UnderLoad { (bytes / self.message_bytes).clamp(1, ROLLED_UP) } else { 1 };
+                PUTS_OF_A_ROLLUP * MILLION.div_ceil(in_one)
+            });
+            requests.push(("s3", PUT, puts, puts));
         }
         requests
     }
@@ -105,6 +117,7 @@ pub(super) fn savings(forecast: &Forecast, prices: &Prices) -> Vec<Saving> {
     let others = [
         ("MAX_MESSAGES=10", Forecast { max_messages: MAX_BATCH as u64, ..*forecast }),
         ("ARCHIVE_CONCURRENCY=64", Forecast { concurrency: 64, ..*forecast }),
+        ("ARCHIVE_ROLLUP=100MB,60s", Forecast { rollup: forecast.uses_s3.then_some(100_000_000), ..*forecast }),
     ];
     let saving = |(setting, other): (&'static str, Forecast)| {
         let dollars = other.bill(Pace::UnderLoad, prices).dollars;
@@ -119,8 +132,15 @@ pub(super) fn savings(forecast: &Forecast, prices: &Prices) -> Vec<Saving> {
 mod tests {
     use super::*;
 
-    const FORECAST: Forecast =
-        Forecast { uses_sqs: true, uses_s3: true, max_messages: 10, concurrency: 64, message_bytes: 2_000 };
+    const FORECAST: Forecast = Forecast {
+        uses_sqs: true,
+        uses_s3: true,
+        max_messages: 10,
+        concurrency: 64,
+        rollup: None,
+        message_bytes: 2_000,
+    };
+    const ROLLED: Forecast = Forecast { rollup: Some(100_000_000), ..FORECAST };
 
     fn prices() -> Prices {
         "2026-06-01 sqs=0.40 s3_put=5.00 s3_get=0.40 secretsmanager=5.00".parse().unwrap()
@@ -149,12 +169,15 @@ mod tests {
 
     #[test]
     fn a_setting_that_saves_is_named_and_one_that_does_not_is_not() {
-        assert_eq!(savings(&FORECAST, &prices()), []);
-        let one_by_one = Forecast { max_messages: 1, ..FORECAST };
+        assert_eq!(savings(&ROLLED, &prices()), []);
+        let [saving] = &savings(&FORECAST, &prices())[..] else { panic!("one saving") };
+        assert_eq!(saving.setting, "ARCHIVE_ROLLUP=100MB,60s");
+        assert!((saving.dollars - (0.3 * 0.4 + 200.0 * 5e-6)).abs() < 1e-9 && saving.part > 0.97, "{saving:?}");
+        let one_by_one = Forecast { uses_s3: false, max_messages: 1, ..FORECAST };
         let [saving] = &savings(&one_by_one, &prices())[..] else { panic!("one saving") };
         assert_eq!(saving.setting, "MAX_MESSAGES=10");
-        assert!((saving.dollars - 5.12).abs() < 1e-9 && saving.part > 0.06, "{saving:?}");
-        let narrow = Forecast { concurrency: 1, ..FORECAST };
+        assert!((saving.dollars - 0.12).abs() < 1e-9 && saving.part > 0.7, "{saving:?}");
+        let narrow = Forecast { uses_s3: false, concurrency: 1, ..FORECAST };
         let [saving] = &savings(&narrow, &prices())[..] else { panic!("one saving") };
         assert_eq!(saving.setting, "ARCHIVE_CONCURRENCY=64");
     }

@@ -25,7 +25,7 @@ use crate::config::RollupConfig;
 use crate::model::record::day_of;
 
 /// Messages of one roll-up.
-pub(super) const MAX_MESSAGES: usize = 10_000;
+pub const MAX_MESSAGES: usize = 10_000;
 /// Days that are open at once: most messages are of today, and some of yesterday.
 const MAX_DAYS: usize = 4;
 /// Roll-ups that are written at once.

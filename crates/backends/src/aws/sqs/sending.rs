@@ -3,6 +3,7 @@
 //! Each caller is answered when its own entry is confirmed; an entry that fails concerns nobody else. A call costs the
 //! same with one entry as with ten.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
@@ -12,7 +13,7 @@ use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chassis::ports::queue::{MAX_BATCH, MAX_MESSAGE_BYTES, MessageId, NewMessage, QueueError};
 use futures_util::future::join_all;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -23,9 +24,11 @@ const LINGER: Duration = Duration::from_millis(3);
 /// The same while calls are under way and the batch before was at least half full: then whoever is answered sends again at
 /// once, and the next batch fills up sooner than this on any machine that is not short of time.
 const BUSY_LINGER: Duration = Duration::from_millis(50);
-/// Entries that wait for a batch; beyond them callers wait before they hand theirs over. How many bytes these are is
-/// bounded where bodies are read.
+/// Entries that wait for a batch; beyond them callers wait before they hand theirs over.
 const WAITING: usize = 1024;
+/// The same in KiB of messages, those on their way included. A caller who leaves leaves his message here, where nobody
+/// else counts it, until a call has room for it.
+const WAITING_KIB: usize = 8 * 1024;
 /// Calls under way at once. While all are, the next batches fill up.
 const CALLS: usize = 16;
 
@@ -39,19 +42,21 @@ struct Entry {
     message: NewMessage,
     size_bytes: usize,
     caller: oneshot::Sender<Answer>,
+    room: OwnedSemaphorePermit,
 }
 
 /// Where callers hand over their messages. The task behind it ends when this is dropped and everything is sent.
 #[derive(Debug)]
 pub(super) struct Sender {
     inbox: mpsc::Sender<Entry>,
+    room: Arc<Semaphore>,
 }
 
 impl Sender {
     /// The future sends what comes in, and is to be spawned.
     pub(super) fn new(client: Client, url: String) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (inbox, entries) = mpsc::channel(WAITING);
-        (Self { inbox }, run(entries, client, url))
+        (Self { inbox, room: Arc::new(Semaphore::new(WAITING_KIB)) }, run(entries, client, url))
     }
 
     /// Whether nothing is sent any more.
@@ -64,7 +69,10 @@ impl Sender {
         message.validate()?;
         let gone = || QueueError::Unavailable("the sender of the queue has ended".into());
         let (caller, answer) = oneshot::channel();
-        let entry = Entry { size_bytes: message.size_bytes(), message, caller };
+        let size_bytes = message.size_bytes();
+        let kib = u32::try_from(size_bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(kib).await.map_err(|_| gone())?;
+        let entry = Entry { size_bytes, message, caller, room };
         self.inbox.send(entry).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
@@ -138,9 +146,10 @@ impl Batches {
 }
 
 async fn call(client: Client, url: String, batch: Vec<Entry>) {
-    let (messages, callers): (Vec<_>, Vec<_>) = batch.into_iter().map(|entry| (entry.message, entry.caller)).unzip();
+    let apart = |entry: Entry| (entry.message, (entry.caller, entry.room));
+    let (messages, callers): (Vec<_>, Vec<_>) = batch.into_iter().map(apart).unzip();
     let answers = send_batch(&client, &url, messages).await;
-    for (caller, answer) in callers.into_iter().zip(answers) {
+    for ((caller, _room), answer) in callers.into_iter().zip(answers) {
         // Whoever has left gets no answer, and its message is on the queue.
         let _ = caller.send(answer);
     }

@@ -15,7 +15,7 @@ mod sqs;
 pub use bill::{Bill, BilledRequests, CostCollector};
 pub use config::{Aws, AwsSettings};
 pub use prices::{NoPrices, Prices};
-pub use requests::{AwsRequests, Counted};
+pub use requests::{AwsRequests, Counted, SQS_BILLED_BYTES};
 pub use s3::{S3Encryption, S3Objects};
 pub use secrets::{ParameterSecrets, SecretsManagerSecrets};
 pub use sqs::{CALL_TIMEOUT, SqsQueue};

@@ -6,7 +6,6 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ErrorCodeBilling.html>
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use aws_sdk_sqs::config::Intercept;
 use aws_sdk_sqs::config::interceptors::{
@@ -23,8 +22,8 @@ use http::{Method, StatusCode, Uri};
 use prometheus::core::Collector as _;
 use prometheus::{IntCounter, IntCounterVec, Opts};
 
-/// What SQS takes for one request.
-const SQS_BILLED_BYTES: u64 = 64 * 1024;
+/// What SQS takes for one request on its bill.
+pub const SQS_BILLED_BYTES: u64 = 64 * 1024;
 /// `service` is the label of every family: the service of ours.
 const LABELS: &[&str] = &["api", "action"];
 const SQS: &str = "sqs";
@@ -121,7 +120,7 @@ impl AwsRequests {
 
     /// What counts the requests of a client.
     pub(super) fn meter(&self) -> Meter {
-        Meter(Arc::new(self.clone()))
+        Meter(self.clone())
     }
 
     /// One request to S3, and the status that came back.
@@ -167,7 +166,7 @@ pub(super) fn s3_action(method: &Method, uri: &Uri) -> &'static str {
 
 /// Between the SDK and the wire.
 #[derive(Debug, Clone)]
-pub(super) struct Meter(Arc<AwsRequests>);
+pub(super) struct Meter(AwsRequests);
 
 impl Intercept for Meter {
     fn name(&self) -> &'static str {

@@ -107,6 +107,12 @@ async fn without_aws_there_is_nothing_to_pay_and_a_process_that_is_silent_is_nam
     let free = launch.args(&["cost"]).run();
     let text = String::from_utf8(free.stdout).unwrap();
     assert!(free.status.success() && text.contains("cost nothing on AWS"), "{text}");
+    // What a killed process leaves behind.
+    let mut killed = launch.start().await;
+    killed.kill();
+    let left = launch.args(&["cost"]).run();
+    let text = String::from_utf8(left.stderr).unwrap();
+    assert!(left.status.success() && text.contains("not counted: http://"), "{text}");
     let secret = launch.args(&["cost", "http://user:hunter2@127.0.0.1:1"]).run();
     let text = String::from_utf8(secret.stderr).unwrap();
     assert!(secret.status.code() == Some(64) && !text.contains("hunter2"), "{text}");

@@ -1,6 +1,6 @@
 //! What a million messages ask of AWS, and what they would ask with other settings.
 
-use backends::aws::{Bill, BilledRequests, Prices};
+use backends::aws::{Bill, BilledRequests, Prices, SQS_BILLED_BYTES};
 use chassis::ports::queue::{MAX_BATCH, MAX_MESSAGE_BYTES};
 use pipeline::archiver::MAX_ROLLED_UP;
 
@@ -8,8 +8,6 @@ use super::{PUT, RECEIVE};
 use crate::settings::Settings;
 
 const MILLION: u64 = 1_000_000;
-/// What SQS takes for one request.
-const SQS_BILLED_BYTES: u64 = 64 * 1024;
 /// What SQS sends along with each message: its receipt, digests, counts and times.
 const ENVELOPE_BYTES: u64 = 1_000;
 /// The messages and their index.

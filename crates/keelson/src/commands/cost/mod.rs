@@ -14,6 +14,7 @@ use self::report::Report;
 use crate::cli::{Common, CostArgs, ListenArgs};
 use crate::commands::http_client::{address, client, get};
 use crate::failure::Failure;
+use crate::output::print_notice;
 use crate::run_file::RunFile;
 use crate::settings::{self, Mode, Settings};
 
@@ -38,8 +39,12 @@ pub(crate) async fn run(common: &Common, args: &CostArgs) -> Result<(), Failure>
     let client = client()?;
     let mut bills = BTreeMap::new();
     for address in &addresses {
-        if let Some((key, bill)) = ask(&client, address).await? {
-            bills.insert(key, bill);
+        match ask(&client, address).await {
+            Ok(Some((process, bill))) => drop(bills.insert(process, bill)),
+            Ok(None) => {}
+            // A process that was killed leaves its addresses behind, and the forecast needs none.
+            Err(error) if args.processes.is_empty() => print_notice(&format!("not counted: {error}")),
+            Err(error) => return Err(error),
         }
     }
     let processes = bills.len();
@@ -74,7 +79,8 @@ async fn ask(client: &Client, address: &str) -> Result<Option<(String, Bill)>, F
     let url = format!("{address}/status");
     let no_status = |why: String| Failure::unavailable(format!("{url}: {why}"));
     let mut status: Value = match get(client, &url).await.map_err(no_status)? {
-        (200, body) => serde_json::from_str(&body).map_err(|_| no_status("that is no page of /status".into()))?,
+        (200, body) => serde_json::from_str(&body)
+            .map_err(|_| no_status("that is no page of /status: name the internal port of a keelson process".into()))?,
         (404, _) => {
             return Err(Failure::usage(format!("{url} answered 404: in production it is on the internal port")));
         }

@@ -27,6 +27,7 @@ mod launch;
 mod layering;
 mod message;
 mod postgres;
+mod postgres_chaos;
 #[path = "../../../backends/tests/it/postgres/server.rs"]
 mod postgres_server;
 mod production;

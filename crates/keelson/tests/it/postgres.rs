@@ -14,25 +14,25 @@ use crate::production;
 use crate::system::{Answer, System, email, eventually, files};
 
 /// The "one visibility time-out".
-const VISIBILITY: Duration = Duration::from_secs(30);
+pub(crate) const VISIBILITY: Duration = Duration::from_secs(30);
 
-struct Site {
-    server: Server,
+pub(crate) struct Site {
+    pub(crate) server: Server,
     objects: tempfile::TempDir,
 }
 
 impl Site {
     /// `None`, after saying so, where PostgreSQL is not installed.
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         Some(Self { server: Server::start()?, objects: tempfile::tempdir().unwrap() })
     }
 
-    fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.objects.path().join("objects")
     }
 
     /// A process in production, with a data folder of its own.
-    fn serve(&self, service: &str) -> Launch {
+    pub(crate) fn serve(&self, service: &str) -> Launch {
         let launch = production::serve(&[service]).env("QUEUE_URL", "postgres:").env("RATE_LIMIT", "0");
         let launch = launch.env("POSTGRES_HOST", "127.0.0.1").env("POSTGRES_PORT", &self.server.port.to_string());
         let launch = launch.env("POSTGRES_USER", "postgres").env("POSTGRES_DB", "postgres");
@@ -61,7 +61,7 @@ async fn send_many(ingests: &[&System], messages: usize) -> BTreeSet<String> {
 }
 
 /// The ids of the stored messages; each object is whole, and of a first delivery.
-fn stored(folder: &Path) -> BTreeSet<String> {
+pub(crate) fn stored(folder: &Path) -> BTreeSet<String> {
     let is_object = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "json");
     let mut ids = BTreeSet::new();
     for path in files(folder).into_iter().filter(is_object) {

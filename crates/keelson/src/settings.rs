@@ -102,6 +102,7 @@ impl Settings {
         ingest.api_token = aws::api_token(&mut reader, ingest.api_token);
         let queue_url = aws::queue_url(&mut reader).unwrap_or_else(|| in_data("sqlite", "queue.db"));
         let place = PostgresPlace::read(&mut reader);
+        place.refuse_others(&mut reader, &queue_url);
         let settings = Self {
             chassis: ChassisConfig::read(&mut reader, services.len(), default_host),
             queue_place: (queue_url == postgres::HERE).then_some(place),

@@ -1,8 +1,11 @@
 //! Where a database is: what a URL may say, and what of it may be shown.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
+use percent_encoding::percent_decode_str;
+use secrecy::SecretString;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
@@ -19,10 +22,12 @@ const PARAMETERS: &[&str] = &["application_name", "host", "sslcert", "sslkey", "
 /// As other sessions of the server see us.
 const APPLICATION_NAME: &str = "keelson";
 
-/// One database, and how to sign on to it.
+/// One database, and how to sign on to it. Shows who, where and which; never the password.
 #[derive(Clone)]
-pub(crate) struct Address {
+pub struct Address {
     pub(super) options: PgConnectOptions,
+    /// Of the URL itself.
+    password: Option<SecretString>,
 }
 
 impl Address {
@@ -31,7 +36,7 @@ impl Address {
     ///
     /// # Errors
     /// When it is no such URL, or has a parameter that is not known; the message shows nothing of it.
-    pub(crate) fn parse(rest: &str) -> Result<Self, OpenError> {
+    pub fn parse(rest: &str) -> Result<Self, OpenError> {
         let malformed = || OpenError::Malformed { kind: "queue", expected: FORM };
         if !rest.starts_with("//") || rest.len() == 2 {
             return Err(malformed());
@@ -46,18 +51,61 @@ impl Address {
             true => options,
             false => options.application_name(APPLICATION_NAME),
         };
-        Ok(Self { options: options.disable_statement_logging() })
+        Ok(Self { options: options.disable_statement_logging(), password: password(rest) })
+    }
+
+    /// The server's name or address, without the brackets of IPv6; not where there is a socket.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.options.get_host().trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The server's port; part of the name of a socket too.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.options.get_port()
+    }
+
+    /// The folder of the socket, where the server is asked over one.
+    #[must_use]
+    pub fn socket(&self) -> Option<&Path> {
+        let folder = || Some(Path::new(self.options.get_host())).filter(|host| host.is_absolute());
+        self.options.get_socket().map(AsRef::as_ref).or_else(folder)
+    }
+
+    /// Who signs on.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        self.options.get_username()
+    }
+
+    /// The password that the URL itself has, and no other source of one.
+    #[must_use]
+    pub fn password(&self) -> Option<&SecretString> {
+        self.password.as_ref()
+    }
+
+    /// The database; named as the user where nobody says.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        self.options.get_database().unwrap_or_else(|| self.options.get_username())
     }
 }
 
-/// Who, where and which; never the password.
+/// What stands between the user and the last `@` before the path, as URLs are read; the driver keeps its own to itself.
+fn password(rest: &str) -> Option<SecretString> {
+    let authority = rest.trim_start_matches('/').split(['/', '?', '#']).next()?;
+    let (_, password) = authority.rsplit_once('@')?.0.split_once(':')?;
+    let decoded = percent_decode_str(password).decode_utf8_lossy();
+    (!decoded.is_empty()).then(|| decoded.into_owned().into())
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let options = &self.options;
-        let database = options.get_database().unwrap_or_else(|| options.get_username());
-        match options.get_socket() {
+        let database = self.database();
+        match self.socket() {
             Some(socket) => write!(f, "database {database} at {}", socket.display()),
-            None => write!(f, "database {database} at {}:{}", options.get_host(), options.get_port()),
+            None => write!(f, "database {database} at {}:{}", self.options.get_host(), self.port()),
         }
     }
 }
@@ -70,6 +118,8 @@ impl fmt::Debug for Address {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     #[test]
@@ -78,6 +128,19 @@ mod tests {
         assert_eq!(address.to_string(), "database queue at db.example.com:5433");
         assert!(!format!("{address:?}").contains("hunter2"));
         assert_eq!(Address::parse("//u@h/q?host=/run/pg").unwrap().to_string(), "database q at /run/pg");
+    }
+
+    #[test]
+    fn the_parts_of_an_address_are_those_that_the_driver_uses() {
+        let address = Address::parse("//a%40b:p%2Fw%3A%25d@[::1]:5433/q%3Fu?sslmode=require").unwrap();
+        assert_eq!((address.user(), address.host(), address.port()), ("a@b", "::1", 5433));
+        assert_eq!((address.database(), address.socket()), ("q?u", None));
+        assert_eq!(address.password().unwrap().expose_secret(), "p/w:%d");
+        for none in ["//u@h/q", "//u:@h/q", "//h/q?sslmode=require", "//h/a:b@c"] {
+            assert!(Address::parse(none).unwrap().password().is_none(), "{none}");
+        }
+        let socket = Address::parse("//u@h/q?host=/run/pg").unwrap();
+        assert_eq!(socket.socket(), Some(Path::new("/run/pg")));
     }
 
     #[test]

@@ -3,4 +3,5 @@
 mod address;
 mod queue;
 
+pub use address::Address;
 pub use queue::PostgresQueue;

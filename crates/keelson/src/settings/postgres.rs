@@ -1,16 +1,22 @@
 //! The seeds' names for a database of PostgreSQL, for whoever does not write a URL.
 
-use chassis::config::{OptionalSetting, Port, Reader, Section, Setting};
+use backends::QueuePlace;
+use backends::postgres::Address;
+use chassis::config::{OptionalSetting, Port, Reader, Section, Setting, SettingInfo};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::QUEUE_URL;
 use crate::failure::Failure;
 
 /// The `QUEUE_URL` that means the settings below.
 pub(super) const HERE: &str = "postgres:";
 
-const POSTGRES_HOST: Setting<String> =
-    Setting::new("POSTGRES_HOST", "localhost", "The server that a URL of `postgres:` and no more means.");
+const POSTGRES_HOST: Setting<String> = Setting::new(
+    "POSTGRES_HOST",
+    "localhost",
+    "The server that a URL of `postgres:` and no more means. Beside a whole URL each of these must say the same as that, or be unset.",
+);
 const POSTGRES_PORT: Setting<Port> = Setting::new("POSTGRES_PORT", "5432", "Its port.");
 const POSTGRES_USER: Setting<String> = Setting::new("POSTGRES_USER", "keelson", "The user there.");
 const POSTGRES_PASSWORD: OptionalSetting<SecretString> =
@@ -46,6 +52,38 @@ impl PostgresPlace {
             password: reader.get_optional(&POSTGRES_PASSWORD),
             database: reader.get(&POSTGRES_DB),
         }
+    }
+
+    /// Refuses each of these settings that says another thing than a whole URL of PostgreSQL does: one of the two would be
+    /// ignored, and nobody would know which. What is wrong with the URL itself, whoever opens it says.
+    pub(super) fn refuse_others(&self, reader: &mut Reader<'_>, queue_url: &str) {
+        let Ok(QueuePlace::Postgres(rest)) = QueuePlace::of(queue_url) else { return };
+        let Ok(address) = Address::parse(rest.expose_secret()) else { return };
+        for (setting, agrees) in self.agreements(&address) {
+            if reader.is_set(&setting) && !agrees {
+                let url = reader.found(&QUEUE_URL.info);
+                let expected =
+                    format!("what {url} says; remove one: {}, or all of the URL after `{HERE}`", setting.name);
+                reader.refuse(&setting, &expected);
+            }
+        }
+    }
+
+    fn agreements(&self, address: &Address) -> [(SettingInfo, bool); 5] {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let is_host = address.socket().map_or_else(
+            || address.host().eq_ignore_ascii_case(host),
+            |folder| folder.as_os_str() == self.host.as_str(),
+        );
+        let password = |secret: Option<&SecretString>| secret.map(|it| it.expose_secret().to_owned());
+        [
+            (POSTGRES_HOST.info, is_host),
+            (POSTGRES_PORT.info, address.port() == self.port),
+            (POSTGRES_USER.info, address.user() == self.user),
+            // A reference to the same password is another spelling of it, which only its source could tell.
+            (POSTGRES_PASSWORD.info, password(address.password()) == password(self.password.as_ref())),
+            (POSTGRES_DB.info, address.database() == self.database),
+        ]
     }
 
     /// As a URL. Whatever stands in a name or password stands for itself.
@@ -95,8 +133,54 @@ mod tests {
 
     #[test]
     fn a_whole_url_is_taken_as_it_is() {
-        let settings = read(&[("QUEUE_URL", "postgres://db/queue"), ("POSTGRES_HOST", "another")]);
+        let settings = read(&[("QUEUE_URL", "postgres://db/queue")]);
         assert_eq!(settings.queue_url, "postgres://db/queue");
         assert!(settings.queue_place.is_none());
+    }
+
+    #[test]
+    fn what_says_the_same_as_a_whole_url_may_stand_beside_it() {
+        read(&[
+            ("QUEUE_URL", "postgresql://a%40b:p%2Fw@DB/queue?sslmode=require"),
+            ("POSTGRES_HOST", "db"),
+            ("POSTGRES_PORT", "5432"),
+            ("POSTGRES_USER", "a@b"),
+            ("POSTGRES_PASSWORD", "p/w"),
+            ("POSTGRES_DB", "queue"),
+        ]);
+        read(&[("QUEUE_URL", "postgres://u@[::1]:5433/q"), ("POSTGRES_HOST", "::1"), ("POSTGRES_PORT", "5433")]);
+        read(&[("QUEUE_URL", "postgres://u@h/q?host=/run/pg"), ("POSTGRES_HOST", "/run/pg")]);
+        // Those of another database, such as that of another service in the same file.
+        read(&[("QUEUE_URL", "memory:"), ("POSTGRES_HOST", "another")]);
+    }
+
+    #[test]
+    fn each_setting_that_differs_from_a_whole_url_is_a_mistake_that_names_both_and_shows_no_password() {
+        let url = "postgres://keelson:hunter2@db:5433/queue";
+        let all = [
+            ("POSTGRES_HOST", "another"),
+            ("POSTGRES_PORT", "5432"),
+            ("POSTGRES_USER", "root"),
+            ("POSTGRES_PASSWORD", "hunter3"),
+            ("POSTGRES_DB", "postgres"),
+        ];
+        let refused = |texts: &[(&'static str, &str)]| {
+            let layers = Layers::of(texts);
+            Settings::read(&layers, Mode::Up, &[ServiceName::Archiver]).unwrap_err().to_string()
+        };
+        for (name, value) in all {
+            let text = refused(&[("QUEUE_URL", url), (name, value)]);
+            let shown = if name == "POSTGRES_PASSWORD" { "***" } else { value };
+            assert!(text.contains("1 mistake:") && text.contains(&format!("{name}={shown} (")), "{text}");
+            assert!(text.contains("QUEUE_URL=postgres://keelson:***@db:5433/queue ("), "{text}");
+            assert!(text.contains(&format!("remove one: {name}, or all of the URL after `postgres:`")), "{text}");
+        }
+        let text = refused(&[&[("QUEUE_URL", url)], &all[..]].concat());
+        assert!(text.contains("5 mistakes") && !text.contains("hunter"), "{text}");
+        // What the URL leaves out is not what the setting says.
+        for (name, value) in [("POSTGRES_PASSWORD", "hunter3"), ("POSTGRES_DB", "postgres"), ("POSTGRES_HOST", "db")] {
+            let text = refused(&[("QUEUE_URL", "postgres://keelson@h"), (name, value)]);
+            assert!(text.contains("1 mistake:") && text.contains(name) && !text.contains("hunter"), "{text}");
+        }
     }
 }

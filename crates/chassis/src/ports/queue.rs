@@ -15,135 +15,23 @@
 //!
 //! Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
 
-use std::collections::BTreeMap;
+mod dead_letter;
+mod limits;
+mod message;
+
 use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Entries in one send, receive, delete or visibility call.
-pub const MAX_BATCH: usize = 10;
-/// Bytes of body plus attribute names, types and values, of one message and of one batch: 1 MiB.
-pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
-/// Attributes of one message.
-pub const MAX_ATTRIBUTES: usize = 10;
-/// The longest long poll.
-pub const MAX_WAIT: Duration = Duration::from_secs(20);
-/// The longest visibility timeout, counted from the receive.
-pub const MAX_VISIBILITY: Duration = Duration::from_secs(12 * 60 * 60);
-/// The longest delay of a message's first delivery.
-pub const MAX_DELAY: Duration = Duration::from_secs(15 * 60);
-
-/// SQS counts the type name `String` of each attribute.
-const ATTRIBUTE_TYPE_BYTES: usize = "String".len();
-
-/// String attributes that travel beside the body.
-pub type Attributes = BTreeMap<String, String>;
-
-/// The queue's name for a message, the same on every delivery.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct MessageId(pub String);
-
-impl fmt::Display for MessageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The right to delete or hold one delivery of a message. Goes stale when the message is delivered again.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Receipt(pub String);
-
-/// A message to be sent.
-#[derive(Clone, PartialEq, Eq)]
-pub struct NewMessage {
-    /// The text of the message.
-    pub body: String,
-    /// At most [`MAX_ATTRIBUTES`], with non-empty names and values.
-    pub attributes: Attributes,
-    /// How long the first delivery waits, up to [`MAX_DELAY`].
-    pub delay: Duration,
-}
-
-impl NewMessage {
-    /// A message without delay.
-    #[must_use]
-    pub fn new(body: impl Into<String>, attributes: Attributes) -> Self {
-        Self { body: body.into(), attributes, delay: Duration::ZERO }
-    }
-
-    /// What counts against [`MAX_MESSAGE_BYTES`].
-    #[must_use]
-    pub fn size_bytes(&self) -> usize {
-        let attribute = |(name, value): (&String, &String)| name.len() + ATTRIBUTE_TYPE_BYTES + value.len();
-        self.body.len() + self.attributes.iter().map(attribute).sum::<usize>()
-    }
-
-    /// Checks the limits that hold for every backend.
-    ///
-    /// # Errors
-    /// [`QueueError::TooLarge`] or [`QueueError::Invalid`].
-    pub fn validate(&self) -> Result<(), QueueError> {
-        let size_bytes = self.size_bytes();
-        if size_bytes > MAX_MESSAGE_BYTES {
-            return Err(QueueError::TooLarge { size_bytes });
-        }
-        if self.body.is_empty() {
-            return Err(QueueError::Invalid("the body is empty".into()));
-        }
-        if self.attributes.len() > MAX_ATTRIBUTES {
-            let found = self.attributes.len();
-            return Err(QueueError::Invalid(format!("{found} attributes, the limit is {MAX_ATTRIBUTES}")));
-        }
-        if let Some((name, _)) = self.attributes.iter().find(|(name, value)| name.is_empty() || value.is_empty()) {
-            return Err(QueueError::Invalid(format!("attribute `{name}` has an empty name or value")));
-        }
-        if self.delay > MAX_DELAY {
-            return Err(QueueError::Invalid(format!("a delay of {:?}, the limit is {MAX_DELAY:?}", self.delay)));
-        }
-        Ok(())
-    }
-}
-
-/// Like all of these, shows how much there is and nothing of it: what people wrote must not get into logs.
-impl fmt::Debug for NewMessage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { body, attributes, delay } = self;
-        f.debug_struct("NewMessage")
-            .field("body_bytes", &body.len())
-            .field("attributes", &attributes.len())
-            .field("delay", delay)
-            .finish()
-    }
-}
-
-/// Checks the limits of a whole batch: its length and the sum of its sizes.
-///
-/// # Errors
-/// [`QueueError::TooLarge`] or [`QueueError::Invalid`].
-pub fn validate_batch(messages: &[NewMessage]) -> Result<(), QueueError> {
-    validate_batch_len(messages.len())?;
-    let size_bytes = messages.iter().map(NewMessage::size_bytes).sum();
-    if size_bytes > MAX_MESSAGE_BYTES && messages.len() > 1 {
-        return Err(QueueError::TooLarge { size_bytes });
-    }
-    Ok(())
-}
-
-/// Checks that a batch has between one and [`MAX_BATCH`] entries.
-///
-/// # Errors
-/// [`QueueError::Invalid`].
-pub fn validate_batch_len(entries: usize) -> Result<(), QueueError> {
-    if (1..=MAX_BATCH).contains(&entries) {
-        return Ok(());
-    }
-    Err(QueueError::Invalid(format!("a batch of {entries} entries, expected 1 to {MAX_BATCH}")))
-}
+pub use dead_letter::{DeadLetter, DeadLetterSummary, DeadLetters};
+pub use limits::{
+    MAX_ATTRIBUTES, MAX_BATCH, MAX_DELAY, MAX_MESSAGE_BYTES, MAX_VISIBILITY, MAX_WAIT, validate_batch,
+    validate_batch_len, validate_visibility,
+};
+pub use message::{Attributes, Message, MessageId, NewMessage, Receipt};
 
 /// What a receive asks for.
 #[derive(Debug, Clone, Copy)]
@@ -154,124 +42,6 @@ pub struct Receive {
     pub wait: Duration,
     /// How long the messages stay hidden from others, up to [`MAX_VISIBILITY`].
     pub visibility: Duration,
-}
-
-impl Receive {
-    /// Checks the limits that hold for every backend.
-    ///
-    /// # Errors
-    /// [`QueueError::Invalid`].
-    pub fn validate(&self) -> Result<(), QueueError> {
-        validate_batch_len(self.max)?;
-        if self.wait > MAX_WAIT {
-            return Err(QueueError::Invalid(format!("a wait of {:?}, the limit is {MAX_WAIT:?}", self.wait)));
-        }
-        validate_visibility(self.visibility)
-    }
-}
-
-/// Checks a visibility timeout.
-///
-/// # Errors
-/// [`QueueError::Invalid`].
-pub fn validate_visibility(visibility: Duration) -> Result<(), QueueError> {
-    if visibility > MAX_VISIBILITY {
-        return Err(QueueError::Invalid(format!("a visibility of {visibility:?}, the limit is {MAX_VISIBILITY:?}")));
-    }
-    Ok(())
-}
-
-/// A delivery.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Message {
-    /// The same on every delivery.
-    pub id: MessageId,
-    /// Of this delivery.
-    pub receipt: Receipt,
-    /// As sent.
-    pub body: String,
-    /// As sent.
-    pub attributes: Attributes,
-    /// When the queue took it.
-    pub sent_at: Timestamp,
-    /// Deliveries so far, this one included.
-    pub receive_count: u32,
-}
-
-impl fmt::Debug for Message {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, receipt, body, attributes, sent_at, receive_count } = self;
-        f.debug_struct("Message")
-            .field("id", id)
-            .field("receipt", receipt)
-            .field("body_bytes", &body.len())
-            .field("attributes", &attributes.len())
-            .field("sent_at", sent_at)
-            .field("receive_count", receive_count)
-            .finish()
-    }
-}
-
-/// A message that was given up on.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeadLetter {
-    /// As it was on the main queue.
-    pub id: MessageId,
-    /// As sent.
-    pub body: String,
-    /// As sent.
-    pub attributes: Attributes,
-    /// When the main queue took it.
-    pub sent_at: Timestamp,
-    /// Deliveries until it was given up.
-    pub receive_count: u32,
-    /// Why, in words for an operator.
-    pub reason: String,
-    /// When it was given up.
-    pub dead_at: Timestamp,
-}
-
-impl fmt::Debug for DeadLetter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, body, attributes, sent_at, receive_count, reason, dead_at } = self;
-        f.debug_struct("DeadLetter")
-            .field("id", id)
-            .field("body_bytes", &body.len())
-            .field("attributes", &attributes.len())
-            .field("sent_at", sent_at)
-            .field("receive_count", receive_count)
-            .field("reason", reason)
-            .field("dead_at", dead_at)
-            .finish()
-    }
-}
-
-/// A dead letter in a list: everything but the body, which may be long.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeadLetterSummary {
-    /// As it was on the main queue.
-    pub id: MessageId,
-    /// Of the body.
-    pub size_bytes: u64,
-    /// As sent.
-    pub attributes: Attributes,
-    /// When the main queue took it.
-    pub sent_at: Timestamp,
-    /// Deliveries until it was given up.
-    pub receive_count: u32,
-    /// Why, in words for an operator.
-    pub reason: String,
-    /// When it was given up.
-    pub dead_at: Timestamp,
-}
-
-/// Which dead letters are to go: back to the main queue, or for good.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeadLetters {
-    /// Every one.
-    All,
-    /// These; ids that are not there are passed over.
-    Ids(Vec<MessageId>),
 }
 
 /// How full a queue is.

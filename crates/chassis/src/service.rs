@@ -32,6 +32,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// Gives ids and randomness.
     pub ids: Arc<Ids>,
+    /// Names this process among all others, unlike its number: in a container each has number 1.
+    pub process: Arc<str>,
     /// `SERVICE_NAME`: another name than the identity's.
     pub name: Option<String>,
     /// `SERVICE_VERSION`, or the build's.
@@ -43,7 +45,9 @@ impl Context {
     #[must_use]
     pub fn system() -> Self {
         let clock = SystemClock::shared();
-        Self { ids: Ids::new(Arc::clone(&clock)), clock, name: None, version: env!("CARGO_PKG_VERSION").into() }
+        let ids = Ids::new(Arc::clone(&clock));
+        let process = ids.uuid().to_string().into();
+        Self { clock, ids, process, name: None, version: env!("CARGO_PKG_VERSION").into() }
     }
 }
 

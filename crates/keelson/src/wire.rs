@@ -1,6 +1,6 @@
 //! The one file that knows every service and every backend: configuration becomes stores, stores become services.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use backends::aws::{Aws, Bill, CostCollector};
 use backends::local::{DataFolder, FolderError, generated_secret};
@@ -209,13 +209,11 @@ pub(crate) async fn build(
 
 /// What AWS asks for is the process's, and every service of it shows the same.
 fn with_bill(service: Service, settings: &Settings, context: &Context) -> Service {
-    // Unlike a process id, of which every container has number 1.
-    static PROCESS: OnceLock<String> = OnceLock::new();
-    let process = PROCESS.get_or_init(|| context.ids.uuid().to_string());
+    let process = Arc::clone(&context.process);
     let (requests, prices) = (settings.aws.requests().clone(), settings.aws_prices);
     requests.register(service.metrics());
     service.metrics().register(Box::new(CostCollector::new(&requests, prices)));
-    service.status("cost", move || cost::shown(&Bill::of(&requests, &prices), &prices, process))
+    service.status("cost", move || cost::shown(&Bill::of(&requests, &prices), &prices, &process))
 }
 
 /// Builds a service on nothing, to ask it about itself.

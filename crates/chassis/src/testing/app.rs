@@ -60,7 +60,13 @@ impl TestApp {
         let clock = ManualClock::new();
         let shared_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let ids = Ids::seeded(Arc::clone(&shared_clock), 1);
-        let context = Context { clock: Arc::clone(&shared_clock), ids, name: None, version: "1.2.3".into() };
+        let context = Context {
+            clock: Arc::clone(&shared_clock),
+            ids,
+            process: "test".into(),
+            name: None,
+            version: "1.2.3".into(),
+        };
         let layers = Layers::of(settings);
         let mut reader = Reader::new(&layers);
         let config = ChassisConfig::read(&mut reader, 1, Ipv4Addr::LOCALHOST);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use futures_util::future::join_all;
 use reqwest::Client;
 use serde_json::Value;
 
@@ -38,10 +39,14 @@ async fn readiness(client: &Client, data: &Path, run: &Result<Option<RunFile>, F
         Ok(None) => return Check::not_checked(RUNNING, format!("nothing runs on {}", data.display())),
         Err(error) => return Check::not_checked(RUNNING, error.to_string()),
     };
+    // At once: each that hangs takes its whole time.
+    let answers = running.services.iter().map(|(service, address)| async move {
+        (service, address, get(client, &format!("{address}/health/ready")).await)
+    });
     let mut said = Vec::new();
     let (mut unready, mut silent, mut degraded) = (false, false, false);
-    for (service, address) in &running.services {
-        match get(client, &format!("{address}/health/ready")).await {
+    for (service, address, answer) in join_all(answers).await {
+        match answer {
             Ok((_, body)) => {
                 let body: Value = serde_json::from_str(&body).unwrap_or_default();
                 let status = body["status"].as_str().unwrap_or("of no known state");

@@ -1,6 +1,7 @@
 //! `keelson doctor` on one machine: the data folder, the disk, what runs there, and how it looks on a terminal.
 
 use std::fs;
+use std::net::TcpListener;
 use std::time::Instant;
 
 use chassis::testing::require_tool;
@@ -58,6 +59,21 @@ async fn a_system_that_is_not_ready_names_what_is_down() {
     }
     expect(&system.launch, "running", ("failed", "archiver is not_ready (objects down)"), 1);
     expect(&system.launch, "objects", ("not_checked", "is not there"), 1);
+}
+
+#[tokio::test]
+async fn services_that_hang_are_asked_at_once() {
+    let system = Launch::up().start().await;
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let file = system.data().join("run.json");
+    let mut run: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    for number in 0..10 {
+        run["services"][format!("hanging-{number}")] = format!("http://{}", silent.local_addr().unwrap()).into();
+    }
+    fs::write(&file, run.to_string()).unwrap();
+    let begun = Instant::now();
+    expect(&system.launch, "running", ("failed", "hanging-9 at http://"), 1);
+    assert!(begun.elapsed().as_secs() < 15, "one after the other they take 30 s: {:?}", begun.elapsed());
 }
 
 #[test]

@@ -14,6 +14,11 @@ use crate::system::{Answer, System, email};
 use crate::turned_clock::TurnedClock;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// Within which every request is answered, whatever the store does.
+const IN_TIME: Duration = Duration::from_secs(2);
+/// Within which a store that is back is asked again: far more than the pause of a second between two questions, and less
+/// than the ten seconds of those that a wrong token causes.
+const ASKED_AGAIN: Duration = Duration::from_secs(7);
 /// How long a value that was fetched is right.
 const LIFETIME: Duration = Duration::from_mins(5);
 const NEXT_TOKEN: &str = "next-0123456789abcdef0123456789abcdef-strong";
@@ -52,7 +57,7 @@ impl Ingest {
     }
 
     /// So many at once, and what they were answered.
-    async fn crowd(&self, count: usize, token: &'static str) -> Vec<u16> {
+    async fn crowd(&self, count: usize, token: &'static str) -> Vec<Answer> {
         let mut crowd = JoinSet::new();
         for _ in 0..count {
             let system = Arc::clone(&self.system);
@@ -61,7 +66,7 @@ impl Ingest {
                     let answer = post(&system, token).await;
                     // A machine that is busy with other tests sheds load, and clients come again.
                     if !answer.text.contains("Too many requests at once") {
-                        return answer.status;
+                        return answer;
                     }
                 }
             });
@@ -82,8 +87,8 @@ async fn post(system: &System, token: &str) -> Answer {
     Answer::of(system.post("ingest", "/api/message").json(&body)).await
 }
 
-fn all(statuses: &[u16], expected: u16) -> bool {
-    statuses.iter().all(|status| *status == expected)
+fn all(answers: &[Answer], expected: u16) -> bool {
+    answers.iter().all(|answer| answer.status == expected)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,27 +99,29 @@ async fn an_accepted_token_outlives_its_store_for_five_minutes_and_then_nobody_c
         // The last of these are asked for again while they are still right.
         for _ in 0..5 {
             ingest.clock.advance(58 * SECOND);
-            let begun = Instant::now();
-            assert_eq!(ingest.post(STRONG_TOKEN).await.status, 200, "an accepted token is forgotten");
-            assert_eq!(ingest.post("wrong").await.status, 401);
-            assert!(begun.elapsed() < 4 * SECOND, "two answers took {:?}", begun.elapsed());
+            let accepted = ingest.post(STRONG_TOKEN).await;
+            assert_eq!(accepted.status, 200, "an accepted token is forgotten");
+            let refused = ingest.post("wrong").await;
+            assert_eq!(refused.status, 401);
+            assert!(accepted.process_time() < IN_TIME && refused.process_time() < IN_TIME, "{accepted:?} {refused:?}");
         }
         assert!(ingest.calls() >= 2, "nobody asks while the value is right");
         ingest.clock.advance(12 * SECOND);
         for token in [STRONG_TOKEN, "wrong"] {
-            let begun = Instant::now();
             let answer = ingest.post(token).await;
-            assert!(begun.elapsed() < 2 * SECOND, "{:?}", begun.elapsed());
+            assert!(answer.process_time() < IN_TIME, "{answer:?}");
             assert_eq!((answer.status, &answer.json()["detail"]), (503, &json!("Token validation unavailable")));
         }
-        let begun = Instant::now();
-        assert!(all(&ingest.crowd(50, STRONG_TOKEN).await, 503));
-        assert!(begun.elapsed() < 5 * SECOND, "they wait for one another: {:?}", begun.elapsed());
+        let crowd = ingest.crowd(50, STRONG_TOKEN).await;
+        assert!(all(&crowd, 503));
+        // If each waited for the one before, the last would take a minute.
+        let longest = crowd.iter().map(Answer::process_time).max();
+        assert!(longest < Some(3 * IN_TIME), "they wait for one another: {longest:?}");
 
         ingest.cloud.fake.heal(down);
         let healed = Instant::now();
         while ingest.post(STRONG_TOKEN).await.status != 200 {
-            assert!(healed.elapsed() < 2 * SECOND, "the store is back and nobody asks it");
+            assert!(healed.elapsed() < ASKED_AGAIN, "the store is back and nobody asks it");
         }
     }
 }

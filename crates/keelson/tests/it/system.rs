@@ -262,6 +262,11 @@ impl Answer {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
+
+    /// How long the server worked on it, as it says itself. What a test waits for beside that is the machine's affair.
+    pub(crate) fn process_time(&self) -> Duration {
+        Duration::from_secs_f64(self.header("x-process-time").parse().unwrap_or_else(|_| panic!("no time: {self:?}")))
+    }
 }
 
 /// Sends bytes that no client library would, and reads whatever comes.

@@ -11,7 +11,7 @@ use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretError
 use chassis::service::{Context, Identity, Service};
 use chassis::telemetry::storage::StorageFailures;
 use pipeline::{archiver, ingest};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tracing::warn;
 
 use crate::cli::ServiceName;
@@ -61,11 +61,14 @@ pub(crate) async fn open(settings: &Settings, services: &[ServiceName], context:
     Ok(Stores { queue: queue(settings, queue_context(settings, context, &failures)).await?, objects, failures, folder })
 }
 
-/// Opens the queue, with a password that may have to be fetched.
 async fn queue(settings: &Settings, context: QueueContext) -> Result<Arc<dyn Queue>, Failure> {
-    let Some(place) = &settings.queue_place else {
-        return Ok(open_queue(&settings.queue_url, &settings.aws, context).await?);
-    };
+    let url = queue_url(settings).await?;
+    Ok(open_queue(url.expose_secret(), &settings.aws, context).await?)
+}
+
+/// The whole URL of the queue, with a password that may have to be fetched.
+pub(crate) async fn queue_url(settings: &Settings) -> Result<SecretString, Failure> {
+    let Some(place) = &settings.queue_place else { return Ok(settings.queue_url.as_str().into()) };
     let fetched = match place.password.as_ref().and_then(|it| secret_sources(&settings.aws).reference(it)) {
         Some((source, reference)) => match source.fetch(&reference.name).await {
             Ok(password) => Some(password),
@@ -74,8 +77,7 @@ async fn queue(settings: &Settings, context: QueueContext) -> Result<Arc<dyn Que
         },
         None => None,
     };
-    let url = place.url(fetched.as_ref().or(place.password.as_ref()))?;
-    Ok(open_queue(url.expose_secret(), &settings.aws, context).await?)
+    place.url(fetched.as_ref().or(place.password.as_ref()))
 }
 
 /// The folder is needed for what lies in it. A process that keeps everything elsewhere runs without one, such as in a

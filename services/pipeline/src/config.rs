@@ -8,8 +8,8 @@ use chassis::config::{OptionalSetting, Reader, Section, Setting};
 use chassis::ports::queue::{MAX_BATCH, MAX_VISIBILITY, MAX_WAIT};
 use secrecy::SecretString;
 
-pub use self::rollup::RollupConfig;
-use self::rollup::{ARCHIVE_ROLLUP, ARCHIVE_ROLLUP_COMPRESSION, HIDDEN_AGES};
+use self::rollup::{ARCHIVE_ROLLUP, ARCHIVE_ROLLUP_COMPRESSION};
+pub use self::rollup::{HIDDEN_AGES, RollupConfig};
 
 /// The token, or where it is.
 pub const API_TOKEN: OptionalSetting<SecretString> = OptionalSetting::secret(
@@ -117,5 +117,11 @@ impl ArchiverConfig {
             config.visibility = config.visibility.max(rollup.age * HIDDEN_AGES);
         }
         config
+    }
+
+    /// The age of roll-ups, where it makes [`ArchiverConfig::visibility`] what it is: that is [`HIDDEN_AGES`] of them.
+    #[must_use]
+    pub fn age_that_hides(&self) -> Option<Duration> {
+        self.rollup.map(|rollup| rollup.age).filter(|age| *age * HIDDEN_AGES == self.visibility)
     }
 }

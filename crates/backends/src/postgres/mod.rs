@@ -4,4 +4,4 @@ mod address;
 mod queue;
 
 pub use address::Address;
-pub use queue::PostgresQueue;
+pub use queue::{PostgresQueue, inspect};

@@ -10,11 +10,13 @@ check, with the fix below what is wrong. On AWS:
   credentials, who asks, the clock; the queue; its dead-letter queue and maxReceiveCount;
   VISIBILITY_TIMEOUT against the work that an archiver has measured; the bucket, its default
   encryption and its four public access blocks; the API token and how it is kept.
+On PostgreSQL: whether it can be reached, its version, the tables, the rights of the user with the
+  statements that grant them, what waits, dead letters, connections, settings that lose messages.
 Elsewhere: the data folder and who has it, free disk space, the token, the system that runs.
 
 It reads, and changes nothing: no message is sent or received, no object is written. So it cannot
-tell whether a role may write; `keelson e2e` proves that. Nothing secret is printed. Every
-question is bounded: with all of AWS silent it ends within 15 seconds.
+tell whether a role of AWS may write; `keelson e2e` proves that. Nothing secret is printed. Every
+question is bounded: with all of AWS or PostgreSQL silent it ends within 15 seconds.
 
 It needs what the services need, and where it is allowed sees more:
   sqs:GetQueueAttributes on both queues, s3:GetEncryptionConfiguration and

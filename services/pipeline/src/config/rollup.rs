@@ -18,7 +18,7 @@ pub(super) const ARCHIVE_ROLLUP_COMPRESSION: Setting<Compression> = Setting::new
 
 /// How many ages a message of a roll-up stays hidden: the lease of one that came first is not extended before its
 /// roll-up is closed and written.
-pub(super) const HIDDEN_AGES: u32 = 3;
+pub const HIDDEN_AGES: u32 = 3;
 
 /// What closes a roll-up, and how it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -123,19 +123,21 @@ impl Counts {
 
 async fn count(core: &Arc<Core>, query: Query<'_, Postgres, PgArguments>) -> Result<QueueStats, QueueError> {
     let row = core.connections.lend().await?.row(query).await?;
+    read_stats(&row).map_err(|error| error::sort(&error))
+}
+
+/// The row of [`sql::STATS`] or [`sql::ESTIMATE`].
+pub(super) fn read_stats(row: &PgRow) -> Result<QueueStats, sqlx::Error> {
     let count = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
-    let read = || {
-        let (hidden, in_flight) = (count("hidden")?, count("in_flight")?);
-        let oldest: Option<i64> = row.try_get("oldest")?;
-        Ok(QueueStats {
-            visible: count("visible")?,
-            in_flight,
-            delayed: hidden.saturating_sub(in_flight),
-            dead: Some(count("dead")?),
-            oldest_age_seconds: oldest.map(|age| u64::try_from(age).unwrap_or(0)),
-        })
-    };
-    read().map_err(|error| error::sort(&error))
+    let (hidden, in_flight) = (count("hidden")?, count("in_flight")?);
+    let oldest: Option<i64> = row.try_get("oldest")?;
+    Ok(QueueStats {
+        visible: count("visible")?,
+        in_flight,
+        delayed: hidden.saturating_sub(in_flight),
+        dead: Some(count("dead")?),
+        oldest_age_seconds: oldest.map(|age| u64::try_from(age).unwrap_or(0)),
+    })
 }
 
 fn number(row: &PgRow, column: usize) -> Result<i64, QueueError> {

@@ -18,9 +18,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{error, sql};
 
 /// Connections of one process, beside the one that listens. A server has a hundred by default.
-const CONNECTIONS: usize = 6;
+pub(super) const CONNECTIONS: usize = 6;
 /// How long a call may take with all its parts.
-pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long it may take until a connection is there and prepared.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// Beyond it a connection is asked before it is used: the server may have closed it meanwhile.

@@ -12,6 +12,7 @@ mod connections;
 mod core;
 mod error;
 mod gather;
+pub mod inspect;
 mod keeper;
 mod listener;
 mod receipts;

@@ -16,6 +16,9 @@ use crate::postgres::address::Address;
 /// must work while processes of the version before still run: columns are added first and taken away a version later.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 
+/// What this program works with.
+pub(super) const VERSION: usize = MIGRATIONS.len();
+
 /// How long a server may be away at the start, as when both are started at the same moment.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
@@ -28,10 +31,10 @@ SELECT current_setting('server_version_num')::int4 AS server_version, current_se
     current_setting('fsync') = 'on' AS syncs, pg_is_in_recovery() AS is_standby,
     to_regclass('keelson_queue.schema_version') IS NOT NULL AS has_tables,
     EXISTS (SELECT FROM pg_namespace WHERE nspname = 'keelson_queue') AS has_schema";
-const VERSION: &str = "SELECT version FROM keelson_queue.schema_version";
+pub(super) const ITS_VERSION: &str = "SELECT version FROM keelson_queue.schema_version";
 
 /// `MATERIALIZED` came with 12.
-const OLDEST_SERVER: i32 = 12_00_00;
+pub(super) const OLDEST_SERVER: i32 = 12_00_00;
 
 /// Why it cannot be, for the person who starts the program.
 enum Fault {
@@ -84,7 +87,7 @@ async fn connect(address: &Address) -> Result<PgConnection, Fault> {
 
 async fn migrate(connection: &mut PgConnection) -> Result<(), Fault> {
     sqlx::raw_sql(SETTINGS).execute(&mut *connection).await?;
-    if look(connection).await?.version == MIGRATIONS.len() {
+    if look(connection).await?.version == VERSION {
         return Ok(());
     }
     let mut transaction = connection.begin().await?;
@@ -130,11 +133,11 @@ async fn look(connection: &mut PgConnection) -> Result<Found, Fault> {
     if !facts.try_get::<bool, _>("has_tables")? {
         return Ok(Found { version: 0, has_schema });
     }
-    let version: i32 = sqlx::query_scalar(VERSION).fetch_one(connection).await?;
+    let version: i32 = sqlx::query_scalar(ITS_VERSION).fetch_one(connection).await?;
     match usize::try_from(version) {
-        Ok(version) if version <= MIGRATIONS.len() => Ok(Found { version, has_schema }),
+        Ok(version) if version <= VERSION => Ok(Found { version, has_schema }),
         _ => unfit(
-            format!("it has schema version {version}, this program knows up to {}", MIGRATIONS.len()),
+            format!("it has schema version {version}, this program knows up to {VERSION}"),
             "run the newer Keelson that wrote it",
         ),
     }

@@ -3,7 +3,8 @@
 usage: server.py BIN_FOLDER
 
 Prints the port when the server takes connections. Then each line of input is one command, answered by `ok`: `freeze` and
-`thaw` stop and continue all of its processes, `restart` ends and starts it, `crash` does the same without a warning to it.
+`thaw` stop and continue all of its processes, `restart` ends and starts it, `crash` does the same without a warning to it,
+and `sql DATABASE STATEMENT` executes one statement as the administrator.
 """
 
 import os
@@ -11,6 +12,7 @@ import pwd
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -92,6 +94,33 @@ def stop(number):
     server.wait()
 
 
+def until_ready(answers):
+    """Reads the server's messages up to the next `ReadyForQuery`; what it says against it, or None."""
+    refusal = None
+    while (kind := answers.read(1)) not in (b"Z", b""):
+        text = answers.read(struct.unpack("!i", answers.read(4))[0] - 4)
+        if kind == b"E":
+            refusal = " ".join(field[1:] for field in text.decode().split("\0") if field[:1] in ("C", "M"))
+    answers.read(5)
+    return refusal if kind else refusal or "the server hung up"
+
+
+def execute(database, statement):
+    """Without a driver, which not every machine has. The administrator needs no password."""
+
+    def message(kind, body):
+        return kind + struct.pack("!i", len(body) + 4) + body
+
+    who = f"user\0postgres\0database\0{database}\0\0"
+    with socket.create_connection(("127.0.0.1", port)) as line, line.makefile("rb") as answers:
+        line.sendall(message(b"", struct.pack("!i", 3 << 16) + who.encode()))
+        refusal = until_ready(answers)
+        if refusal is None:
+            line.sendall(message(b"Q", statement.encode() + b"\0"))
+            refusal = until_ready(answers)
+        return refusal
+
+
 try:
     log = open(os.path.join(folder, "log"), "w")
     make = [program("initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
@@ -105,6 +134,7 @@ try:
         sys.exit(open(log.name).read())
     print(port, flush=True)
     for line in sys.stdin:
+        answer = "ok"
         match line.strip():
             case "freeze":
                 signal_all(signal.SIGSTOP)
@@ -120,7 +150,9 @@ try:
                 stop(signal.SIGINT)
             case "up":
                 server = start(port)
-        print("ok", flush=True)
+            case command if command.startswith("sql "):
+                answer = execute(*command.split(" ", 2)[1:]) or "ok"
+        print(answer, flush=True)
     signal_all(signal.SIGCONT)
     stop(signal.SIGQUIT)
 finally:

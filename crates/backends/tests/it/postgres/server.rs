@@ -43,13 +43,18 @@ impl Server {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Stops and continues it: `freeze`, `thaw`, `restart`, `crash`, `down`, `up`. Returns when that is done.
+    /// Stops and continues it: `freeze`, `thaw`, `restart`, `crash`, `down`, `up` Returns when that is done.
     pub(crate) fn control(&self, command: &str) {
+        assert_eq!(self.ask(command), "ok", "{command}");
+    }
+
+    /// The same, or `sql DATABASE STATEMENT`; what it answers: `ok`, or what the server says against the statement.
+    pub(crate) fn ask(&self, command: &str) -> String {
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         writeln!(line.0.as_mut().unwrap(), "{command}").unwrap();
         let mut answer = String::new();
         line.1.read_line(&mut answer).unwrap();
-        assert_eq!(answer, "ok\n", "{command}");
+        answer.trim_end().to_owned()
     }
 }
 

@@ -41,12 +41,7 @@ impl Local {
                 checks.push(present(QUEUE, path, Path::is_file));
                 places.push(path);
             }
-            QueuePlace::Postgres(_) => {
-                let text =
-                    "on PostgreSQL, which is not asked here: the first start makes its tables, and `running` tells";
-                checks.push(Check::not_checked(QUEUE, text));
-            }
-            QueuePlace::Sqs(_) => {}
+            QueuePlace::Postgres(_) | QueuePlace::Sqs(_) => {}
         }
         match &self.objects {
             Some(ObjectPlace::Memory) => checks.push(forgetful(OBJECTS, "OBJECTS_URL", "file:DIR or s3:BUCKET")),

@@ -5,7 +5,9 @@
 mod account;
 mod bucket;
 mod fix;
+mod judge;
 mod local;
+mod postgres;
 mod queue;
 mod report;
 mod running;
@@ -19,11 +21,11 @@ use std::time::Duration;
 use backends::aws::inspect::{BucketFacts, Inspector};
 use backends::{ObjectPlace, QueuePlace};
 use chassis::clock::SystemClock;
+use secrecy::ExposeSecret;
 
 use self::fix::Fixes;
 use self::local::Local;
 use self::report::Check;
-use self::visibility::Visibility;
 use crate::cli::{Common, DoctorArgs, ListenArgs, ServiceName};
 use crate::commands::http_client::address;
 use crate::failure::Failure;
@@ -59,19 +61,32 @@ struct Plan<'a> {
 }
 
 /// What AWS said.
+#[derive(Debug)]
 struct Answers {
     identity: Check,
     queue: Option<queue::Seen>,
     bucket: Option<BucketFacts>,
 }
 
+/// What was found beyond this machine's disk.
+#[derive(Debug)]
+struct Seen<'a> {
+    answers: Option<Answers>,
+    database: Option<postgres::Seen>,
+    running: &'a running::Seen,
+}
+
 impl<'a> Plan<'a> {
     fn of(settings: &'a Settings, args: &DoctorArgs) -> Result<Self, Failure> {
         let checks = |service| args.services.is_empty() || args.services.contains(&service);
         let objects = checks(ServiceName::Archiver).then(|| ObjectPlace::of(&settings.objects_url));
+        let queue = QueuePlace::of(&settings.queue_url)?;
+        if let QueuePlace::Postgres(rest) = &queue {
+            postgres::check_url(rest.expose_secret(), settings)?;
+        }
         Ok(Self {
             settings,
-            queue: QueuePlace::of(&settings.queue_url)?,
+            queue,
             objects: objects.transpose()?,
             token: checks(ServiceName::Ingest).then(|| token::Place::of(settings)),
             archiver: args.archiver.as_deref().map(|text| address("--archiver", text)).transpose()?,
@@ -112,9 +127,9 @@ impl<'a> Plan<'a> {
             })
         };
         let running = running::look(&self.settings.data, self.archiver.as_deref());
-        let (aws, running, local) = tokio::join!(aws, running, self.local());
+        let (aws, database, running, local) = tokio::join!(aws, self.database(), running, self.local());
         let ((mut checks, answers, token), running) = (aws?, running?);
-        checks.extend(self.judge(answers.as_ref(), &running));
+        checks.extend(self.judge(&Seen { answers, database, running: &running }));
         checks.extend(token);
         checks.extend(local);
         checks.push(running.check);
@@ -136,6 +151,13 @@ impl<'a> Plan<'a> {
         };
         let (identity, queue, bucket) = tokio::join!(account::identity(inspector), queue, bucket);
         Answers { identity, queue, bucket }
+    }
+
+    async fn database(&self) -> Option<postgres::Seen> {
+        match self.queue {
+            QueuePlace::Postgres(_) => Some(postgres::look(self.settings).await),
+            _ => None,
+        }
     }
 
     async fn token(&self, inspector: Option<&Inspector>) -> Option<Check> {
@@ -160,52 +182,5 @@ impl<'a> Plan<'a> {
             Ok(Ok(checks)) => checks,
             _ => vec![Check::failed("disk", "it does not answer", "look into `dmesg`; a network disk may be gone")],
         }
-    }
-
-    fn judge(&self, answers: Option<&Answers>, running: &running::Seen) -> Vec<Check> {
-        let unasked = |name| Check::not_checked(name, "not checked: there are no credentials");
-        let mut checks = Vec::new();
-        if let Some(url) = self.queue_url() {
-            match answers.and_then(|answers| answers.queue.as_ref()) {
-                Some(seen) => checks.extend(self.queue_judge(url).checks(seen)),
-                None => checks.extend([queue::QUEUE, queue::DEAD_LETTERS].map(unasked)),
-            }
-            if self.objects.is_some() {
-                checks.push(self.visibility(url, answers, running));
-            }
-        }
-        if let Some(bucket) = self.bucket() {
-            match answers.and_then(|answers| answers.bucket.as_ref()) {
-                Some(facts) => checks.extend(bucket::checks(bucket, facts, self.fixes())),
-                None => checks.extend([bucket::BUCKET, bucket::ENCRYPTION, bucket::PUBLIC_ACCESS].map(unasked)),
-            }
-        }
-        checks
-    }
-
-    fn queue_judge<'b>(&'b self, url: &'b str) -> queue::Judge<'b> {
-        let aws = self.settings.aws.settings();
-        queue::Judge {
-            url,
-            region: &aws.region,
-            is_emulated: aws.endpoint_url.is_some(),
-            with_archiver: self.objects.is_some(),
-            fixes: self.fixes(),
-        }
-    }
-
-    fn visibility(&self, queue_url: &str, answers: Option<&Answers>, running: &running::Seen) -> Check {
-        let queue = answers.and_then(|answers| answers.queue.as_ref()?.queue.as_ref().ok());
-        let bucket = answers.and_then(|answers| answers.bucket.as_ref());
-        let took = [queue.map(|facts| facts.took), bucket.map(|facts| facts.took)];
-        let visibility = Visibility {
-            configured: self.settings.archiver.visibility,
-            of_queue: queue.and_then(|facts| facts.visibility),
-            work: running.work.as_ref().map_err(String::as_str),
-            answers: took.into_iter().flatten().sum(),
-            queue_url,
-            fixes: self.fixes(),
-        };
-        visibility.check()
     }
 }

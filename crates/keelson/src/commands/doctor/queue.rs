@@ -86,15 +86,7 @@ impl Judge<'_> {
             (Some(Ok(dead)), count) => {
                 let count = count.map_or_else(|| "?".to_owned(), |count| count.to_string());
                 let text = format!("{} after {count} deliveries, {} there", dead.arn, dead.visible);
-                if dead.visible == 0 {
-                    Check::ok(DEAD_LETTERS, text)
-                } else {
-                    Check::warning(
-                        DEAD_LETTERS,
-                        text,
-                        "`keelson dlq list` tells why; `keelson dlq redrive --all` when it is mended",
-                    )
-                }
+                if dead.visible == 0 { Check::ok(DEAD_LETTERS, text) } else { dead_letters_wait(text) }
             }
             (Some(Err(trouble)), _) => self.question(DEAD_LETTERS, &redrive.dead_letter_url, false).check(trouble),
             (None, _) => Check::not_checked(DEAD_LETTERS, "not checked: nobody asked"),
@@ -137,6 +129,12 @@ impl Judge<'_> {
             fixes: self.fixes,
         }
     }
+}
+
+/// Somebody has to look at them.
+pub(super) fn dead_letters_wait(text: String) -> Check {
+    let fix = "`keelson dlq list` tells why; `keelson dlq redrive --all` when it is mended";
+    Check::warning(DEAD_LETTERS, text, fix)
 }
 
 /// The account and the name at the end of a URL.

@@ -3,6 +3,7 @@
 mod faults;
 mod here;
 mod mistakes;
+mod postgres;
 mod work;
 
 use serde_json::Value;

@@ -64,6 +64,13 @@ async fn a_visibility_below_the_observed_work_is_told_with_what_protects_it() {
     look("30s").expect("visibility", "ok", "99 % of 7 deliveries took at most 10s", "");
     look("2s").expect("visibility", "warning", "one slow call to SQS", "VISIBILITY_TIMEOUT=30s");
 
+    let rolled_up = |visibility: &str| {
+        let launch = doctor(&cloud, &["--json", "--archiver", &slow]).env("ARCHIVE_ROLLUP", "1MB,60s");
+        Found::of(&launch.env("VISIBILITY_TIMEOUT", visibility))
+    };
+    rolled_up("9s").expect("visibility", "ok", "hidden for 180s, 3 times the age of ARCHIVE_ROLLUP (60s), ", "");
+    rolled_up("200s").expect("visibility", "ok", "VISIBILITY_TIMEOUT is 200s, ", "");
+
     let body = json!({ "QueueUrl": format!("{}/000000000000/{QUEUE}", cloud.fake.url()), "Attributes": { "VisibilityTimeout": "5" } });
     json_request(&cloud.fake.url(), "AmazonSQS.SetQueueAttributes", &body.to_string());
     look("30s").expect("visibility", "warning", "the queue's own 5s", "'{\"VisibilityTimeout\":\"30\"}'");

@@ -17,6 +17,10 @@ use crate::model::rollup::{Index, MAX_BYTES, Part, part_of};
 /// Indexes that are fetched before they are asked for. One without an index is read whole, so they are few.
 const AHEAD: usize = 4;
 
+/// Lines that are read of data without an index, ten times as many as the archiver puts there: a few bytes of damaged
+/// data may decompress to a billion of them.
+const MAX_LINES: usize = 100_000;
+
 /// What a list tells of a roll-up.
 #[derive(Debug)]
 pub(super) struct Parts {
@@ -148,29 +152,48 @@ async fn by_index(objects: &dyn ObjectStore, parts: &Parts) -> Result<Option<Vec
 /// What the data itself tells, line by line.
 async fn scan(day: Date, source: Arc<Source>, data: Bytes) -> Vec<Result<Entry, ArchiveError>> {
     let key = source.key.clone();
-    let scanned = spawn_blocking(move || {
-        let mut offset = 0;
-        let mut entries = Vec::new();
-        for (number, line) in data.split_inclusive(|byte| *byte == b'\n').enumerate() {
-            entries.push(entry_of_line(day, &source, (number, offset), line));
-            offset += line.len() as u64;
-        }
-        entries
-    });
+    let scanned = spawn_blocking(move || scan_lines(day, &source, &data));
     scanned.await.unwrap_or_else(|error| vec![Err(ArchiveError::damaged(&key, error.to_string()))])
 }
 
-fn entry_of_line(
-    day: Date,
-    source: &Arc<Source>,
-    (number, offset): (usize, u64),
-    line: &[u8],
-) -> Result<Entry, ArchiveError> {
-    let whole = line.strip_suffix(b"\n").and_then(|line| Some((line, stored(line)?)));
-    let Some((line, found)) = whole else {
-        return Err(ArchiveError::damaged(&source.key, format!("line {} is no whole record", number + 1)));
+/// Damaged lines that follow each other are told together.
+fn scan_lines(day: Date, source: &Arc<Source>, data: &[u8]) -> Vec<Result<Entry, ArchiveError>> {
+    let mut entries = Vec::new();
+    let mut offset = 0;
+    // The first and the last line of damage, counted from 1.
+    let mut damage: Option<(usize, usize)> = None;
+    for (number, line) in (1..).zip(data.split_inclusive(|byte| *byte == b'\n')) {
+        if number > MAX_LINES {
+            entries.extend(damage.take().map(|lines| Err(damaged_lines(source, lines))));
+            entries.push(Err(ArchiveError::damaged(&source.key, format!("it has more than {MAX_LINES} lines"))));
+            break;
+        }
+        match entry_of_line(day, source, offset, line) {
+            Some(entry) => {
+                entries.extend(damage.take().map(|lines| Err(damaged_lines(source, lines))));
+                entries.push(Ok(entry));
+            }
+            None => damage = Some((damage.map_or(number, |(first, _)| first), number)),
+        }
+        offset += line.len() as u64;
+    }
+    entries.extend(damage.map(|lines| Err(damaged_lines(source, lines))));
+    entries
+}
+
+fn damaged_lines(source: &Source, (first, last): (usize, usize)) -> ArchiveError {
+    let problem = match last - first {
+        0 => format!("line {first} is no whole record"),
+        _ => format!("lines {first} to {last} are no whole records"),
     };
+    ArchiveError::damaged(&source.key, problem)
+}
+
+/// `None` when it is no whole record.
+fn entry_of_line(day: Date, source: &Arc<Source>, offset: u64, line: &[u8]) -> Option<Entry> {
+    let line = line.strip_suffix(b"\n")?;
+    let found = stored(line)?;
     let place = Place::Part { source: Arc::clone(source), offset, correlation_id: found.correlation_id };
     let (id, size_bytes) = (found.message_id, line.len() as u64);
-    Ok(Entry { id, day, sent_at: Some(found.sent_at), size_bytes, object: source.key.clone(), place })
+    Some(Entry { id, day, sent_at: Some(found.sent_at), size_bytes, object: source.key.clone(), place })
 }

@@ -185,6 +185,30 @@ async fn what_is_damaged_is_named_and_the_rest_is_shown() {
     }
 }
 
+/// Some kilobytes that decompress to a hundred million line breaks must not become as many complaints.
+#[tokio::test]
+async fn damage_is_told_once_for_all_lines_in_a_row_and_lines_have_an_end() {
+    let kit = Kit::new();
+    let (index, data) = kit.rollup("1", &["x", "y"], NOON, Compression::Zstd).await;
+    kit.0.delete(&index).await.unwrap();
+    let whole = Compression::Zstd.decompress(&kit.0.get(&data).await.unwrap().unwrap(), 10_000).unwrap();
+    let (first, second) = whole.split_at(whole.iter().position(|byte| *byte == b'\n').unwrap() + 1);
+    let replaced = async |parts: &[&[u8]]| {
+        kit.replace(&data, Compression::Zstd.compress(&parts.concat()).unwrap()).await;
+        looked(&kit.archive(), Span::ALL).await
+    };
+    let (ids, damaged) = replaced(&[b"{}\n\n", first, b"x\n", second, b"x\nx"]).await;
+    assert_eq!(ids, ["x", "y"]);
+    let expected =
+        ["lines 1 to 2 are no whole records", "line 4 is no whole record", "lines 6 to 7 are no whole records"];
+    assert!(damaged.len() == 3 && damaged.iter().zip(expected).all(|(it, end)| it.ends_with(end)), "{damaged:?}");
+
+    let (ids, damaged) = replaced(&[first, &b"\n".repeat(100_000_000), second]).await;
+    assert_eq!(ids, ["x"]);
+    let expected = ["lines 2 to 100000 are no whole records", "it has more than 100000 lines"];
+    assert!(damaged.len() == 2 && damaged.iter().zip(expected).all(|(it, end)| it.ends_with(end)), "{damaged:?}");
+}
+
 #[tokio::test]
 async fn an_index_that_points_elsewhere_shows_nothing_wrong() {
     let kit = Kit::new();

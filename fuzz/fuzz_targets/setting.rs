@@ -10,7 +10,7 @@ use chassis::config::{ChassisConfig, CommaList, FromText, Layers, Origin, Reader
 use chassis::ports::secrets::SecretRef;
 use fuzz::{TOKEN, hides_the_token};
 use libfuzzer_sys::fuzz_target;
-use pipeline::config::{ArchiverConfig, IngestConfig};
+use pipeline::config::{ArchiverConfig, HIDDEN_AGES, IngestConfig};
 
 static KNOWN: LazyLock<Vec<SettingInfo>> = LazyLock::new(|| {
     let sections = SETTINGS.iter().chain(pipeline::config::SETTINGS);
@@ -44,6 +44,8 @@ fuzz_target!(|text: &str| {
         Ok(()) => {
             check(&config, services);
             check_archiver(archiver);
+            let is_rolled_up = layers.find("ARCHIVE_ROLLUP").is_some();
+            assert_eq!(archiver.rollup.is_some(), is_rolled_up, "{archiver:?}");
             let is_told = config.host.is_loopback() || layers.find("PRODUCTION").is_some();
             assert!(is_told, "{} is open to others, and nobody said so", config.host);
         }
@@ -88,6 +90,14 @@ fn check_archiver(archiver: ArchiverConfig) {
     assert!((1..=10).contains(&archiver.max_messages));
     assert!((1..=1000).contains(&archiver.max_receive_count) && (1..=1000).contains(&archiver.concurrency));
     assert!(archiver.poll_wait <= Duration::from_secs(20));
+    if let Some(rollup) = archiver.rollup {
+        assert!((1_000..=1_000_000_000).contains(&rollup.size_bytes), "{rollup:?}");
+        assert!((Duration::from_millis(100)..=Duration::from_secs(hours)).contains(&rollup.age), "{rollup:?}");
+        // A message waits for its roll-up unseen by others.
+        assert!(archiver.visibility >= rollup.age * HIDDEN_AGES, "{archiver:?}");
+        let rules = archiver.age_that_hides();
+        assert!(rules.is_none_or(|age| age == rollup.age && archiver.visibility == age * HIDDEN_AGES), "{archiver:?}");
+    }
 }
 
 /// What one type of value says of another must fit.

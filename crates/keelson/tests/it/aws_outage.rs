@@ -22,10 +22,6 @@ const CROWDS_BEFORE: usize = 25;
 /// Longer than ingest has a message in hand, whether anybody waits for it or not.
 const IN_HAND: Duration = Duration::from_secs(5);
 
-/// Within which the queue is found again: a few times what it takes, on a machine that does other things too, and less
-/// than the time for which a dead line would be kept.
-const BACK: Duration = Duration::from_secs(8);
-
 /// A way to lose a queue, and the load to survive it under.
 struct Outage {
     begin: fn(&Proxy),
@@ -49,8 +45,8 @@ impl Outage {
     }
 }
 
-/// What a crowd was answered. Those that left have nothing.
-async fn crowd(system: &System, message_bytes: usize, patience: Duration) -> Vec<Answer> {
+/// What a crowd was answered, and how long each answer took. Those that left have none.
+async fn crowd(system: &System, message_bytes: usize, patience: Duration) -> Vec<(Duration, Answer)> {
     let mut data = email("an outage");
     data["email_content"] = "x".repeat(message_bytes).into();
     let body = json!({ "data": data, "token": STRONG_TOKEN }).to_string();
@@ -58,20 +54,23 @@ async fn crowd(system: &System, message_bytes: usize, patience: Duration) -> Vec
     for _ in 0..CROWD {
         let request = system.post("ingest", "/api/message").header("content-type", "application/json");
         let request = request.body(body.clone()).timeout(patience);
-        clients.spawn(async move { Answer::try_of(request).await.ok() });
+        clients.spawn(async move {
+            let begun = Instant::now();
+            Answer::try_of(request).await.ok().map(|answer| (begun.elapsed(), answer))
+        });
     }
     clients.join_all().await.into_iter().flatten().collect()
 }
 
 /// All were refused in time. Some may have met the load instead of the outage, on a machine that does other things too.
-fn assert_down(answers: &[Answer]) {
+fn assert_down(answers: &[(Duration, Answer)]) {
     assert_eq!(answers.len(), CROWD);
-    for answer in answers {
+    for (took, answer) in answers {
         assert_eq!(answer.status, 503, "{answer:?}");
         assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
-        assert!(answer.process_time() < IN_HAND, "{answer:?}");
+        assert!(*took < Duration::from_secs(5), "{took:?}");
     }
-    let failed = answers.iter().filter(|answer| answer.json()["detail"] == "Failed to send message").count();
+    let failed = answers.iter().filter(|(_, answer)| answer.json()["detail"] == "Failed to send message").count();
     assert!(failed >= CROWD / 5, "only {failed} of {CROWD} met the outage");
 }
 
@@ -130,8 +129,9 @@ async fn survive(outage: Outage) {
     proxy.heal();
     let healed = Instant::now();
     while post(&ingest).await != Some(200) {
-        assert!(healed.elapsed() < BACK, "still down after {:?}", healed.elapsed());
+        assert!(healed.elapsed() < Duration::from_secs(2), "still down after {:?}", healed.elapsed());
     }
+    assert!(healed.elapsed() < Duration::from_secs(2), "up after {:?}", healed.elapsed());
     assert!(cloud.fake.depth(QUEUE) > sent);
 }
 

@@ -176,10 +176,19 @@ impl ObjectStore for FileObjects {
     async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
         let owned = key.clone();
         let is_removed = self.run(move |folder| folder.delete(&owned)).await?;
-        if is_removed {
-            self.run_and_sync(key, |_| Ok(())).await?;
+        if !is_removed {
+            return Ok(false);
         }
-        Ok(is_removed)
+        match self.run_and_sync(key, |_| Ok(())).await {
+            // It is not the disk that failed: whoever found the folder empty has removed it.
+            Ok(()) | Err(ObjectError::Other(_)) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn remove_empty_folder(&self, folder: &ObjectKey) -> Result<bool, ObjectError> {
+        let folder = folder.clone();
+        self.run(move |root| root.remove_empty_folder(&folder)).await
     }
 
     fn list(&self, folder: Option<&ObjectKey>) -> List {

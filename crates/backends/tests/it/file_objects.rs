@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use backends::local::FileObjects;
@@ -9,8 +10,11 @@ use bytes::Bytes;
 use chassis::ports::{ObjectError, ObjectKey, ObjectStore, Put};
 use chassis::telemetry::storage::StorageFailures;
 use chassis::testing::object_suite::ObjectHarness;
+use futures_util::TryStreamExt as _;
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 struct Harness {
     store: Arc<FileObjects>,
@@ -238,4 +242,62 @@ async fn files_and_folders_are_for_their_owner_only() {
         let path = folder.path().join("objects").join(name);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, expected, "{}", path.display());
     }
+}
+
+#[tokio::test]
+async fn a_list_tells_when_an_object_was_last_written() {
+    let Harness { store, .. } = &harness().await.unwrap();
+    put(store, "a/1", "x").await.unwrap();
+    let file = std::fs::File::options().write(true).open(store.path().join("a/1")).unwrap();
+    let at = Timestamp::from_second(1_600_000_000).unwrap();
+    file.set_modified(at.into()).unwrap();
+    let listed: Vec<_> = store.list(None).try_collect().await.unwrap();
+    assert_eq!(listed[0].modified_at, Some(at));
+    // The retry of a writer makes it new.
+    put(store, "a/1", "x").await.unwrap();
+    let listed: Vec<_> = store.list(None).try_collect().await.unwrap();
+    assert!(listed[0].modified_at.unwrap() > at);
+}
+
+#[tokio::test]
+async fn only_an_empty_folder_is_removed() {
+    let Harness { store, .. } = &harness().await.unwrap();
+    put(store, "day/1", "x").await.unwrap();
+    put(store, "file", "x").await.unwrap();
+    for other in ["day", "file", "never", "never/there"] {
+        assert!(!store.remove_empty_folder(&key(other)).await.unwrap(), "{other}");
+    }
+    assert!(store.delete(&key("day/1")).await.unwrap());
+    assert!(store.remove_empty_folder(&key("day")).await.unwrap());
+    assert!(!store.path().join("day").exists());
+    assert_eq!(put(store, "day/1", "y").await.unwrap(), Put::Created);
+    assert_eq!(store.get(&key("day/1")).await.unwrap().unwrap(), "y");
+}
+
+/// Each finds the folder empty again and again, in a process of its own as it were.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_is_removed_whenever_it_is_empty_is_in_nobodys_way() {
+    let Harness { store, folder } = harness().await.unwrap();
+    let (other, remover) = (open(folder.path()), open(folder.path()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut tasks = JoinSet::new();
+    let ended = Arc::clone(&stop);
+    tasks.spawn(async move {
+        let mut removed = 0;
+        while !ended.load(Ordering::Relaxed) {
+            removed += usize::from(remover.remove_empty_folder(&key("a/day")).await.unwrap());
+        }
+        removed
+    });
+    let write = |store: Arc<FileObjects>, name: &'static str| async move {
+        for number in 0..300 {
+            let text = format!("a/day/{name}-{number}");
+            assert_eq!(put(&store, &text, "x").await.unwrap(), Put::Created, "{text}");
+            assert!(store.delete(&key(&text)).await.unwrap(), "{text} is gone");
+        }
+    };
+    tokio::join!(write(store, "one"), write(other, "other"));
+    stop.store(true, Ordering::Relaxed);
+    let removed = tasks.join_next().await.unwrap().unwrap();
+    assert!(removed > 10, "the folder was removed {removed} times");
 }

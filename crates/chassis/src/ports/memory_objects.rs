@@ -1,6 +1,6 @@
 //! The object store in memory: for tests and for `OBJECTS_URL=memory:`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
+use jiff::Timestamp;
 
 use crate::ports::objects::{List, Listed, ObjectError, ObjectKey, ObjectStore, Put};
 
@@ -20,6 +21,7 @@ pub struct MemoryObjects {
 #[derive(Default)]
 struct State {
     objects: BTreeMap<String, Bytes>,
+    modified_at: HashMap<String, Timestamp>,
     failing: HashSet<String>,
     unavailable: bool,
 }
@@ -44,6 +46,11 @@ impl MemoryObjects {
     /// Ends [`Self::fail_key`].
     pub fn heal_key(&self, key: &str) {
         self.lock().failing.remove(key);
+    }
+
+    /// Makes lists say that this object was last written at `at`; of others they do not tell it.
+    pub fn set_modified(&self, key: &str, at: Timestamp) {
+        self.lock().modified_at.insert(key.to_owned(), at);
     }
 
     /// The keys of all objects, sorted.
@@ -107,7 +114,9 @@ impl ObjectStore for MemoryObjects {
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
-        Ok(self.open(key)?.objects.remove(key.as_str()).is_some())
+        let mut state = self.open(key)?;
+        state.modified_at.remove(key.as_str());
+        Ok(state.objects.remove(key.as_str()).is_some())
     }
 
     fn list(&self, folder: Option<&ObjectKey>) -> List {
@@ -118,7 +127,8 @@ impl ObjectStore for MemoryObjects {
             Ok(()) => {
                 let objects = state.objects.range(below.clone()..).take_while(|(key, _)| key.starts_with(&below));
                 let listed = |(key, body): (&String, &Bytes)| {
-                    key.parse().map(|key| Listed { key, size_bytes: body.len() as u64 })
+                    let modified_at = state.modified_at.get(key).copied();
+                    key.parse().map(|key| Listed { key, size_bytes: body.len() as u64, modified_at })
                 };
                 objects.map(listed).collect()
             }

@@ -15,6 +15,7 @@ use std::str::FromStr;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use jiff::Timestamp;
 use thiserror::Error;
 
 /// Bytes of a key, as on S3.
@@ -84,6 +85,8 @@ pub struct Listed {
     pub key: ObjectKey,
     /// Bytes of its body.
     pub size_bytes: u64,
+    /// When it was last written; `None` where the store does not tell.
+    pub modified_at: Option<Timestamp>,
 }
 
 /// Objects as they are found, and the failure that ended the look.
@@ -122,6 +125,13 @@ pub trait ObjectStore: fmt::Debug + Send + Sync + 'static {
     /// with the first failure. What is not the store's own, such as a hidden file, is passed over; what is written or
     /// deleted meanwhile may be there or not.
     fn list(&self, folder: Option<&ObjectKey>) -> List;
+
+    /// Removes a folder that the deletion of its objects has left empty, where folders are something of their own;
+    /// answers whether it did. Only for one into which nothing was written for a day: what other processes know about
+    /// folders must be older than it. One that is needed again is made anew.
+    async fn remove_empty_folder(&self, _folder: &ObjectKey) -> Result<bool, ObjectError> {
+        Ok(false)
+    }
 
     /// Whether the store can be reached; read-only, bounded by the caller.
     async fn ping(&self) -> Result<(), ObjectError>;

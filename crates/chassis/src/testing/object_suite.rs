@@ -179,7 +179,7 @@ pub async fn keys_that_could_leave_the_store_do_not_exist(_harness: &impl Object
 async fn listed(harness: &impl ObjectHarness, folder: &str) -> Vec<(String, u64)> {
     let folder = (!folder.is_empty()).then(|| key(folder));
     let listed: Vec<_> = harness.store().list(folder.as_ref()).try_collect().await.unwrap();
-    listed.into_iter().map(|Listed { key, size_bytes }| (key.to_string(), size_bytes)).collect()
+    listed.into_iter().map(|Listed { key, size_bytes, .. }| (key.to_string(), size_bytes)).collect()
 }
 
 pub async fn a_list_has_what_is_below_a_folder_in_order(harness: &impl ObjectHarness) {

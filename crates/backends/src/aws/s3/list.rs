@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chassis::ports::objects::{List, Listed, ObjectError, ObjectKey};
 use futures_util::{StreamExt as _, future, stream};
+use jiff::Timestamp;
 use object_store::ObjectStore as _;
 use object_store::path::Path;
 
@@ -26,7 +27,8 @@ pub(super) fn list(objects: &S3Objects, folder: Option<&ObjectKey>) -> List {
             error => sort(&error, Operation::List, &bucket),
         })?;
         let key = found.location.as_ref().strip_prefix(&own).and_then(|key| key.parse().ok());
-        Ok(key.map(|key| Listed { key, size_bytes: found.size }))
+        let modified_at = Timestamp::from_second(found.last_modified.timestamp()).ok();
+        Ok(key.map(|key| Listed { key, size_bytes: found.size, modified_at }))
     });
     let is_ours = |found: Result<Option<Listed>, ObjectError>| future::ready(found.transpose());
     found.filter_map(is_ours).boxed()

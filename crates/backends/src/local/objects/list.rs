@@ -72,7 +72,8 @@ fn walk(dir: &Dir, prefix: &str, found: &Found) -> Result<(), Ended> {
         let Some(metadata) = unless_gone(dir.metadata(&name))? else { continue };
         // What is no key of ours was put there by somebody else.
         let Ok(key) = path.parse() else { continue };
-        let listed = Listed { key, size_bytes: metadata.len() };
+        let modified_at = metadata.modified().ok().and_then(|at| at.into_std().try_into().ok());
+        let listed = Listed { key, size_bytes: metadata.len(), modified_at };
         found.blocking_send(Ok(listed)).map_err(|_| Ended::Unheard)?;
     }
     Ok(())

@@ -17,6 +17,9 @@ use super::sync::Folders;
 /// Where objects are written before they get their name. No key segment starts with a dot.
 pub(super) const TEMPORARY: &str = ".tmp";
 
+/// How often the folders of an object are made before its writer gives up.
+const FOLDER_ATTEMPTS: usize = 20;
+
 /// The open folder.
 pub(super) struct Folder {
     pub(super) root: Dir,
@@ -103,6 +106,17 @@ impl Folder {
             Ok(Some(()))
         };
         Ok(self.unless_missing(remove())?.is_some())
+    }
+
+    /// Brings nothing to the disk: a folder that is back after a power cut is as empty as before.
+    pub(super) fn remove_empty_folder(&self, folder: &ObjectKey) -> Result<bool, ObjectError> {
+        let is_filled = |kind| matches!(kind, ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists);
+        let removed = match self.root.remove_dir(folder.as_str()) {
+            Err(error) if is_filled(error.kind()) => return Ok(false),
+            removed => self.unless_missing(removed.map(Some))?.is_some(),
+        };
+        self.folders.forget(folder.as_str());
+        Ok(removed)
     }
 
     /// Whether the folders are still there: handles survive what they were opened on.
@@ -209,13 +223,19 @@ impl Folder {
 
     fn link(&self, temporary: &str, place: Option<&Dir>, key: &ObjectKey) -> io::Result<()> {
         let move_to = |place: &Dir| move_if_free(&self.temporary, temporary, place, name_in(key));
-        match place.map_or_else(|| Err(ErrorKind::NotFound.into()), move_to) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.create_folders(key)?;
-                move_to(&self.root.open_dir(parent(key.as_str()))?)
+        let mut outcome = place.map_or_else(|| Err(ErrorKind::NotFound.into()), move_to);
+        // Who finds a new folder empty may remove it before it gets its object.
+        for _ in 0..FOLDER_ATTEMPTS {
+            match outcome {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                other => return other,
             }
-            other => other,
+            outcome = self
+                .create_folders(key)
+                .and_then(|()| self.root.open_dir(parent(key.as_str())))
+                .and_then(|place| move_to(&place));
         }
+        outcome
     }
 
     fn create_folders(&self, key: &ObjectKey) -> io::Result<()> {
@@ -224,7 +244,8 @@ impl Folder {
                 // It may be a file; then the next step says so.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
-                Ok(()) => self.folders.made(folder),
+                // The entry of a folder that was made anew is not on the disk.
+                Ok(()) => self.folders.forget(folder),
             }
         }
         Ok(())

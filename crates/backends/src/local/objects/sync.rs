@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use chassis::ports::objects::{ObjectError, ObjectKey};
 use chassis::telemetry::storage::StorageFailure;
@@ -13,6 +14,32 @@ use super::together::{Together, Waiter};
 
 /// Folders that are remembered; then it starts anew.
 const REMEMBERED_FOLDERS: usize = 10_000;
+/// How long they are remembered. Another process may remove the folder of a day when nothing was written into it for a
+/// day, and a third one make it anew: by then it must be forgotten here.
+const REMEMBERED_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// Folders whose own entry is on disk.
+#[derive(Default)]
+struct Durable {
+    folders: HashSet<String>,
+    /// When the first of them was noted.
+    since: Option<Instant>,
+}
+
+impl Durable {
+    fn contains(&mut self, folder: &str) -> bool {
+        if self.folders.len() >= REMEMBERED_FOLDERS || self.since.is_some_and(|since| since.elapsed() > REMEMBERED_FOR)
+        {
+            *self = Self::default();
+        }
+        self.folders.contains(folder)
+    }
+
+    fn insert(&mut self, folder: &str) {
+        self.since.get_or_insert_with(Instant::now);
+        self.folders.insert(folder.to_owned());
+    }
+}
 
 /// What is known of the folders.
 #[derive(Default)]
@@ -20,22 +47,22 @@ pub(super) struct Folders {
     together: Together,
     /// Those whose own entry is known to be on disk: a day's folder is fsynced into the month's once, not for each
     /// object.
-    durable: Mutex<HashSet<String>>,
+    durable: Mutex<Durable>,
     /// Those whose fsync failed.
     unsynced: Mutex<HashSet<String>>,
 }
 
 impl Folders {
-    /// The entry of a folder that was made anew is not on the disk.
-    pub(super) fn made(&self, folder: &str) {
-        self.lock_durable().remove(folder);
+    /// Its entry may not be on the disk, or not any more.
+    pub(super) fn forget(&self, folder: &str) {
+        self.lock_durable().folders.remove(folder);
     }
 
     fn lock_unsynced(&self) -> MutexGuard<'_, HashSet<String>> {
         self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_durable(&self) -> MutexGuard<'_, HashSet<String>> {
+    fn lock_durable(&self) -> MutexGuard<'_, Durable> {
         self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -54,11 +81,7 @@ impl Folder {
                 continue;
             }
             self.sync_folder(parent(folder))?;
-            let mut durable = self.folders.lock_durable();
-            if durable.len() >= REMEMBERED_FOLDERS {
-                durable.clear();
-            }
-            durable.insert(folder.to_owned());
+            self.folders.lock_durable().insert(folder);
         }
         Ok(())
     }

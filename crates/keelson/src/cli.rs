@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub(crate) use archive::{ArchiveArgs, ArchiveCommand, Days, FindArgs};
+pub(crate) use archive::{ArchiveArgs, ArchiveCommand, Days, ExpireArgs, FindArgs};
 pub(crate) use cost::CostArgs;
 pub(crate) use dlq::{Chosen, DlqArgs, DlqCommand};
 pub(crate) use doctor::DoctorArgs;
@@ -80,7 +80,7 @@ pub(crate) enum Command {
     /// List, show, send back or delete the messages that the archiver gave up on
     #[command(after_help = dlq::HELP)]
     Dlq(DlqArgs),
-    /// List, print and find the messages that are stored
+    /// List, print and find the messages that are stored, and delete those that have expired
     #[command(after_help = archive::HELP)]
     Archive(ArchiveArgs),
     /// Check that what the settings name is set up right, and say the fix where it is not

@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use backends::ObjectPlace;
 use backends::aws::{Aws, Prices, S3Encryption};
 
 pub(crate) use chassis::config::SERVICE_PORT;
@@ -14,7 +15,7 @@ use chassis::config::{
     self, ChassisConfig, Layers, Mistakes, OptionalSetting, Port, Reader, Section, Setting, SettingInfo, check_secret,
     names,
 };
-use pipeline::config::{ArchiverConfig, IngestConfig};
+use pipeline::config::{ArchiverConfig, IngestConfig, RetentionConfig};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
@@ -121,6 +122,12 @@ impl Settings {
         if services.contains(&ServiceName::Ingest) {
             settings.check_api_token(&mut reader, mode);
         }
+        if services.contains(&ServiceName::Archiver)
+            && settings.archiver.retention.is_some()
+            && let Some(expected) = no_retention(&settings.objects_url)
+        {
+            RetentionConfig::refuse(&mut reader, expected);
+        }
         reader.finish(settings)
     }
 
@@ -161,6 +168,17 @@ impl Settings {
             ServiceName::Archiver => (self.archiver_port, ARCHIVER_PORT.info.name),
         };
         self.chassis.service_port.map_or((own, variable), |port| (port, "SERVICE_PORT"))
+    }
+}
+
+/// Why nothing can expire in an object store of this URL, and what to do instead.
+pub(crate) fn no_retention(objects_url: &str) -> Option<&'static str> {
+    match ObjectPlace::of(objects_url).ok()? {
+        ObjectPlace::Folder(_) => None,
+        ObjectPlace::Bucket { .. } => Some(
+            "it unset: objects on S3 expire by a lifecycle rule of the bucket, for the prefixes `messages/` and `rollups/` (`aws s3api put-bucket-lifecycle-configuration`); the archiver has no right to delete there",
+        ),
+        ObjectPlace::Memory => Some("it unset: objects in memory are gone at the end anyway"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The settings of the pipeline.
 
+mod retention;
 mod rollup;
 
 use std::time::Duration;
@@ -8,6 +9,8 @@ use chassis::config::{OptionalSetting, Reader, Section, Setting};
 use chassis::ports::queue::{MAX_BATCH, MAX_VISIBILITY, MAX_WAIT};
 use secrecy::SecretString;
 
+pub use self::retention::RetentionConfig;
+use self::retention::{ARCHIVE_RETENTION, ARCHIVE_RETENTION_DELETE};
 use self::rollup::{ARCHIVE_ROLLUP, ARCHIVE_ROLLUP_COMPRESSION};
 pub use self::rollup::{HIDDEN_AGES, RollupConfig};
 
@@ -51,6 +54,8 @@ pub const SETTINGS: &[Section] = &[Section {
         ARCHIVE_CONCURRENCY.info,
         ARCHIVE_ROLLUP.info,
         ARCHIVE_ROLLUP_COMPRESSION.info,
+        ARCHIVE_RETENTION.info,
+        ARCHIVE_RETENTION_DELETE.info,
     ],
 }];
 
@@ -88,6 +93,8 @@ pub struct ArchiverConfig {
     pub concurrency: usize,
     /// `ARCHIVE_ROLLUP`, if it is set.
     pub rollup: Option<RollupConfig>,
+    /// `ARCHIVE_RETENTION`, if it is set.
+    pub retention: Option<RetentionConfig>,
 }
 
 impl ArchiverConfig {
@@ -100,6 +107,7 @@ impl ArchiverConfig {
             poll_wait: reader.get(&POLL_INTERVAL).min(MAX_WAIT),
             concurrency: reader.get(&ARCHIVE_CONCURRENCY),
             rollup: RollupConfig::read(reader),
+            retention: RetentionConfig::read(reader),
         };
         if !(Duration::from_secs(1)..=MAX_VISIBILITY).contains(&config.visibility) {
             reader.refuse(&VISIBILITY_TIMEOUT.info, "a time between 1s and 12h");

@@ -7,7 +7,8 @@ pub(super) const HELP: &str = "\
 The archive is what the archiver has stored: one object for each message, and roll-ups where
 ARCHIVE_ROLLUP is set. Both are read, and each message is shown once. It is the object store of the
 settings (OBJECTS_URL, S3_BUCKET_NAME) where they name one, else that of the system on the data
-folder, whether it runs or not. Nothing is changed, and nothing is made.
+folder, whether it runs or not. Nothing is changed, and nothing is made; `expire --delete` alone
+deletes.
 
 Days are UTC days of sending. A damaged object is named on standard error, the others are shown,
 and the exit code is 1.
@@ -18,9 +19,11 @@ Examples:
   keelson archive find --correlation-id order-4711 --since 2026-11-01
   keelson archive find --text 'Happy new year' --json | jq .email_sender
   S3_BUCKET_NAME=letters keelson archive ls --limit 10
+  keelson archive expire --older-than 90d            what would go
+  keelson archive expire --older-than 90d --delete   delete it, after a question
 
-Exit codes: 0 done, 1 not found, or something is damaged, 64 wrong usage, 69 no archive, or it does
-not answer, 130 interrupted.";
+Exit codes: 0 done, 1 not found, something is damaged or not deleted, 64 wrong usage, 69 no archive,
+or it does not answer, 130 interrupted.";
 
 #[derive(Debug, Args)]
 pub(crate) struct ArchiveArgs {
@@ -53,6 +56,27 @@ pub(crate) enum ArchiveCommand {
     },
     /// List the messages that match all that is asked for
     Find(FindArgs),
+    /// Count what is older than it is to be kept, by day; delete it with --delete
+    ///
+    /// An object has expired when the day in its key and its last write are both older. For archives in files: a
+    /// bucket on S3 has lifecycle rules for this.
+    Expire(ExpireArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExpireArgs {
+    /// How long objects are kept, such as 90d, a day at least [default: ARCHIVE_RETENTION]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) older_than: Option<String>,
+    /// Delete them for good
+    #[arg(long)]
+    pub(crate) delete: bool,
+    /// Do not ask
+    #[arg(long, requires = "delete")]
+    pub(crate) yes: bool,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

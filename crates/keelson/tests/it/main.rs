@@ -32,6 +32,7 @@ mod postgres_chaos;
 mod postgres_server;
 mod production;
 mod restart;
+mod retention;
 mod rollup;
 mod send;
 mod send_faults;

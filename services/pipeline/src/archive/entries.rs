@@ -15,7 +15,7 @@ use super::{Archive, ArchiveError, Entry, Place, Span};
 use crate::model::record::{MESSAGES, day_of_key, id_of_key};
 use crate::model::rollup::ROLLUPS;
 
-type Found<T> = Peekable<BoxStream<'static, Result<T, ObjectError>>>;
+pub(super) type Found<T> = Peekable<BoxStream<'static, Result<T, ObjectError>>>;
 
 /// A look through the archive. Stopped by dropping it.
 pub struct Entries {

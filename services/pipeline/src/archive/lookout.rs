@@ -91,7 +91,7 @@ impl Lookout {
     /// The roll-ups of the day that have an index, by its key, and are not known.
     async fn unknown(&self, day: Date) -> Result<Vec<(ObjectKey, Parts)>, ObjectError> {
         let with_index = |parts: Parts| {
-            let index = parts.index.clone().filter(|index| !self.known.contains(index));
+            let index = parts.index.as_ref().map(|index| index.key.clone()).filter(|index| !self.known.contains(index));
             ready(Ok(index.map(|index| (index, parts))))
         };
         parts(within(&self.archive.objects, Span::day(day), ROLLUPS)).try_filter_map(with_index).try_collect().await

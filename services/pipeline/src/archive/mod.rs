@@ -1,13 +1,15 @@
 //! Reads what the archiver has stored: objects of their own (`messages/…`) and roll-ups (`rollups/…`), each message once.
 //!
 //! [`Archive::entries`] goes through days in their order, [`Archive::find`] looks for one message, [`Archive::read`]
-//! fetches a record. What is damaged is told and passed over; a store that fails ends the look. Nothing is written.
+//! fetches a record. What is damaged is told and passed over; a store that fails ends the look. Nothing is written, and
+//! nothing deleted but by [`Archive::expire`].
 //!
 //! Memory is bounded by one day: the ids of its messages in roll-ups, by which a second copy is known, and by the roll-up
 //! that is being read.
 
 mod data;
 mod entries;
+mod expiry;
 mod find;
 mod lookout;
 mod rollups;
@@ -25,6 +27,7 @@ use thiserror::Error;
 
 use self::data::{Data, Source};
 pub use self::entries::Entries;
+pub use self::expiry::{Batch, Expiry, Volume};
 pub use self::find::Found;
 pub use self::lookout::{Lookout, Sighting};
 pub use self::span::Span;

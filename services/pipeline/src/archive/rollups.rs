@@ -26,8 +26,8 @@ const MAX_LINES: usize = 100_000;
 pub(super) struct Parts {
     pub(super) day: Date,
     stem: String,
-    pub(super) index: Option<ObjectKey>,
-    data: Option<(Listed, Part)>,
+    pub(super) index: Option<Listed>,
+    pub(super) data: Option<(Listed, Part)>,
 }
 
 /// The messages of a roll-up, and what could not be read.
@@ -83,7 +83,7 @@ impl Parts {
         let day = day_of_key(&found.key)?;
         let (stem, part) = part_of(&found.key).map(|(stem, part)| (stem.to_owned(), part))?;
         Some(match part {
-            Part::Index => Self { day, stem, index: Some(found.key), data: None },
+            Part::Index => Self { day, stem, index: Some(found), data: None },
             Part::Data(_) => Self { day, stem, index: None, data: Some((found, part)) },
         })
     }
@@ -111,10 +111,14 @@ pub(super) async fn load(objects: &dyn ObjectStore, parts: Parts) -> Result<Load
     Ok(Loaded { day, entries })
 }
 
+async fn get_index(objects: &dyn ObjectStore, key: &ObjectKey) -> Result<Option<Bytes>, ArchiveError> {
+    objects.get(key).await.map_err(|error| ArchiveError::of(key, error))
+}
+
 /// What the index tells; `None` where there is none.
 async fn by_index(objects: &dyn ObjectStore, parts: &Parts) -> Result<Option<Vec<Entry>>, ArchiveError> {
-    let Some(key) = &parts.index else { return Ok(None) };
-    let Some(text) = objects.get(key).await.map_err(|error| ArchiveError::of(key, error))? else { return Ok(None) };
+    let Some(Listed { key, .. }) = &parts.index else { return Ok(None) };
+    let Some(text) = get_index(objects, key).await? else { return Ok(None) };
     let index = Index::parse(&text).map_err(|problem| ArchiveError::damaged(key, problem))?;
     let data = format!("{}{}", parts.stem, index.compression.extension());
     let data: ObjectKey = data.parse().map_err(|error| ArchiveError::of(key, error))?;
@@ -124,6 +128,8 @@ async fn by_index(objects: &dyn ObjectStore, parts: &Parts) -> Result<Option<Vec
         _ => objects.get(&data).await.map_err(|error| ArchiveError::of(&data, error))?.map(|body| body.len() as u64),
     };
     match stored_bytes {
+        // Both were deleted meanwhile, the index first: the roll-up has expired.
+        None if get_index(objects, key).await?.is_none() => return Ok(Some(Vec::new())),
         None => return Err(ArchiveError::damaged(key, format!("its data {data} is not there"))),
         Some(found) if found != index.stored_bytes => {
             return Err(ArchiveError::damaged(

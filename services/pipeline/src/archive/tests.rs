@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use chassis::ports::queue::Attributes;
-use chassis::ports::{MemoryObjects, Message, Receipt};
+use chassis::ports::{List, MemoryObjects, Message, Put, Receipt};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::json;
 
 use super::*;
@@ -257,4 +258,51 @@ async fn a_store_that_fails_ends_the_look() {
     let mut entries = archive.entries(&Span::ALL);
     assert!(matches!(entries.next().await, Some(Err(ArchiveError::Store(_)))));
     assert!(entries.next().await.is_none());
+}
+
+/// Deletes both parts of a roll-up when its data is asked for, as an expiry does between two reads.
+#[derive(Debug)]
+struct Expiring {
+    objects: Arc<MemoryObjects>,
+    parts: [ObjectKey; 2],
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for Expiring {
+    async fn put_if_absent(&self, key: &ObjectKey, body: Bytes, content_type: &str) -> Result<Put, ObjectError> {
+        self.objects.put_if_absent(key, body, content_type).await
+    }
+
+    async fn get(&self, key: &ObjectKey) -> Result<Option<Bytes>, ObjectError> {
+        if *key == self.parts[1] {
+            for part in &self.parts {
+                self.objects.delete(part).await?;
+            }
+        }
+        self.objects.get(key).await
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
+        self.objects.delete(key).await
+    }
+
+    /// The index alone, as a list shows it whose data is deleted before it comes there.
+    fn list(&self, folder: Option<&ObjectKey>) -> List {
+        let data = self.parts[1].clone();
+        self.objects.list(folder).try_filter(move |found| std::future::ready(found.key != data)).boxed()
+    }
+
+    async fn ping(&self) -> Result<(), ObjectError> {
+        self.objects.ping().await
+    }
+}
+
+#[tokio::test]
+async fn a_roll_up_that_expires_while_it_is_read_is_no_damage() {
+    let kit = Kit::new();
+    let (index, data) = kit.rollup("1", &["x"], NOON, Compression::None).await;
+    kit.single("a", NOON).await;
+    let expiring = Expiring { objects: Arc::clone(&kit.0), parts: [index, data] };
+    let archive = Archive::new(Arc::new(expiring));
+    assert_eq!(looked(&archive, Span::ALL).await, (vec!["a".to_owned()], Vec::new()));
 }

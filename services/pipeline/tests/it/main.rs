@@ -11,4 +11,5 @@ mod heartbeat;
 mod ingest;
 mod kit;
 mod openapi;
+mod retention;
 mod rollup;

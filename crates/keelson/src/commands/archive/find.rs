@@ -63,7 +63,7 @@ async fn look_through(
         looked_at += 1;
         match looked {
             Some(Ok(looked)) => {
-                out.progress(looked_at, looked.0.day);
+                out.progress(format_args!("{looked_at} messages looked at, {}", looked.0.day));
                 matches.look(looked, out).await?;
             }
             Some(Err(error)) => damage.note(error, out)?,

@@ -26,7 +26,7 @@ pub(super) async fn run(
         match entry {
             Some(Ok(entry)) => {
                 table.row(&entry, out).await?;
-                out.progress(table.rows, entry.day);
+                out.progress(format_args!("{} messages looked at, {}", table.rows, entry.day));
             }
             Some(Err(error)) => damage.note(error, out)?,
             None => break,

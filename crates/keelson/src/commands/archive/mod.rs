@@ -1,6 +1,8 @@
-//! `keelson archive`: lists, prints and finds what is stored, through the object store itself.
+//! `keelson archive`: lists, prints and finds what is stored, through the object store itself, and deletes what has
+//! expired.
 
 mod cat;
+mod expire;
 mod find;
 mod ls;
 mod out;
@@ -14,8 +16,11 @@ use self::out::{Halt, Out};
 use crate::cli::{ArchiveArgs, ArchiveCommand, Common, Days};
 use crate::failure::Failure;
 
-/// Lists, prints or finds.
+/// Lists, prints, finds or deletes.
 pub(crate) async fn run(common: &Common, args: &ArchiveArgs) -> Result<(), Failure> {
+    if let ArchiveCommand::Expire(args) = &args.command {
+        expire::check_answerable(args)?;
+    }
     let store = store::open(common).await?;
     let mut out = Out::new();
     let done = match &args.command {
@@ -24,6 +29,7 @@ pub(crate) async fn run(common: &Common, args: &ArchiveArgs) -> Result<(), Failu
         }
         ArchiveCommand::Cat { ids, day } => cat::run(&store, ids, *day, &mut out).await,
         ArchiveCommand::Find(args) => find::run(&store, args, &mut out).await,
+        ArchiveCommand::Expire(args) => expire::run(&store, args, &mut out).await,
     };
     let flushed = out.finish().await;
     match done.and(flushed) {

@@ -102,20 +102,25 @@ impl Out {
         self.flush().await
     }
 
+    /// Takes the progress away until there is more of it, such as for a question.
+    pub(super) fn pause(&self) {
+        self.bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+
     /// A line on standard error, above the progress.
     pub(super) fn say(&self, text: &str) {
         self.bar.suspend(|| print_notice(&printable(text)));
     }
 
     /// How far a look is, once it takes long.
-    pub(super) fn progress(&self, looked: u64, at: impl std::fmt::Display) {
+    pub(super) fn progress(&self, so_far: impl std::fmt::Display) {
         if self.begun.elapsed() < QUIET || !io::stderr().is_terminal() {
             return;
         }
         if self.bar.is_hidden() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
-        self.bar.set_message(format!("{looked} messages looked at, {at}"));
+        self.bar.set_message(so_far.to_string());
         self.bar.tick();
     }
 }

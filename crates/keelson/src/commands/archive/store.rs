@@ -6,6 +6,7 @@ use chassis::config::Layers;
 use chassis::telemetry::storage::StorageFailures;
 use jiff::civil::Date;
 use pipeline::archive::Archive;
+use pipeline::config::RetentionConfig;
 use pipeline::model::record::day_of;
 
 use crate::cli::{Common, ListenArgs};
@@ -18,6 +19,10 @@ use crate::wire::object_context;
 pub(super) struct Store {
     pub(super) archive: Archive,
     pub(super) today: Date,
+    /// What it is by its URL.
+    pub(super) url: String,
+    /// `ARCHIVE_RETENTION`.
+    pub(super) retention: Option<RetentionConfig>,
 }
 
 /// What the settings name, else what the system on the data folder uses, else what one would.
@@ -31,7 +36,8 @@ pub(super) async fn open(common: &Common) -> Result<Store, Failure> {
     let url = url.unwrap_or_else(|| settings.objects_url.clone());
     check(&url)?;
     let objects = open_objects(&url, object_context(&settings, &StorageFailures::default())).await?;
-    Ok(Store { archive: Archive::new(objects), today: day_of(SystemClock.now()) })
+    let retention = settings.archiver.retention;
+    Ok(Store { archive: Archive::new(objects), today: day_of(SystemClock.now()), url, retention })
 }
 
 fn is_named(layers: &Layers) -> bool {

@@ -1,6 +1,7 @@
 //! Ends of every kind: what was acknowledged is stored once, whatever happens.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,8 +11,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::launch::Launch;
-use crate::system::{Answer, System, email};
+use crate::launch::{Launch, STRONG_TOKEN};
+use crate::system::{Answer, System, email, eventually};
 
 /// Clients that send at once.
 pub(crate) const CLIENTS: usize = 8;
@@ -186,4 +187,42 @@ async fn what_a_killed_system_left_behind_confuses_nobody() {
     let e2e = launch.args(&["e2e"]).run();
     assert_eq!(e2e.status.code(), Some(0), "{e2e:?}");
     assert_eq!(system.queue().await["dead"], 0);
+}
+
+/// What a queue that is worked off may keep.
+const SHRUNK: u64 = 20 << 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_nine_while_the_queue_gives_room_back_loses_nothing() {
+    let launch = Launch::up();
+    let ingest = launch.args(&["serve", "ingest", "--host", "127.0.0.1"]).env("API_TOKEN", STRONG_TOKEN);
+    let mut ingest = ingest.spawn().listening().await;
+    let text = "x".repeat(900_000);
+    let mut ids = Vec::new();
+    for number in 0..60 {
+        let body = json!({ "token": STRONG_TOKEN, "email_timestream": number.to_string(), "text": text });
+        let answer = Answer::of(ingest.post("ingest", "/submit").json(&body)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        ids.push(answer.json()["message_id"].as_str().unwrap().to_owned());
+    }
+    ingest.kill();
+
+    let file = launch.data().join("queue.db");
+    let length = || fs::metadata(&file).unwrap().len();
+    // The work is seen in the file's length when its log is moved into it; before that it is killed at any moment.
+    let mut killed_before_the_end = 0;
+    for round in 0..6 {
+        let mut system = launch.start().await;
+        sleep(Duration::from_millis(round * 150)).await;
+        killed_before_the_end += usize::from(length() > SHRUNK);
+        system.kill();
+    }
+    assert!(killed_before_the_end > 1, "it was over before it was killed");
+    let system = launch.start().await;
+    system.drained().await;
+    let mut stored: Vec<_> = system.objects().into_iter().map(|(key, _)| key).collect();
+    stored.sort();
+    assert_eq!(stored.len(), ids.len());
+    assert!(ids.iter().all(|id| stored.iter().any(|key| key.contains(id.as_str()))));
+    eventually("a short file", || (length() < SHRUNK).then_some(())).await;
 }

@@ -29,6 +29,7 @@ use super::inbox::Job;
 use super::ledger::{Ledger, Rules, Tally};
 use super::space::{self, Room};
 use super::transaction::transact;
+use super::upkeep::Upkeep;
 use super::{faults, file, sql};
 use crate::OpenError;
 
@@ -60,6 +61,10 @@ pub(super) struct Database {
     health: Health,
     /// What of the log is not in the file yet.
     log_bytes: u64,
+    /// The most pages that the log had since it was emptied, which its file keeps room for.
+    longest_log: i64,
+    /// What is to be done for the file when nobody needs it.
+    pub(super) upkeep: Option<Upkeep>,
     /// Whether the disk has less room than it should.
     is_tight: bool,
     /// Whether it has too little for messages.
@@ -99,6 +104,8 @@ impl Database {
             tally,
             health: Health::Well,
             log_bytes: 0,
+            longest_log: 0,
+            upkeep: Some(Upkeep::after_change(None)),
             is_tight: false,
             is_short: false,
         })
@@ -153,19 +160,37 @@ impl Database {
         let (tally, changed) = (ledger.tally, connection.total_changes() > before);
         self.tally = Tally { stirred: false, ..tally };
         if changed {
-            self.tidy();
+            self.tidy(LOG_PAGES);
+            self.upkeep = Some(Upkeep::after_change(self.upkeep));
         }
         Ok(Committed { changed, stirred: tally.stirred })
     }
 
-    /// Keeps the log short.
-    fn tidy(&mut self) {
-        if let (Health::Well, Some(connection)) = (&self.health, &self.connection) {
-            match shorten_log(connection, self.is_tight) {
-                Ok(log_pages) => self.log_bytes = log_pages.unsigned_abs() * PAGE_BYTES,
-                Err(error) => self.fail(&error),
+    /// Moves the log into the file when it has so many pages.
+    pub(super) fn tidy(&mut self, limit: i64) {
+        let Some(connection) = self.healthy() else { return };
+        let longest_log = if self.is_tight { 0 } else { self.longest_log.max(PAGES_IN_LOG.get()) };
+        match shorten_log(connection, self.is_tight, limit) {
+            Ok(log_pages) => {
+                self.log_bytes = log_pages.unsigned_abs() * PAGE_BYTES;
+                self.longest_log = longest_log;
             }
+            Err(error) => self.fail(&error),
         }
+    }
+
+    /// The file, while it can be written.
+    pub(super) fn healthy(&self) -> Option<&Connection> {
+        self.connection.as_ref().filter(|_| matches!(self.health, Health::Well))
+    }
+
+    pub(super) fn longest_log(&self) -> i64 {
+        self.longest_log
+    }
+
+    pub(super) fn log_is_empty(&mut self) {
+        PAGES_IN_LOG.set(0);
+        (self.log_bytes, self.longest_log) = (0, 0);
     }
 
     /// Looks whether the disk works again.
@@ -176,6 +201,7 @@ impl Database {
             Ok(()) => {
                 tracing::info!(queue.path = %path, "the queue's file takes writes again");
                 self.health = Health::Well;
+                self.upkeep = Some(Upkeep::after_change(None));
             }
             Err((kind, reason)) => {
                 tracing::debug!(queue.path = %path, cause = reason, "the queue's file takes no writes yet");
@@ -199,7 +225,7 @@ impl Database {
         }
     }
 
-    fn fail(&mut self, error: &rusqlite::Error) {
+    pub(super) fn fail(&mut self, error: &rusqlite::Error) {
         let kind = faults::kind(error);
         self.failures.count(kind);
         let path = self.path.display();
@@ -228,12 +254,12 @@ impl Database {
     }
 
     /// Why there is too little room for messages, if so; the log has a line when that begins and when it ends.
-    fn measure(&mut self) -> Option<String> {
+    pub(super) fn measure(&mut self) -> Option<String> {
         let look = |it: &Self| space::look(&it.path, it.connection.as_ref(), it.log_bytes);
         let mut room = look(self);
         self.is_tight = !matches!(room, Room::Plenty);
         if self.is_tight && self.log_bytes > 0 {
-            self.tidy();
+            self.tidy(LOG_PAGES);
             room = look(self);
         }
         let shortage = if let Room::Short(reason) = room { Some(reason) } else { None };
@@ -290,7 +316,7 @@ impl Database {
             connection.pragma_update(None, "application_id", sql::APPLICATION_ID)
         };
         prove().map_err(|error| (faults::kind(&error), error.to_string()))?;
-        self.log_bytes = 0;
+        (self.log_bytes, self.longest_log) = (0, 0);
         Ok(())
     }
 }
@@ -301,10 +327,10 @@ fn roll_back(connection: &Connection) -> rusqlite::Result<()> {
 
 /// We do it and not SQLite, which would keep a failure to itself. On a disk with little room the log is kept at its
 /// shortest. Answers the pages that are not in the file yet.
-fn shorten_log(connection: &Connection, is_tight: bool) -> rusqlite::Result<i64> {
+fn shorten_log(connection: &Connection, is_tight: bool, limit: i64) -> rusqlite::Result<i64> {
     let (pages, moved) = match PAGES_IN_LOG.get() {
         _ if is_tight => checkpoint(connection, sql::EMPTY_LOG)?,
-        LOG_PAGES.. => checkpoint(connection, sql::MOVE_LOG)?,
+        pages if pages >= limit => checkpoint(connection, sql::MOVE_LOG)?,
         pages => (pages, 0),
     };
     PAGES_IN_LOG.set(pages - moved);

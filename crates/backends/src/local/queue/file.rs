@@ -21,7 +21,8 @@ const PREPARED_STATEMENTS: usize = 48;
 
 /// `EXCLUSIVE`: leases are given back when the file is opened, so a second process must not get in. `FULL`: with
 /// `NORMAL` a power cut loses acknowledged messages. `checkpoint_fullfsync` and `fullfsync` matter on macOS only.
-/// `wal_autocheckpoint`: off, `database` does it.
+/// `wal_autocheckpoint`: off, `database` does it. `temp_store`: what `upkeep` writes anew passes through it, and the
+/// folder of temporary files may be one that cannot be written.
 const SETTINGS: &str = "
 PRAGMA synchronous = FULL;
 PRAGMA fullfsync = ON;
@@ -29,6 +30,7 @@ PRAGMA checkpoint_fullfsync = ON;
 PRAGMA wal_autocheckpoint = 0;
 PRAGMA journal_size_limit = 67108864;
 PRAGMA cache_size = -16384;
+PRAGMA temp_store = MEMORY;
 ";
 
 /// Files up to this size are looked through at each start, which takes 0.15 s at most when they are in memory. In a
@@ -60,6 +62,10 @@ pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenError> {
     check_owner(path, &connection)?;
     settle_log(&log::path_of(path))?;
     check_content(path, &connection)?;
+    // Only a file without anything in it takes the mode.
+    if is_new(&connection).map_err(failed)? {
+        connection.execute_batch(sql::VACUUM_STEPS).map_err(failed)?;
+    }
     switch_to_wal(path, &connection)?;
     sync_folder(path)?;
     prepare(&connection).map_err(failed)?;
@@ -192,11 +198,14 @@ fn switch_to_wal(path: &Path, connection: &Connection) -> Result<(), OpenError> 
     }
 }
 
+fn is_new(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row(COUNT_TABLES, [], |row| row.get::<_, i64>(0)).map(|tables| tables == 0)
+}
+
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(SETTINGS)?;
     connection.execute_batch(sql::BEGIN)?;
-    let tables: i64 = connection.query_row(COUNT_TABLES, [], |row| row.get(0))?;
-    if tables == 0 {
+    if is_new(connection)? {
         connection.execute_batch(sql::SCHEMA)?;
         connection.pragma_update(None, "application_id", sql::APPLICATION_ID)?;
         connection.pragma_update(None, "user_version", sql::SCHEMA_VERSION)?;

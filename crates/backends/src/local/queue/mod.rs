@@ -15,6 +15,7 @@ mod log;
 mod space;
 mod sql;
 mod transaction;
+mod upkeep;
 mod writer;
 
 use std::fmt;

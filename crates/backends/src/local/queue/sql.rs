@@ -49,6 +49,15 @@ pub(super) const MOVE_LOG: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 /// Moves the log into the file and gives its room back.
 pub(super) const EMPTY_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
+/// Lets pages be given back in steps. A file has it from its beginning, or from [`REWRITE`] on.
+pub(super) const VACUUM_STEPS: &str = "PRAGMA auto_vacuum = INCREMENTAL";
+pub(super) const VACUUM_MODE: &str = "PRAGMA auto_vacuum";
+/// `INCREMENTAL`.
+pub(super) const VACUUM_IN_STEPS: i64 = 2;
+pub(super) const REWRITE: &str = "PRAGMA auto_vacuum = INCREMENTAL; VACUUM";
+pub(super) const ALL_PAGES: &str = "PRAGMA page_count";
+pub(super) const FREE_PAGES: &str = "PRAGMA freelist_count";
+
 pub(super) const SAVEPOINT: &str = "SAVEPOINT job";
 pub(super) const SAVEPOINT_RELEASE: &str = "RELEASE job";
 pub(super) const SAVEPOINT_ROLLBACK: &str = "ROLLBACK TO job";

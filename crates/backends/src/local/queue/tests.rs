@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod upkeep;
+
 fn open() -> (Arc<SqliteQueue>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let queue = SqliteQueue::open(folder.path().join("queue.db"), context()).unwrap();

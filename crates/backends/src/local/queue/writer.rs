@@ -67,24 +67,31 @@ impl Writer {
             if !writes.is_empty() {
                 self.write(writes);
             }
+            if self.database.is_upkeep_overdue() {
+                self.database.keep_up();
+            }
         }
         self.database.close();
     }
 
-    /// The next job. While the disk fails it is looked at in between, however many jobs come.
+    /// The next job. While the disk fails it is looked at in between, however many jobs come; while it works the file is
+    /// kept up where no job comes.
     fn next(&mut self) -> Option<Box<dyn Job>> {
-        while let Some(next_look) = self.database.next_look() {
-            match self.inbox.recv_timeout(next_look.saturating_duration_since(Instant::now())) {
-                Ok(job) if Instant::now() < next_look => return Some(job),
+        loop {
+            let next_look = self.database.next_look();
+            let Some(due) = next_look.or_else(|| self.database.next_upkeep()) else { return self.inbox.recv().ok() };
+            match self.inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(job) => {
-                    self.database.recover();
+                    if next_look.is_some_and(|at| at <= Instant::now()) {
+                        self.database.recover();
+                    }
                     return Some(job);
                 }
-                Err(RecvTimeoutError::Timeout) => self.database.recover(),
+                Err(RecvTimeoutError::Timeout) if next_look.is_some() => self.database.recover(),
+                Err(RecvTimeoutError::Timeout) => self.database.keep_up(),
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
-        self.inbox.recv().ok()
     }
 
     fn gather(&self, first: Box<dyn Job>) -> Vec<Box<dyn Job>> {

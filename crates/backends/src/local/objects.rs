@@ -74,8 +74,8 @@ impl FileObjects {
         self.start(|folder, answer| answer(work(folder))).await
     }
 
-    /// The same; then brings the object's name, or that it is gone, to the disk. Meanwhile it is no file operation of
-    /// its own: many wait for one fsync, in another thread.
+    /// The same; then brings the object's name to the disk. Meanwhile it is no file operation of its own: many wait for
+    /// one fsync, in another thread.
     async fn run_and_sync<T: Send + 'static>(
         &self,
         key: &ObjectKey,
@@ -179,11 +179,9 @@ impl ObjectStore for FileObjects {
         if !is_removed {
             return Ok(false);
         }
-        match self.run_and_sync(key, |_| Ok(())).await {
-            // It is not the disk that failed: whoever found the folder empty has removed it.
-            Ok(()) | Err(ObjectError::Other(_)) => Ok(true),
-            Err(error) => Err(error),
-        }
+        let key = key.clone();
+        self.start(move |folder, answer| folder.sync_removal(&key, answer)).await?;
+        Ok(true)
     }
 
     async fn remove_empty_folder(&self, folder: &ObjectKey) -> Result<bool, ObjectError> {

@@ -96,7 +96,7 @@ impl Folder {
         self.unless_missing(read())
     }
 
-    /// Removes the object, which the disk knows after [`Self::sync_name`].
+    /// Removes the object, which the disk knows after [`Self::sync_removal`].
     pub(super) fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
         let remove = || {
             if !self.root.symlink_metadata(key.as_str())?.is_file() {
@@ -111,12 +111,13 @@ impl Folder {
     /// Brings nothing to the disk: a folder that is back after a power cut is as empty as before.
     pub(super) fn remove_empty_folder(&self, folder: &ObjectKey) -> Result<bool, ObjectError> {
         let is_filled = |kind| matches!(kind, ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists);
-        let removed = match self.root.remove_dir(folder.as_str()) {
-            Err(error) if is_filled(error.kind()) => return Ok(false),
-            removed => self.unless_missing(removed.map(Some))?.is_some(),
-        };
+        let removed = self.root.remove_dir(folder.as_str());
+        // One that is filled now may be removed by the next who tries.
         self.folders.forget(folder.as_str());
-        Ok(removed)
+        match removed {
+            Err(error) if is_filled(error.kind()) => Ok(false),
+            removed => Ok(self.unless_missing(removed.map(Some))?.is_some()),
+        }
     }
 
     /// Whether the folders are still there: handles survive what they were opened on.

@@ -45,6 +45,9 @@ impl Durable {
 #[derive(Default)]
 pub(super) struct Folders {
     together: Together,
+    /// The same for deletions, from which nothing is learnt: one who deletes may know a folder that is about to be
+    /// removed.
+    removals: Together,
     /// Those whose own entry is known to be on disk: a day's folder is fsynced into the month's once, not for each
     /// object.
     durable: Mutex<Durable>,
@@ -73,6 +76,17 @@ impl Folder {
         self.folders.together.sync(parent(key.as_str()), waiter, || self.sync_folders(key));
     }
 
+    /// Has `waiter` called when the disk knows that the object is gone, or when it is not known to.
+    pub(super) fn sync_removal(&self, key: &ObjectKey, waiter: Waiter) {
+        let folder = parent(key.as_str());
+        self.folders.removals.sync(folder, waiter, || match self.open_to_sync(folder) {
+            Ok(file) => self.sync_opened(folder, &file),
+            // Whoever found the folder empty has removed it. Or the whole store is gone.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.check(),
+            Err(error) => Err(self.fault(&error)),
+        });
+    }
+
     /// Fsyncs the object's folder, and each folder above it that is not known to hold the next one durably.
     fn sync_folders(&self, key: &ObjectKey) -> Result<(), ObjectError> {
         self.sync_folder(parent(key.as_str()))?;
@@ -86,16 +100,21 @@ impl Folder {
         Ok(())
     }
 
-    /// Opened as a file to be read: `open_dir` gives a handle that Linux does not fsync (`O_PATH`).
     fn sync_folder(&self, folder: &str) -> Result<(), ObjectError> {
-        let open = || {
-            if self.folders.lock_unsynced().contains(folder) {
-                self.stir(folder)?;
-            }
-            self.root.open(folder)
-        };
-        let file = open().map_err(|error| self.fault(&error))?.into_std();
-        let outcome = self.sync(&file);
+        let file = self.open_to_sync(folder).map_err(|error| self.fault(&error))?;
+        self.sync_opened(folder, &file)
+    }
+
+    /// As a file to be read: `open_dir` gives a handle that Linux does not fsync (`O_PATH`).
+    fn open_to_sync(&self, folder: &str) -> io::Result<File> {
+        if self.folders.lock_unsynced().contains(folder) {
+            self.stir(folder)?;
+        }
+        Ok(self.root.open(folder)?.into_std())
+    }
+
+    fn sync_opened(&self, folder: &str, file: &File) -> Result<(), ObjectError> {
+        let outcome = self.sync(file);
         let mut unsynced = self.folders.lock_unsynced();
         let _known = if outcome.is_ok() { unsynced.remove(folder) } else { unsynced.insert(folder.to_owned()) };
         outcome

@@ -34,13 +34,12 @@ pub(super) async fn run(store: &Store, args: &ExpireArgs, out: &mut Out) -> Resu
     let expiration = Expiration::at(SystemClock.now(), kept);
     if args.delete && !args.yes {
         let found = look(store, expiration, false, out).await?;
-        if let Some((days, all)) = found.spanned() {
-            let objects = counted(all.objects);
-            out.pause();
-            let question = format!("Delete {objects} ({} bytes) of {days} for good? [y/N] ", all.bytes);
-            if !confirmed(question).await {
-                return Err(Failure::failed("nothing was deleted").into());
-            }
+        let Some(question) = found.question()? else {
+            return found.show(kept, args, out).await;
+        };
+        out.pause();
+        if !confirmed(question).await {
+            return Err(Failure::failed("nothing was deleted").into());
         }
     }
     let found = look(store, expiration, args.delete, out).await?;
@@ -107,6 +106,18 @@ impl Found {
         Some((days, self.expired))
     }
 
+    /// What is asked before it is deleted; `None` where there is nothing. All that is there must be known by then: what
+    /// could not be looked at now may be looked at, and deleted, a moment later.
+    fn question(&self) -> Result<Option<String>, Halt> {
+        if let Some((error, _)) = &self.failure {
+            return Err(Failure::from(error.clone()).with("; nothing was deleted").into());
+        }
+        let ask = |(days, Volume { objects, bytes }): (String, Volume)| {
+            format!("Delete {} ({bytes} bytes) of {days} for good? [y/N] ", counted(objects))
+        };
+        Ok(self.spanned().map(ask))
+    }
+
     async fn show(&self, kept: Retention, args: &ExpireArgs, out: &mut Out) -> Result<(), Halt> {
         if args.json {
             return out.line(self.to_json(kept, args.delete).to_string()).await;
@@ -151,4 +162,26 @@ impl Found {
 
 fn counted(objects: u64) -> String {
     if objects == 1 { "1 object".into() } else { format!("{objects} objects") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(objects: u64) -> Batch {
+        let expired = Volume { objects, bytes: objects * 10 };
+        Batch { day: "2025-06-09".parse().unwrap(), expired, deleted: Volume::default(), failure: None }
+    }
+
+    #[test]
+    fn the_question_names_all_that_goes_and_is_not_asked_when_that_is_not_known() {
+        let mut found = Found::default();
+        assert_eq!(found.question().unwrap(), None, "there is nothing to agree to");
+        found.note(Ok(batch(3)));
+        let question = found.question().unwrap();
+        assert_eq!(question.as_deref(), Some("Delete 3 objects (30 bytes) of 2025-06-09 for good? [y/N] "));
+        found.note(Err(ObjectError::Unavailable("the list broke off".into())));
+        let Err(Halt::Failed(failure)) = found.question() else { panic!("a question about what was not seen") };
+        assert!(failure.to_string().contains("nothing was deleted"), "{failure}");
+    }
 }

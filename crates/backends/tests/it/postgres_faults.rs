@@ -120,6 +120,16 @@ async fn a_server_that_starts_anew_under_load_loses_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stands_still_for_ten_seconds_under_load_loses_and_doubles_nothing() {
+    under_load(async |server, _| {
+        server.control("freeze");
+        sleep(Duration::from_secs(10)).await;
+        server.control("thaw");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_are_cut_again_and_again_lose_and_double_nothing() {
     under_load(async |_, url| {
         for _ in 0..10 {
@@ -178,6 +188,45 @@ async fn a_server_that_stands_still_for_ten_seconds_takes_nothing_that_was_refus
         bodies.extend(messages.into_iter().map(|message| (message.body, message.receive_count)));
     }
     assert_eq!(bodies, [("before".to_owned(), 1), ("after".to_owned(), 1)]);
+}
+
+/// A disk that is full for tables and has room for the write-ahead log, as where that has one of its own: with no room
+/// for the log a server ends itself, which is an outage like others.
+#[tokio::test]
+async fn a_full_disk_refuses_sends_and_what_was_accepted_is_received_when_there_is_room_again() {
+    let Some(server) = Server::start_on(Some("96m")) else { return };
+    let url = create_database(&server).await;
+    let queue = open(&url).await;
+    let body = |number: usize| format!("{number} {}", "0123456789".repeat(500));
+    let mut accepted = 0;
+    for _ in 0..100 {
+        queue.send(message(body(accepted))).await.unwrap();
+        accepted += 1;
+    }
+    server.control("fill");
+    // The tables have a little room left in their last pages.
+    let refused = loop {
+        match queue.send(message(body(accepted))).await {
+            Ok(_) => accepted += 1,
+            Err(error) => break error,
+        }
+        assert!(accepted < 10_000, "the disk is not full");
+    };
+    let QueueError::Unavailable(cause) = &refused else { panic!("{refused:?}") };
+    assert!(cause.contains("No space left on device") && cause.contains("53100"), "{cause}");
+    queue.ping().await.unwrap();
+    assert_eq!(queue.stats().await.unwrap().visible, u64::try_from(accepted).unwrap());
+
+    server.control("free");
+    queue.send(message(body(accepted))).await.unwrap();
+    let request = Receive { max: 10, wait: Duration::ZERO, visibility: MINUTE };
+    let mut bodies = Vec::new();
+    while bodies.len() <= accepted {
+        let messages = queue.receive(request).await.unwrap();
+        assert!(!messages.is_empty(), "{} of {accepted} are there", bodies.len());
+        bodies.extend(messages.into_iter().map(|message| (message.body, message.receive_count)));
+    }
+    assert_eq!(bodies, (0..=accepted).map(|number| (body(number), 1)).collect::<Vec<_>>());
 }
 
 #[tokio::test]

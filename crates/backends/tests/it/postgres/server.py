@@ -1,12 +1,17 @@
 """Runs one PostgreSQL server until standard input ends: the pipe is closed when the test process ends, however it ends.
 
-usage: server.py BIN_FOLDER
+usage: server.py BIN_FOLDER [SIZE]
 
 Prints the port when the server takes connections. Then each line of input is one command, answered by `ok`: `freeze` and
 `thaw` stop and continue all of its processes, `restart` ends and starts it, `crash` does the same without a warning to it,
 and `sql DATABASE STATEMENT` executes one statement as the administrator.
+
+With a SIZE its tables lie on a disk of their own in memory, for which this must run in a mount namespace of its own:
+`fill` leaves no room there, `free` gives it back. Where mounting is not allowed, `no mount` is printed instead of a port.
+The write-ahead log lies elsewhere: a server ends itself when there is no room for that.
 """
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -17,17 +22,29 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 bin_folder = sys.argv[1]
 folder = tempfile.mkdtemp(prefix="keelson-postgres-")
+has_disk = len(sys.argv) > 2
+if has_disk:
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={sys.argv[2]}", "none", folder]
+    if subprocess.run(mount, stderr=subprocess.DEVNULL).returncode:
+        os.rmdir(folder)
+        sys.exit(print("no mount"))
+log_folder = tempfile.mkdtemp(prefix="keelson-postgres-wal-")
 data = os.path.join(folder, "data")
 # PostgreSQL refuses to run as root.
-user = {}
-if os.getuid() == 0:
+user, as_user = {}, []
+if has_disk and Path("/proc/self/uid_map").read_text().split()[2] == "1":
+    # Root in a user namespace that knows nobody else.
+    as_user = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+elif os.getuid() == 0:
     known = {entry.pw_name: entry for entry in pwd.getpwall()}
     owner = known.get("postgres") or known["nobody"]
     user = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
     os.chown(folder, owner.pw_uid, owner.pw_gid)
+    os.chown(log_folder, owner.pw_uid, owner.pw_gid)
 
 
 def program(name):
@@ -49,7 +66,8 @@ def start(port):
         "logging_collector": "off",
     }
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    server = subprocess.Popen([program("postgres"), "-D", data, *options], cwd=folder, stdout=log, stderr=log, **user)
+    command = [*as_user, program("postgres"), "-D", data, *options]
+    server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, **user)
     deadline = time.monotonic() + 60
     while server.poll() is None and time.monotonic() < deadline:
         # Between the choice of a port and its use somebody else may take it, so the server's own word counts.
@@ -121,9 +139,17 @@ def execute(database, statement):
         return refusal
 
 
+def fill():
+    with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
 try:
-    log = open(os.path.join(folder, "log"), "w")
+    log = open(os.path.join(log_folder, "log"), "w")
+    filler = os.path.join(folder, "filler")
     make = [program("initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+    make = [*as_user, *make, "-X", os.path.join(log_folder, "wal")]
     subprocess.run(make, cwd=folder, stdout=log, stderr=log, check=True, **user)
     for _ in range(3):
         port = free_port()
@@ -150,10 +176,17 @@ try:
                 stop(signal.SIGINT)
             case "up":
                 server = start(port)
+            case "fill":
+                fill()
+            case "free":
+                os.remove(filler)
             case command if command.startswith("sql "):
                 answer = execute(*command.split(" ", 2)[1:]) or "ok"
         print(answer, flush=True)
     signal_all(signal.SIGCONT)
     stop(signal.SIGQUIT)
 finally:
+    if has_disk:
+        subprocess.run(["umount", folder])
     shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(log_folder, ignore_errors=True)

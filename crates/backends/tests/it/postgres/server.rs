@@ -2,11 +2,12 @@
 //! driver.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use chassis::testing::require;
+use chassis::testing::{require, require_tool};
 
 /// A running server. It ends with its standard input, so with the process that holds this.
 #[derive(Debug)]
@@ -19,13 +20,20 @@ pub(crate) struct Server {
 impl Server {
     /// `None`, after saying so, where PostgreSQL is not installed.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_on(None)
+    }
+
+    /// With its tables on a disk in memory of this size, such as `96m`. `None`, after saying so, where it is not
+    /// installed, or nothing can be mounted.
+    pub(crate) fn start_on(disk: Option<&str>) -> Option<Self> {
         let programs = programs();
         if !require("PostgreSQL (./test finds or installs it, see scripts/tools.sh)", programs.is_some()) {
             return None;
         }
-        let mut child = Command::new("python3")
+        let mut child = python(disk.is_some())?
             .args(["-c", include_str!("server.py")])
             .arg(programs?)
+            .args(disk)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -34,6 +42,11 @@ impl Server {
         let mut output = BufReader::new(output);
         let mut port = String::new();
         output.read_line(&mut port).unwrap();
+        if disk.is_some() && port == "no mount\n" {
+            child.wait().unwrap();
+            let _skipped = require("the right to mount a disk", false);
+            return None;
+        }
         let port = port.trim().parse().expect("PostgreSQL starts; what it said stands above");
         Some(Self { child: Mutex::new(child), line: Mutex::new((Some(input), output)), port })
     }
@@ -43,7 +56,8 @@ impl Server {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Stops and continues it: `freeze`, `thaw`, `restart`, `crash`, `down`, `up` Returns when that is done.
+    /// Stops and continues it: `freeze`, `thaw`, `restart`, `crash`, `down`, `up`; `fill` and `free` are for a disk of
+    /// its own. Returns when that is done.
     pub(crate) fn control(&self, command: &str) {
         assert_eq!(self.ask(command), "ok", "{command}");
     }
@@ -66,8 +80,19 @@ impl Drop for Server {
     }
 }
 
+/// Where it can mount a disk that nobody else sees, and that ends with it.
+fn python(mounts: bool) -> Option<Command> {
+    if !mounts {
+        return Some(Command::new("python3"));
+    }
+    let mut command = Command::new(require_tool("unshare")?);
+    let is_root = Path::new("/proc/self").metadata().is_ok_and(|process| process.uid() == 0);
+    command.arg("--mount").args((!is_root).then_some("--map-root-user")).arg("python3");
+    Some(command)
+}
+
 /// The folder of its programs: that of the newest version of Debian's packages, of the path, or of `.tools`.
-fn programs() -> Option<PathBuf> {
+pub(crate) fn programs() -> Option<PathBuf> {
     let has_server = |folder: &PathBuf| folder.join("postgres").is_file() && folder.join("initdb").is_file();
     let mut versions: Vec<PathBuf> = Path::new("/usr/lib/postgresql")
         .read_dir()

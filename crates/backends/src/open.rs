@@ -144,7 +144,7 @@ pub fn queue_exists(url: &str) -> Result<bool, OpenError> {
     })
 }
 
-/// Whether what `url` names lies on this machine's disk, where one process owns it.
+/// Whether what `url` names lies on this machine's disk: a queue, which one process owns, or objects.
 #[must_use]
 pub fn is_local(url: &str) -> bool {
     matches!(split(url).0, "file" | "sqlite")

@@ -26,7 +26,8 @@ use crate::commands::e2e;
 const DATA: Setting<PathBuf> = Setting::new(
     "KEELSON_DATA",
     "./keelson-data",
-    "The data folder: embedded stores and generated secrets. One process owns it. Also `--data`.",
+    "The data folder: embedded stores and generated secrets. One process owns it; others whose queue lies elsewhere may share \
+     it. Also `--data`.",
 );
 const QUEUE_URL: OptionalSetting<String> = OptionalSetting::new(
     "QUEUE_URL",

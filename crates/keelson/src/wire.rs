@@ -12,7 +12,7 @@ use chassis::service::{Context, Identity, Service};
 use chassis::telemetry::storage::StorageFailures;
 use pipeline::{archiver, ingest};
 use secrecy::{ExposeSecret, SecretString};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::cli::ServiceName;
 use crate::commands::cost;
@@ -80,18 +80,24 @@ pub(crate) async fn queue_url(settings: &Settings) -> Result<SecretString, Failu
     place.url(fetched.as_ref().or(place.password.as_ref()))
 }
 
-/// The folder is needed for what lies in it. A process that keeps everything elsewhere runs without one, such as in a
-/// container whose root cannot be written: then other commands cannot find it, and that is all.
+/// One process owns the folder: the one whose queue lies in it, or whose token is made there. Objects in it may be of
+/// many. A process that keeps everything elsewhere runs without a folder, such as in a container whose root cannot be
+/// written: then other commands cannot find it, and that is all.
 fn claim_folder(
     settings: &Settings,
     services: &[ServiceName],
     stores_objects: bool,
 ) -> Result<Option<DataFolder>, Failure> {
     let generates_token = services.contains(&ServiceName::Ingest) && settings.ingest.api_token.is_none();
+    let must_own = generates_token || is_local(&settings.queue_url);
     let keeps_objects = stores_objects && is_local(&settings.objects_url);
     match DataFolder::lock(&settings.data) {
         Ok(folder) => Ok(Some(folder)),
-        Err(error) if generates_token || keeps_objects || is_local(&settings.queue_url) => Err(error.into()),
+        Err(error @ FolderError::InUse { .. }) if !must_own => {
+            info!(cause = %error, "other commands find the process that owns the data folder, and not this one");
+            Ok(None)
+        }
+        Err(error) if must_own || keeps_objects => Err(error.into()),
         Err(error) => {
             warn!(cause = %error, "nothing is kept in the data folder; without it other commands cannot find this process");
             Ok(None)

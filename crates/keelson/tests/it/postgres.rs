@@ -39,6 +39,11 @@ impl Site {
         let launch = launch.env("POSTGRES_PASSWORD", "hunter2-hunter2");
         launch.env("OBJECTS_URL", &format!("file:{}", self.folder().display()))
     }
+
+    /// The same with one data folder for all, and the objects in it.
+    pub(crate) fn serve_together(&self, service: &str) -> Launch {
+        self.serve(service).unset("OBJECTS_URL").env("KEELSON_DATA", self.objects.path().to_str().unwrap())
+    }
 }
 
 /// Sends from a few clients at once; answers the ids.

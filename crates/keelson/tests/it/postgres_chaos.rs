@@ -99,10 +99,10 @@ impl Fleet {
         let site = Site::new()?;
         let mut fleet = Self { site, intakes: Vec::new(), archivers: Vec::new() };
         for _ in 0..2 {
-            fleet.intakes.push(Intake::start(&fleet.site.serve("ingest")).await);
+            fleet.intakes.push(Intake::start(&fleet.site.serve_together("ingest")).await);
         }
         for _ in 0..3 {
-            fleet.archivers.push(fleet.site.serve("archiver").env("MAX_RECEIVE_COUNT", "1").start().await);
+            fleet.archivers.push(fleet.site.serve_together("archiver").env("MAX_RECEIVE_COUNT", "1").start().await);
         }
         Some(fleet)
     }

@@ -90,7 +90,7 @@ impl SqliteQueue {
     }
 
     /// How many transactions wrote to the disk since the queue was opened. Measures how well concurrent callers share
-    /// them: the tests hold the queue to it, and the example `queue_numbers` shows it beside the rates.
+    /// them: the tests hold the queue to it.
     #[must_use]
     pub fn commits(&self) -> u64 {
         self.inbox.as_ref().map_or(0, Inbox::commits)

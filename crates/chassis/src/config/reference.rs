@@ -58,14 +58,15 @@ pub fn explain(info: &SettingInfo, layers: &Layers) -> Explained {
     Explained { name: info.name, value, origin, default: info.default, doc: info.doc }
 }
 
-/// `scheme://user:password@host` with `***` for the password.
+/// `scheme://user:password@host` with `***` for the password: all up to the last `@` before the parameters, or the last of
+/// all, since a password that is not escaped may have any letter.
 pub(super) fn without_password(text: &str) -> String {
     let masked = || {
         let (scheme, rest) = text.split_once("://")?;
-        let (user_info, host) = rest.split('/').next()?.rsplit_once('@')?;
-        let (user, _) = user_info.split_once(':')?;
-        let path = &rest[user_info.len() + 1 + host.len()..];
-        Some(format!("{scheme}://{user}:***@{host}{path}"))
+        let before_parameters = rest.split('?').next().unwrap_or(rest);
+        let end = before_parameters.rfind('@').or_else(|| rest.rfind('@'))?;
+        let (user, _) = rest[..end].split_once(':')?;
+        Some(format!("{scheme}://{user}:***@{}", &rest[end + 1..]))
     };
     masked().unwrap_or_else(|| text.to_owned())
 }
@@ -79,6 +80,14 @@ mod tests {
         assert_eq!(
             without_password("postgres://keelson:s3cret@db:5432/queue?a=b"),
             "postgres://keelson:***@db:5432/queue?a=b"
+        );
+        for password in ["12/34", "1@2/3", "1?2", "1#2", "/", "a:b/c"] {
+            let url = without_password(&format!("postgres://u:{password}@h/db?application_name=it"));
+            assert_eq!(url, "postgres://u:***@h/db?application_name=it", "{password}");
+        }
+        assert_eq!(
+            without_password("postgres://u:p@h/db?application_name=a@b"),
+            "postgres://u:***@h/db?application_name=a@b"
         );
         for plain in ["sqlite:./queue.db", "http://localhost:4566", "a@b:c", "postgres://db/queue", "https://x/@:a"] {
             assert_eq!(without_password(plain), plain);

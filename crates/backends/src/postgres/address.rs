@@ -12,7 +12,8 @@ use sqlx::postgres::PgConnectOptions;
 use crate::OpenError;
 
 /// The form that messages show.
-pub(crate) const FORM: &str = "`postgres://USER:PASSWORD@HOST:PORT/DATABASE`, with any of `?sslmode=`, `sslrootcert=`, \
+pub(crate) const FORM: &str = "`postgres://USER:PASSWORD@HOST:PORT/DATABASE` (`/`, `?`, `#` and `@` in a name or password \
+                               are written `%2F`, `%3F`, `%23` and `%40`), with any of `?sslmode=`, `sslrootcert=`, \
                                `sslcert=`, `sslkey=`, `host=` (the folder of a socket) and `application_name=`";
 
 /// All others are refused: a misspelt `sslmode` must not mean less protection, and a password in a parameter would be
@@ -35,13 +36,18 @@ impl Address {
     /// where libpq looks: `PGPASSFILE`, `PGSSLMODE` and so on.
     ///
     /// # Errors
-    /// When it is no such URL, or has a parameter that is not known; the message shows nothing of it.
+    /// When it is no such URL, or has a parameter that is not known; the message shows nothing of it. Nor is a bare `@` after
+    /// the server taken, which is `%40` in a name: then a password that is not escaped was cut at its `/` or `#`, and its
+    /// parts would be shown as those of the place.
     pub fn parse(rest: &str) -> Result<Self, OpenError> {
         let malformed = || OpenError::Malformed { kind: "queue", expected: FORM };
         if !rest.starts_with("//") || rest.len() == 2 {
             return Err(malformed());
         }
-        let parameters = rest.split_once('?').map_or("", |(_, parameters)| parameters);
+        let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+        if place[2..].split_once(['/', '#']).is_some_and(|(_, after)| after.contains('@')) {
+            return Err(malformed());
+        }
         let names = parameters.split('&').filter(|text| !text.is_empty()).map(|text| text.split('=').next());
         if names.flatten().any(|name| !PARAMETERS.contains(&name)) {
             return Err(malformed());
@@ -136,7 +142,7 @@ mod tests {
         assert_eq!((address.user(), address.host(), address.port()), ("a@b", "::1", 5433));
         assert_eq!((address.database(), address.socket()), ("q?u", None));
         assert_eq!(address.password().unwrap().expose_secret(), "p/w:%d");
-        for none in ["//u@h/q", "//u:@h/q", "//h/q?sslmode=require", "//h/a:b@c"] {
+        for none in ["//u@h/q", "//u:@h/q", "//h/q?sslmode=require", "//h/a:b%40c"] {
             assert!(Address::parse(none).unwrap().password().is_none(), "{none}");
         }
         let socket = Address::parse("//u@h/q?host=/run/pg").unwrap();
@@ -152,5 +158,13 @@ mod tests {
             assert!(matches!(error, OpenError::Malformed { .. }), "{rest}");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_password_that_is_not_escaped_is_not_taken_for_a_place() {
+        for rest in ["//u:12/34@h/q", "//u:1#2@h/q", "//u:1?2@h/q", "//u:a@b/c@h/q", "//u:12/34@h"] {
+            assert!(matches!(Address::parse(rest).unwrap_err(), OpenError::Malformed { .. }), "{rest}");
+        }
+        assert_eq!(Address::parse("//u:12%2F34@h/q?application_name=a@b").unwrap().host(), "h");
     }
 }

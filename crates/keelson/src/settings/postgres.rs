@@ -175,6 +175,17 @@ mod tests {
             assert!(text.contains("QUEUE_URL=postgres://keelson:***@db:5433/queue ("), "{text}");
             assert!(text.contains(&format!("remove one: {name}, or all of the URL after `postgres:`")), "{text}");
         }
+        // Its password has no letter that a URL gives a meaning to, or the URL is refused where it is opened.
+        let text = refused(&[("QUEUE_URL", "postgres://keelson:hun@ter2@db:5433/queue"), ("POSTGRES_DB", "postgres")]);
+        assert!(text.contains("QUEUE_URL=postgres://keelson:***@db:5433/queue ("), "{text}");
+        for unescaped in ["12/hunter2", "12#hunter2", "hunter2@1/2"] {
+            let url = format!("postgres://keelson:{unescaped}@db/queue");
+            let settings = read(&[("QUEUE_URL", &url), ("POSTGRES_DB", "postgres")]);
+            assert!(
+                settings.queue_place.is_none() && Address::parse(&url["postgres:".len()..]).is_err(),
+                "{unescaped}"
+            );
+        }
         let text = refused(&[&[("QUEUE_URL", url)], &all[..]].concat());
         assert!(text.contains("5 mistakes") && !text.contains("hunter"), "{text}");
         // What the URL leaves out is not what the setting says.

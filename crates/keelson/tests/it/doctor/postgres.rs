@@ -257,6 +257,26 @@ fn each_is_missed<'a>(server: &Server, url: &str, given: impl Iterator<Item = &'
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_counted_in_time_is_estimated() {
+    let Some(server) = Server::start() else { return };
+    assert!(
+        production::serve(&["ingest"]).env("QUEUE_URL", &server.url("postgres")).start().await.stop().await.success()
+    );
+    let url = server.add_user("keelson");
+    grants(&look(&url)).iter().for_each(|grant| server.sql(grant));
+    grants(&look(&url)).iter().for_each(|grant| server.sql(grant));
+    // Whoever is not the owner sees a dead letter after more than a question may take.
+    server.sql("ALTER TABLE keelson_queue.dead_letters ENABLE ROW LEVEL SECURITY");
+    server.sql("CREATE POLICY slow ON keelson_queue.dead_letters USING (pg_sleep(3) IS NOT NULL)");
+    server.sql("INSERT INTO keelson_queue.dead_letters (seq, id, receive_count, reason, dead_at) VALUES (1, gen_random_uuid(), 3, '', 0)");
+    let begun = Instant::now();
+    let found = look(&url);
+    assert!(begun.elapsed() > Duration::from_secs(2), "it was counted: {found:?}");
+    found.expect("queue", "ok", "; 0 messages wait, ", "");
+    found.expect("rights", "ok", "", "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ingest_alone_needs_fewer_rights() {
     let Some(server) = Server::start() else { return };
     assert!(

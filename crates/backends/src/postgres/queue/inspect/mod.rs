@@ -1,8 +1,8 @@
 //! What a server of PostgreSQL is and has for the queue, for whoever checks it: facts about the server, the tables, the
 //! rights of the user and the messages.
 //!
-//! Everything here reads, in a session that the server itself keeps from writing, and changes nothing. What the facts
-//! mean is the caller's.
+//! Everything here reads, in a transaction that the server itself keeps from writing, and leaves nothing behind: no
+//! setting and no prepared statement, on a connection that a pooler may share. What the facts mean is the caller's.
 
 mod rights;
 mod sql;
@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use chassis::clock::Clock;
 use chassis::ports::QueueStats;
-use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Connection as _, Row as _};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::query::Query;
+use sqlx::{Connection as _, Postgres, Row as _};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
@@ -153,13 +154,14 @@ async fn find_name(address: &Address) -> Result<(), Trouble> {
 }
 
 async fn ask(connection: &mut PgConnection, clock: &Arc<dyn Clock>) -> Result<DatabaseFacts, sqlx::Error> {
+    sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
     // Before anything is set, since it asks for settings too.
     let (begun, sent_at) = (clock.monotonic(), clock.now());
-    let row = sqlx::query(sql::SERVER).fetch_one(&mut *connection).await?;
+    let row = question(sql::SERVER).fetch_one(&mut *connection).await?;
     let took = clock.monotonic().saturating_sub(begun);
     let server = read_server(&row, sent_at.as_microsecond().saturating_add(super::micros(took / 2)))?;
     sqlx::raw_sql(sql::READ_ONLY).execute(&mut *connection).await?;
-    let connections = read_connections(&sqlx::query(sql::CONNECTIONS).fetch_one(&mut *connection).await?)?;
+    let connections = read_connections(&question(sql::CONNECTIONS).fetch_one(&mut *connection).await?)?;
     let schema = schema_facts(connection).await?;
     let is_ours = schema.version == i64::try_from(SCHEMA_VERSION).ok() && schema.absent.is_empty();
     let may_count = ["deliveries", "dead_letters"].iter().all(|table| schema.rights.has(table, "SELECT"));
@@ -167,19 +169,28 @@ async fn ask(connection: &mut PgConnection, clock: &Arc<dyn Clock>) -> Result<Da
         true => Some(count(connection).await?),
         false => None,
     };
+    sqlx::raw_sql("ROLLBACK").execute(connection).await?;
     Ok(DatabaseFacts { server, connections, schema, queue, took })
 }
 
+/// Prepared for this once, without a name: one that stays on a shared connection is in the way of the next.
+fn question(statement: &'static str) -> Query<'static, Postgres, PgArguments> {
+    sqlx::query(statement).persistent(false)
+}
+
 async fn schema_facts(connection: &mut PgConnection) -> Result<SchemaFacts, sqlx::Error> {
-    let row = sqlx::query(sql::SCHEMA).fetch_one(&mut *connection).await?;
+    let row = question(sql::SCHEMA).fetch_one(&mut *connection).await?;
     let (has_schema, may_make_schema): (bool, bool) = (row.try_get("has_schema")?, row.try_get("may_make_schema")?);
     let (may_use, may_make_in): (bool, bool) = (row.try_get("may_use")?, row.try_get("may_make_in")?);
-    let rows = sqlx::query(sql::OBJECTS).fetch_all(&mut *connection).await?;
+    let rows = question(sql::OBJECTS).fetch_all(&mut *connection).await?;
     let found = rows.iter().map(Found::read).collect::<Result<Vec<_>, _>>()?;
     let rights = Rights::of(may_use, &found);
     let has_tables = found.iter().any(|it| it.name == rights::VERSION_TABLE);
     let version = match may_use && rights.has(rights::VERSION_TABLE, "SELECT") {
-        true => sqlx::query_scalar::<_, i32>(schema::ITS_VERSION).fetch_optional(connection).await?,
+        true => {
+            let row = question(schema::ITS_VERSION).fetch_optional(connection).await?;
+            row.map(|row| row.try_get::<i32, _>(0)).transpose()?
+        }
         false => None,
     };
     // A later version changes tables, which their owner alone may.
@@ -194,9 +205,12 @@ async fn schema_facts(connection: &mut PgConnection) -> Result<SchemaFacts, sqlx
 
 /// What cannot be counted in time is estimated, as the queue itself does.
 async fn count(connection: &mut PgConnection) -> Result<QueueStats, sqlx::Error> {
-    let row = match sqlx::query(admin_sql::STATS).fetch_one(&mut *connection).await {
+    sqlx::raw_sql("SAVEPOINT counting").execute(&mut *connection).await?;
+    let row = match question(admin_sql::STATS).fetch_one(&mut *connection).await {
         Err(error) if trouble::is_too_slow(&error) => {
-            sqlx::query(admin_sql::ESTIMATE).fetch_one(&mut *connection).await?
+            // A transaction in which a question failed takes no other.
+            sqlx::raw_sql("ROLLBACK TO SAVEPOINT counting").execute(&mut *connection).await?;
+            question(admin_sql::ESTIMATE).fetch_one(&mut *connection).await?
         }
         counted => counted?,
     };

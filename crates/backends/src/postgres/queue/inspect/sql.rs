@@ -1,6 +1,6 @@
 //! What is asked. The catalogue may be read by everybody, whatever else they may.
 
-/// Before anything is set: `reads_only` is what a session of the queue would find.
+/// Before anything is set: `reads_only` is what a transaction of the queue would find.
 pub(super) const SERVER: &str = "
 SELECT current_setting('server_version_num')::int4 AS version_number, current_setting('server_version') AS version,
     current_setting('server_encoding') AS encoding, pg_is_in_recovery() AS is_standby,
@@ -10,9 +10,10 @@ SELECT current_setting('server_version_num')::int4 AS version_number, current_se
     quote_ident(current_user) AS user_name, quote_ident(current_database()) AS database_name,
     (extract(epoch FROM clock_timestamp()) * 1000000)::int8 AS now";
 
-/// The server refuses whatever would write, and a question that takes long.
-pub(super) const READ_ONLY: &str = "SET default_transaction_read_only = on; SET statement_timeout = '2s'; \
-                                    SET lock_timeout = '1s'; SET search_path = pg_catalog";
+/// The server refuses whatever would write, and a question that takes long. Of one transaction: what is set for a session
+/// stays with the connection that a pooler gives to somebody else.
+pub(super) const READ_ONLY: &str = "SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '2s'; \
+                                    SET LOCAL lock_timeout = '1s'; SET LOCAL search_path = pg_catalog";
 
 /// Connections of clients, ours not counted. Whose kind is not shown are counted: they are of others. What is kept for
 /// administrators is theirs to use.

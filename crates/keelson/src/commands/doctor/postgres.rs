@@ -11,7 +11,7 @@ use chassis::clock::SystemClock;
 use chassis::ports::QueueStats;
 use jiff::SignedDuration;
 use secrecy::ExposeSecret;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::queue::{DEAD_LETTERS, QUEUE, dead_letters_wait};
 use super::report::Check;
@@ -24,6 +24,8 @@ const RIGHTS: &str = "rights";
 
 /// How long the password may take that is elsewhere.
 const PASSWORD_TIMEOUT: Duration = Duration::from_secs(10);
+/// For all of it: the password, the connection and every question.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What was found.
 #[derive(Debug)]
@@ -51,6 +53,7 @@ pub(super) fn check_url(rest: &str, settings: &Settings) -> Result<(), Failure> 
 /// Asks the database, with a password that may have to be fetched first.
 pub(super) async fn look(settings: &Settings) -> Seen {
     let fix = "mend what POSTGRES_PASSWORD or POSTGRES_HOST names; the services do not start without it";
+    let deadline = Instant::now() + LOOK_TIMEOUT;
     let url = match timeout(PASSWORD_TIMEOUT, wire::queue_url(settings)).await {
         Ok(Ok(url)) => url,
         Ok(Err(failure)) => return Seen::NoAddress(Check::failed(QUEUE, failure.to_string(), fix)),
@@ -62,8 +65,8 @@ pub(super) async fn look(settings: &Settings) -> Seen {
     let rest = url.expose_secret().split_once(':').map_or("", |(_, rest)| rest);
     match Address::parse(rest) {
         Ok(address) => {
-            let facts = inspect(&address, &SystemClock::shared()).await;
-            Seen::Asked(Box::new(address), facts.map(Box::new))
+            let facts = timeout_at(deadline, inspect(&address, &SystemClock::shared())).await;
+            Seen::Asked(Box::new(address), facts.unwrap_or(Err(Trouble::TimedOut)).map(Box::new))
         }
         Err(error) => Seen::NoAddress(Check::failed(QUEUE, error.to_string(), fix)),
     }

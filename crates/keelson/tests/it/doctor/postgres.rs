@@ -124,7 +124,7 @@ async fn each_way_not_to_reach_a_database_has_its_line_and_its_fix() {
         "correct QUEUE_URL, or let this machine know",
     );
     unreached("postgres://u@127.0.0.1:1/q", "nothing listens there", "start the server, or correct QUEUE_URL");
-    unreached(&server.url("no_such"), "\"no_such\" does not exist (3D000)", "CREATE DATABASE no_such ");
+    unreached(&server.url("no_such"), "\"no_such\" does not exist (3D000)", "CREATE DATABASE \"no_such\" ");
     unreached(&(server.url("postgres") + "?sslmode=require"), "TLS: server does not support TLS", "`?sslmode=prefer`");
 
     let url = server.add_user("keelson");
@@ -134,8 +134,11 @@ async fn each_way_not_to_reach_a_database_has_its_line_and_its_fix() {
     server.sql("ALTER ROLE keelson SET default_transaction_read_only = on");
     unreached_writes(&url);
     server.sql("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC");
-    unreached(&url, "(42501)", "GRANT CONNECT ON DATABASE postgres TO keelson");
+    unreached(&url, "(42501)", "GRANT CONNECT ON DATABASE \"postgres\" TO \"keelson\"");
     server.sql("GRANT CONNECT ON DATABASE postgres TO PUBLIC");
+    server.sql("REVOKE SELECT ON pg_roles FROM PUBLIC");
+    unreached(&url, "permission denied for view pg_roles (42501)", "GRANT SELECT ON it TO \"keelson\"");
+    server.sql("GRANT SELECT ON pg_roles TO PUBLIC");
 
     // Each line is one rule, the first that fits counts.
     let rules = "('host all postgres 127.0.0.1/32 trust'), ('host all keelson 127.0.0.1/32 scram-sha-256')";
@@ -147,7 +150,7 @@ async fn each_way_not_to_reach_a_database_has_its_line_and_its_fix() {
     let wrong = url.replace(PASSWORD, "wrong");
     let refused = || look(&wrong).check("queue")["text"].as_str().unwrap().contains("(28P01)").then_some(());
     eventually("the server has read its rules", refused).await;
-    unreached(&wrong, "password authentication failed for user \"keelson\" (28P01)", "ALTER ROLE keelson PASSWORD");
+    unreached(&wrong, "password authentication failed for user \"keelson\" (28P01)", "ALTER ROLE \"keelson\" PASSWORD");
     unreached(&url.replace("keelson:", "other:"), "no pg_hba.conf entry for host", "`?sslmode=require` in QUEUE_URL");
 
     let parts = doctor("postgres:", &[]).env("POSTGRES_HOST", "127.0.0.1").env("POSTGRES_PORT", &port.to_string());

@@ -137,7 +137,7 @@ pub async fn inspect(address: &Address, clock: &Arc<dyn Clock>) -> Result<Databa
     let connecting = timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&address.options));
     let mut connection = connecting.await.map_err(|_| Trouble::TimedOut)?.map_err(|error| trouble::of(&error))?;
     let asked = timeout(QUESTIONS_TIMEOUT, ask(&mut connection, clock)).await;
-    let facts = asked.map_err(|_| Trouble::TimedOut)?.map_err(|error| trouble::of(&error))?;
+    let facts = asked.map_err(|_| Trouble::TimedOut)?.map_err(|error| trouble::of_question(&error))?;
     // Whatever it says, all is known.
     let _closed = timeout(CLOSE_TIMEOUT, connection.close()).await;
     Ok(facts)

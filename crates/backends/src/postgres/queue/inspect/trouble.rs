@@ -33,9 +33,12 @@ pub enum Trouble {
     /// There is no such database.
     #[error("{0}")]
     NoDatabase(String),
-    /// The user may not connect to the database, or not see what was asked.
+    /// The user may not connect to the database.
     #[error("{0}")]
     Denied(String),
+    /// The user may connect, and not see what was asked then.
+    #[error("{0}")]
+    NotShown(String),
     /// No connection is free.
     #[error("{0}")]
     Full(String),
@@ -47,7 +50,15 @@ pub enum Trouble {
     Other(String),
 }
 
-/// What an error of the driver means here.
+/// What an error means of a question to a database that is connected.
+pub(super) fn of_question(error: &Error) -> Trouble {
+    match of(error) {
+        Trouble::Denied(text) => Trouble::NotShown(text),
+        other => other,
+    }
+}
+
+/// What an error of the driver means while it connects.
 pub(super) fn of(error: &Error) -> Trouble {
     let text = describe(error);
     match error {

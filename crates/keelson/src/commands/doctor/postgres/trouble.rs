@@ -48,6 +48,9 @@ impl Judge<'_> {
                 self.set_in("POSTGRES_DB")
             ),
             Trouble::Denied(_) => format!("as the owner of the database: GRANT CONNECT ON DATABASE {database} TO {user}"),
+            Trouble::NotShown(_) => format!(
+                "PostgreSQL shows everybody its catalogue, until somebody takes that away; as an administrator, in that database, give back what is named above: GRANT SELECT ON it TO {user}, or GRANT EXECUTE ON FUNCTION"
+            ),
             Trouble::Full(_) => "raise max_connections, or the CONNECTION LIMIT of the user or of the database; or close what needs none".to_owned(),
             Trouble::NotReady(_) => "ask again in a moment; the server's log tells what it does".to_owned(),
             Trouble::Other(_) => format!("see that a server of PostgreSQL is there, and what its log says; correct {place}"),
@@ -74,14 +77,10 @@ impl Judge<'_> {
     }
 }
 
-/// As an identifier of SQL, which folds what is not in quotes.
+/// As SQL and `pg_hba.conf` take any name for itself: without quotes some are words of the language, such as `user` and
+/// `order`, and `all` and `replication` are none in `pg_hba.conf`.
 fn quoted(name: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    if name.bytes().all(is_plain) && !name.starts_with(|first: char| first.is_ascii_digit()) {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]
@@ -104,9 +103,10 @@ mod tests {
             (Trouble::Tls("unknown issuer".into()), "`sslrootcert=PATH`", "PGSSLROOTCERT=PATH"),
             (Trouble::Credentials(said()), "ALTER ROLE \"My User\"", "POSTGRES_PASSWORD"),
             (Trouble::NotLetIn("x, no encryption (28000)".into()), "`?sslmode=require`", "PGSSLMODE=require"),
-            (Trouble::NotLetIn(said()), "`host queue \"My User\" ADDRESS", "CREATE ROLE \"My User\" LOGIN"),
-            (Trouble::NoDatabase(said()), "CREATE DATABASE queue ", "correct POSTGRES_DB"),
-            (Trouble::Denied(said()), "GRANT CONNECT ON DATABASE queue TO \"My User\"", "GRANT"),
+            (Trouble::NotLetIn(said()), "`host \"queue\" \"My User\" ADDRESS", "CREATE ROLE \"My User\" LOGIN"),
+            (Trouble::NoDatabase(said()), "CREATE DATABASE \"queue\" ", "correct POSTGRES_DB"),
+            (Trouble::Denied(said()), "GRANT CONNECT ON DATABASE \"queue\" TO \"My User\"", "GRANT"),
+            (Trouble::NotShown(said()), "GRANT SELECT ON it TO \"My User\"", "administrator"),
             (Trouble::Full(said()), "max_connections", "CONNECTION LIMIT"),
             (Trouble::NotReady(said()), "in a moment", "in a moment"),
             (Trouble::Other(said()), "correct QUEUE_URL", "POSTGRES_PORT"),
@@ -118,5 +118,22 @@ mod tests {
                 assert!(!format!("{check:?}").contains("hunter2"), "{check:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_name_that_is_a_word_of_the_language_stands_for_itself() {
+        let said = || "server says".to_owned();
+        let fix = |url: &str, trouble: Trouble| {
+            let address = Address::parse(url).unwrap();
+            Judge { processes: &[], in_parts: false }.trouble(&address, &trouble).fix.concat()
+        };
+        for name in ["user", "order", "all", "replication", "plain"] {
+            let url = format!("//{name}@h/{name}");
+            let rule = format!("`host \"{name}\" \"{name}\" ADDRESS scram-sha-256`");
+            assert!(fix(&url, Trouble::NotLetIn(said())).contains(&rule), "{name}");
+            assert!(fix(&url, Trouble::Credentials(said())).contains(&format!("ALTER ROLE \"{name}\" PASSWORD")));
+            assert!(fix(&url, Trouble::NoDatabase(said())).contains(&format!("CREATE DATABASE \"{name}\" ENCODING")));
+        }
+        assert!(fix("//a%22b@h/q", Trouble::Credentials(said())).contains("ALTER ROLE \"a\"\"b\" "));
     }
 }

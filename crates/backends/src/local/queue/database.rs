@@ -13,6 +13,10 @@
 //!   (`log::write_again`).
 //!
 //! Meanwhile what was acknowledged can be read.
+//!
+//! A step of the upkeep moves pages and changes nothing of what is in the queue. After one that failed without an error of
+//! reading, writing or syncing, as for want of room or memory, writes go on: the next frames take the place of its own,
+//! and SQLite's running checksum never joins the two.
 
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -29,7 +33,7 @@ use super::inbox::Job;
 use super::ledger::{Ledger, Rules, Tally};
 use super::space::{self, Room};
 use super::transaction::transact;
-use super::upkeep::Upkeep;
+use super::upkeep::{Pause, Upkeep};
 use super::{faults, file, sql};
 use crate::OpenError;
 
@@ -65,6 +69,8 @@ pub(super) struct Database {
     longest_log: i64,
     /// What is to be done for the file when nobody needs it.
     pub(super) upkeep: Option<Upkeep>,
+    /// What that waits for after it failed, even where the disk has proven itself meanwhile.
+    pub(super) pause: Option<Pause>,
     /// Whether the disk has less room than it should.
     is_tight: bool,
     /// Whether it has too little for messages.
@@ -106,6 +112,7 @@ impl Database {
             log_bytes: 0,
             longest_log: 0,
             upkeep: Some(Upkeep::after_change(None)),
+            pause: None,
             is_tight: false,
             is_short: false,
         })
@@ -167,16 +174,19 @@ impl Database {
     }
 
     /// Moves the log into the file when it has so many pages.
-    pub(super) fn tidy(&mut self, limit: i64) {
-        let Some(connection) = self.healthy() else { return };
-        let longest_log = if self.is_tight { 0 } else { self.longest_log.max(PAGES_IN_LOG.get()) };
-        match shorten_log(connection, self.is_tight, limit) {
-            Ok(log_pages) => {
-                self.log_bytes = log_pages.unsigned_abs() * PAGE_BYTES;
-                self.longest_log = longest_log;
-            }
-            Err(error) => self.fail(&error),
+    fn tidy(&mut self, limit: i64) {
+        if let Err(error) = self.move_log(limit) {
+            self.fail(&error);
         }
+    }
+
+    pub(super) fn move_log(&mut self, limit: i64) -> rusqlite::Result<()> {
+        let Some(connection) = self.healthy() else { return Ok(()) };
+        let longest_log = if self.is_tight { 0 } else { self.longest_log.max(PAGES_IN_LOG.get()) };
+        let log_pages = shorten_log(connection, self.is_tight, limit)?;
+        self.log_bytes = log_pages.unsigned_abs() * PAGE_BYTES;
+        self.longest_log = longest_log;
+        Ok(())
     }
 
     /// The file, while it can be written.
@@ -238,6 +248,18 @@ impl Database {
             self.abandon();
         }
         self.take_down(kind, error.to_string(), Instant::now());
+    }
+
+    /// After a step of the upkeep that failed. It changed nothing of what is in the queue, so that sends go on unless the
+    /// error leaves open what the disk holds.
+    pub(super) fn endure(&mut self, error: &rusqlite::Error, pause: Duration) {
+        let is_undone = self.connection.as_ref().is_some_and(|connection| roll_back(connection).is_ok());
+        if faults::casts_doubt(error) || !is_undone {
+            return self.fail(error);
+        }
+        self.failures.count(faults::kind(error));
+        let path = self.path.display();
+        tracing::warn!(queue.path = %path, "no room was given back to the disk, the next try is in {pause:?}: {error}");
     }
 
     fn take_down(&mut self, kind: StorageFailure, reason: String, next_look: Instant) {
@@ -303,7 +325,8 @@ impl Database {
         self.abandon();
         let opened = file::open_existing(&self.path)
             .and_then(|connection| Self::new(&self.path, connection, self.failures.clone()));
-        *self = opened.map_err(|error| (StorageFailure::Other, error.to_string()))?;
+        let opened = opened.map_err(|error| (StorageFailure::Other, error.to_string()))?;
+        *self = Self { pause: self.pause, ..opened };
         Ok(())
     }
 

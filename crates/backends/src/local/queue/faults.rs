@@ -33,6 +33,14 @@ pub(super) fn is_of_the_file(error: &rusqlite::Error) -> bool {
     )
 }
 
+/// Whether it leaves open what the disk holds of what was written.
+pub(super) fn casts_doubt(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::SystemIoFailure)
+    )
+}
+
 /// For the metric, and for how loud the log is.
 pub(super) fn kind(error: &rusqlite::Error) -> StorageFailure {
     let extended = error.sqlite_error().map(|error| error.extended_code);

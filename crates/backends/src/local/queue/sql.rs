@@ -54,6 +54,10 @@ pub(super) const VACUUM_STEPS: &str = "PRAGMA auto_vacuum = INCREMENTAL";
 pub(super) const VACUUM_MODE: &str = "PRAGMA auto_vacuum";
 /// `INCREMENTAL`.
 pub(super) const VACUUM_IN_STEPS: i64 = 2;
+/// Some pages: for each of them SQLite may go through the list of all free ones.
+pub(super) const GIVE_BACK: &str = "PRAGMA incremental_vacuum(8)";
+/// How many.
+pub(super) const GIVEN_BACK_PAGES: i64 = 8;
 pub(super) const REWRITE: &str = "PRAGMA auto_vacuum = INCREMENTAL; VACUUM";
 pub(super) const ALL_PAGES: &str = "PRAGMA page_count";
 pub(super) const FREE_PAGES: &str = "PRAGMA freelist_count";

@@ -1,15 +1,21 @@
 //! Room that deleted messages leave goes back to the disk.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use rusqlite::Connection;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use tokio::time::sleep;
 
 use super::*;
+use crate::local::queue::upkeep::{Pause, Task};
 
 const MIB: u64 = 1 << 20;
 /// What a queue that is worked off may keep: its free pages and what little is in it.
 const BOUND: u64 = 18 * MIB;
+/// How long it may take to give the rest back.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn length(path: &Path) -> u64 {
     path.metadata().unwrap().len()
@@ -36,7 +42,11 @@ async fn work_off(queue: &SqliteQueue) -> usize {
 }
 
 async fn shrinks(path: &Path) {
-    eventually("the file is short", || async { (length(path) < BOUND).then_some(()) }).await;
+    let end = Instant::now() + PATIENCE;
+    while length(path) >= BOUND {
+        assert!(Instant::now() < end, "the file does not shrink");
+        sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]
@@ -63,8 +73,8 @@ async fn while_messages_trickle_in_and_out_the_file_shrinks_too() {
     let (queue, folder) = open();
     let path = folder.path().join("queue.db");
     send(&queue, 60).await;
+    assert!(length(&path) + length(&log::path_of(&path)) > 40 * MIB);
     work_off(&queue).await;
-    assert!(length(&path) > 40 * MIB);
     let trickle = async {
         loop {
             let sent = queue.send(message(1000)).await.unwrap();
@@ -121,8 +131,10 @@ async fn no_one_waits_long_for_a_step() {
     work_off(&queue).await;
     let path = folder.path().join("queue.db");
     let mut longest = Duration::ZERO;
+    let end = Instant::now() + PATIENCE;
     while length(&path) >= BOUND {
-        let begun = std::time::Instant::now();
+        assert!(Instant::now() < end, "the file does not shrink");
+        let begun = Instant::now();
         queue.send(message(10)).await.unwrap();
         longest = longest.max(begun.elapsed());
         sleep(Duration::from_millis(25)).await;
@@ -130,17 +142,79 @@ async fn no_one_waits_long_for_a_step() {
     assert!(longest < Duration::from_secs(1), "a send took {longest:?}");
 }
 
+/// Forbids to give pages back, and counts the attempts.
+async fn forbid(queue: &SqliteQueue) -> Arc<AtomicUsize> {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let counter = attempts.clone();
+    let rule = move |context: AuthContext<'_>| match context.action {
+        AuthAction::Pragma { pragma_name: "incremental_vacuum", .. } => {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Authorization::Deny
+        }
+        _ => Authorization::Allow,
+    };
+    queue.look(|ledger| ledger.connection.authorizer(Some(rule))).await.unwrap();
+    attempts
+}
+
+async fn permit(queue: &SqliteQueue) {
+    let nothing = None::<fn(AuthContext<'_>) -> Authorization>;
+    queue.look(move |ledger| ledger.connection.authorizer(nothing)).await.unwrap();
+}
+
 #[tokio::test]
-async fn a_step_that_fails_loses_nothing_and_is_tried_again() {
+async fn a_step_that_fails_stops_nobody_and_is_tried_again_later() {
     let (queue, folder) = open();
     let path = folder.path().join("queue.db");
-    let kept = queue.send(message(10)).await.unwrap();
+    let attempts = forbid(&queue).await;
     send(&queue, 40).await;
-    let failed = queue.call(|_| Err::<(), _>(failed_sync()));
-    assert!(matches!(failed.await, Err(QueueError::Unavailable(_))));
-    queue.ping().await.unwrap();
-    let first = receive(&queue).await;
-    assert_eq!(first[0].id, kept);
     work_off(&queue).await;
+    eventually("a step fails", || async { (attempts.load(Ordering::Relaxed) > 0).then_some(()) }).await;
+    let mut sent = Vec::new();
+    for _ in 0..50 {
+        sent.push(queue.send(message(10)).await.unwrap());
+        queue.ping().await.unwrap();
+        sleep(Duration::from_millis(20)).await;
+    }
+    let failed = attempts.load(Ordering::Relaxed);
+    assert!((2..=8).contains(&failed), "{failed} steps failed");
+    assert!(length(&path) > BOUND);
+    permit(&queue).await;
     shrinks(&path).await;
+    let first: Vec<_> = receive(&queue).await.into_iter().map(|message| message.id).collect();
+    assert_eq!(first, sent[..10]);
+}
+
+fn failed(code: i32) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None)
+}
+
+#[test]
+fn only_a_step_that_casts_doubt_on_the_disk_holds_up_sends_and_none_is_repeated_at_once() {
+    use rusqlite::ffi::{SQLITE_FULL, SQLITE_IOERR_FSYNC, SQLITE_IOERR_WRITE, SQLITE_NOMEM};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queue.db");
+    let failures = StorageFailures::default().of("queue");
+    let mut database = Database::new(&path, file::open(&path).unwrap(), failures).unwrap();
+    for (code, holds_up) in
+        [(SQLITE_NOMEM, false), (SQLITE_FULL, false), (SQLITE_IOERR_WRITE, true), (SQLITE_IOERR_FSYNC, true)]
+    {
+        database.put_off(Task::GiveBack, &failed(code));
+        assert_eq!(database.healthy().is_none(), holds_up, "{code}");
+        if holds_up {
+            database.recover();
+        }
+        assert!(database.healthy().is_some(), "{code}");
+        let end = database.pause.unwrap().end;
+        assert!(end > Instant::now() && database.next_upkeep() >= Some(end) && !database.is_upkeep_overdue(), "{code}");
+    }
+}
+
+#[test]
+fn the_pause_after_a_failed_step_doubles_up_to_an_hour() {
+    let first = Pause::after(None);
+    let second = Pause::after(Some(first));
+    assert_eq!(second.length, first.length * 2);
+    let last = (0..20).fold(second, |pause, _| Pause::after(Some(pause)));
+    assert_eq!(last.length, Duration::from_hours(1));
 }

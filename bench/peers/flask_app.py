@@ -81,3 +81,7 @@ def post_message():
         return refuse(503, "Failed to send message")
     MESSAGES.labels("sent").inc()
     return jsonify({"message": "Message sent to queue", "message_id": answer["MessageId"], "status": "success"})
+
+
+if __name__ == "__main__":
+    app.run(host="127.0.0.1", port=int(os.environ["PORT"]))

@@ -47,15 +47,18 @@ pub(crate) fn pause(length: Duration) {
     std::thread::sleep(length);
 }
 
-/// Nanoseconds that each thread of a process and of its children has been on a core.
-///
-/// A thread that ended is forgotten with all it did, so both readings are taken while the threads live.
+/// Nanoseconds that a process and its children have been on a core.
 #[derive(Debug, Clone)]
-pub(crate) struct CpuTime(BTreeMap<u32, u64>);
+pub(crate) struct CpuTime {
+    /// Of each thread that lives, to the nanosecond.
+    threads: BTreeMap<u32, u64>,
+    /// Of each process with all the threads that it ever had, to a tick.
+    processes: BTreeMap<u32, u64>,
+}
 
 impl CpuTime {
     pub(crate) fn of(pid: u32) -> Result<Self> {
-        let mut threads = BTreeMap::new();
+        let mut found = Self { threads: BTreeMap::new(), processes: BTreeMap::new() };
         let mut processes = vec![pid];
         while let Some(pid) = processes.pop() {
             for task in fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid} has ended"))? {
@@ -66,18 +69,38 @@ impl CpuTime {
                 ) else {
                     continue;
                 };
-                threads.insert(id, first_number(&times).context("the kernel has no schedstat")?);
+                found.threads.insert(id, first_number(&times).context("the kernel has no schedstat")?);
                 let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
                 processes.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
             }
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+            found.processes.insert(pid, ticks(&stat).context("no times of a process")? * tick());
         }
-        Ok(Self(threads))
+        Ok(found)
     }
 
-    /// What was used since an earlier reading.
+    /// What was used since an earlier reading. Where threads have ended meanwhile their time is known of the process alone.
     pub(crate) fn since(&self, earlier: &Self) -> u64 {
-        self.0.iter().map(|(id, time)| time.saturating_sub(earlier.0.get(id).copied().unwrap_or(0))).sum()
+        let [living, all] = [(&self.threads, &earlier.threads), (&self.processes, &earlier.processes)].map(used);
+        if all > living + 2 * tick() * self.processes.len() as u64 { all } else { living }
     }
+}
+
+fn used((now, earlier): (&BTreeMap<u32, u64>, &BTreeMap<u32, u64>)) -> u64 {
+    now.iter().map(|(id, time)| time.saturating_sub(earlier.get(id).copied().unwrap_or(0))).sum()
+}
+
+/// Nanoseconds.
+fn tick() -> u64 {
+    1_000_000_000 / rustix::param::clock_ticks_per_second()
+}
+
+/// `utime` and `stime` of `/proc/PID/stat`. The name before them may hold anything.
+/// Source: <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>
+fn ticks(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut times = fields.split_whitespace().skip(11).map(str::parse::<u64>);
+    Some(times.next()?.ok()? + times.next()?.ok()?)
 }
 
 fn first_number(text: &str) -> Option<u64> {
@@ -141,4 +164,27 @@ pub(crate) fn check() -> Result<()> {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
     ensure!(files >= OPEN_FILES, "{files} open files are too few: allow {OPEN_FILES} with ulimit -n");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_process_hides_no_times() {
+        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 100 0 0 0 21 4 3 2 20 0 1 0 100 1 1";
+        assert_eq!(ticks(stat), Some(25));
+        assert_eq!(ticks("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn the_time_of_ended_threads_is_not_lost() {
+        let reading = |threads: &[(u32, u64)], all| CpuTime {
+            threads: threads.iter().copied().collect(),
+            processes: BTreeMap::from([(1, all)]),
+        };
+        let before = reading(&[(1, 500)], 0);
+        assert_eq!(reading(&[(1, 700)], tick()).since(&before), 200, "a tick is no ended thread");
+        assert_eq!(reading(&[(1, 700)], 9 * tick()).since(&before), 9 * tick());
+    }
 }

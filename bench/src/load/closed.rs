@@ -83,15 +83,14 @@ impl<'a> Closed<'a> {
                 Progress::Waiting => {}
                 Progress::Gone => bail!("{} closed a connection of a closed loop", self.target.address),
                 Progress::Answered(answer) => {
-                    let right = answer.status == 200 && answer.length == self.target.length && !answer.closes;
-                    ensure!(
-                        right,
-                        "{} answered {answer:?}, expected 200 and {}",
-                        self.target.address,
-                        self.target.length
-                    );
+                    let Target { address, length, closes, .. } = self.target;
+                    let right = answer.status == 200 && answer.length == *length && answer.closes == *closes;
+                    ensure!(right, "{address} answered {answer:?}, expected 200 and {length}");
                     answers.count += 1;
                     note(&mut answers.latency, self.begun[index].elapsed());
+                    if *closes {
+                        self.connections[index] = Connection::open(*address, self.poll.registry(), Token(index))?;
+                    }
                     self.send(index)?;
                 }
             }

@@ -24,6 +24,8 @@ pub(crate) struct Target {
     pub(crate) request: Arc<[u8]>,
     /// Bytes of the body of every answer.
     pub(crate) length: usize,
+    /// The server closes a connection after each answer, and a closed loop opens another one.
+    pub(crate) closes: bool,
 }
 
 impl Target {
@@ -31,7 +33,7 @@ impl Target {
     pub(crate) fn new(address: SocketAddr, request: Vec<u8>) -> Result<Self> {
         let answer = once::ask(address, &request)?;
         ensure!(answer.status == 200, "{address} answered {}: {}", answer.status, answer.text());
-        Ok(Self { address, request: request.into(), length: answer.body.len() })
+        Ok(Self { address, request: request.into(), length: answer.body.len(), closes: false })
     }
 }
 

@@ -80,7 +80,9 @@ pub(super) fn bare_launch(bench: &Bench, product: &Product, name: &str, more: &[
 
 fn fastapi(bench: &mut Bench, product: &Product) -> Result<Option<Loaded>> {
     let env = [("OPERATOR_TOKEN".to_owned(), product.operator_token()?)];
-    let Some((launch, address)) = gunicorn(bench, "fastapi", "gunicorn.conf.py", &env)? else { return Ok(None) };
+    let Some((launch, address)) = gunicorn(bench, "fastapi", "fastapi", "gunicorn.conf.py", &env)? else {
+        return Ok(None);
+    };
     let server = launch.start()?;
     let target = Target::new(address, request(product)?)?;
     Ok(Some(Loaded { server, target, connections: CONNECTIONS }))

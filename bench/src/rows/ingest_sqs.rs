@@ -3,6 +3,7 @@
 //!
 //! SQS is the fake of the tests, on the core of the load. The queue is emptied between slices.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,11 +13,14 @@ use crate::aws::Aws;
 use crate::bench::{Bench, message};
 use crate::load::{Target, post};
 use crate::paired::{self, Contestant, Slice};
-use crate::python::gunicorn;
+use crate::python::{gunicorn, program};
 use crate::report::Goal;
-use crate::server::Loaded;
+use crate::server::{Launch, Loaded};
 
-/// Of the peer: of 1, 2, 4, 8, 16 and 64 the number with which it needed the least for a message, in two tries each.
+/// The peer as the seed starts it, and under a server for production.
+const FLASK: &str = "flask";
+const GUNICORN: &str = "flask-gunicorn";
+/// Of the latter: of 1, 2, 4, 8, 16 and 64 the number with which it needed the least for a message, in two tries each.
 const THREADS: usize = 16;
 
 /// A contestant that leaves an empty queue behind.
@@ -46,7 +50,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
         contestants.push(loaded(&aws.serve(bench, name, "ingest")?)?);
     }
     let flask = flask(bench, &aws)?;
-    let has_flask = flask.is_some();
+    let has_flask = !flask.is_empty();
     contestants.extend(flask);
     let mut contestants: Vec<_> = contestants.into_iter().map(|loaded| Emptied { loaded, aws: &aws }).collect();
     let mut all: Vec<_> = contestants.iter_mut().map(|it| it as &mut dyn Contestant).collect();
@@ -57,20 +61,23 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
         return Ok(());
     }
     if has_flask {
-        let ratio = rounds.ratio("flask", "keelson-sqs", cpu);
-        bench.report.judged("CPU of Flask and boto3 by ours", ratio.median, ratio, Goal::AtLeast(50.0, None));
+        let [flask, gunicorn] = [FLASK, GUNICORN].map(|peer| rounds.ratio(peer, "keelson-sqs", cpu));
+        bench.report.judged("CPU of Flask and boto3 by ours", flask.median, flask, Goal::AtLeast(50.0, None));
+        bench.report.info("the same under gunicorn, without its access log", gunicorn);
     }
     Ok(())
 }
 
-fn flask(bench: &mut Bench, aws: &Aws) -> Result<Option<Loaded>> {
+fn flask(bench: &mut Bench, aws: &Aws) -> Result<Vec<Loaded>> {
     let mut env = aws.environment();
     env.push(("THREADS".to_owned(), THREADS.to_string()));
-    let Some((launch, address)) = gunicorn(bench, "flask", "flask.conf.py", &env)? else { return Ok(None) };
+    let own = program(bench, FLASK, "flask", &env)?.map(|launch| start(launch, true));
+    let under_gunicorn = gunicorn(bench, GUNICORN, "flask", "flask.conf.py", &env)?.map(|launch| start(launch, false));
+    own.into_iter().chain(under_gunicorn).collect()
+}
+
+fn start((launch, address): (Launch, SocketAddr), closes: bool) -> Result<Loaded> {
     let server = launch.start()?;
-    Ok(Some(Loaded {
-        server,
-        target: Target::new(address, post("/api/message", &message()))?,
-        connections: CONNECTIONS,
-    }))
+    let target = Target { closes, ..Target::new(address, post("/api/message", &message()))? };
+    Ok(Loaded { server, target, connections: CONNECTIONS })
 }

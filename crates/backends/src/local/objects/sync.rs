@@ -45,9 +45,6 @@ impl Durable {
 #[derive(Default)]
 pub(super) struct Folders {
     together: Together,
-    /// The same for deletions, from which nothing is learnt: one who deletes may know a folder that is about to be
-    /// removed.
-    removals: Together,
     /// Those whose own entry is known to be on disk: a day's folder is fsynced into the month's once, not for each
     /// object.
     durable: Mutex<Durable>,
@@ -73,29 +70,32 @@ impl Folders {
 impl Folder {
     /// Has `waiter` called when the object's name is on the disk, or when it is not known to be.
     pub(super) fn sync_name(&self, key: &ObjectKey, waiter: Waiter) {
-        self.folders.together.sync(parent(key.as_str()), waiter, || self.sync_folders(key));
+        let learn = |folder: &str| self.folders.lock_durable().insert(folder);
+        self.folders.together.sync(parent(key.as_str()), waiter, || self.sync_folders(key, learn));
     }
 
-    /// Has `waiter` called when the disk knows that the object is gone, or when it is not known to.
+    /// The same for a name that is gone. Whoever waits for a name may wait for the same fsync, so the folders above are
+    /// brought to the disk too. But nothing is learnt of them: one who deletes may know a folder that is about to be
+    /// removed.
     pub(super) fn sync_removal(&self, key: &ObjectKey, waiter: Waiter) {
-        let folder = parent(key.as_str());
-        self.folders.removals.sync(folder, waiter, || match self.open_to_sync(folder) {
-            Ok(file) => self.sync_opened(folder, &file),
-            // Whoever found the folder empty has removed it. Or the whole store is gone.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.check(),
-            Err(error) => Err(self.fault(&error)),
-        });
+        self.folders.together.sync(parent(key.as_str()), waiter, || self.sync_folders(key, |_| ()));
     }
 
     /// Fsyncs the object's folder, and each folder above it that is not known to hold the next one durably.
-    fn sync_folders(&self, key: &ObjectKey) -> Result<(), ObjectError> {
-        self.sync_folder(parent(key.as_str()))?;
+    fn sync_folders(&self, key: &ObjectKey, is_durable: impl Fn(&str)) -> Result<(), ObjectError> {
+        let folder = parent(key.as_str());
+        match self.open_to_sync(folder) {
+            Ok(file) => self.sync_opened(folder, &file)?,
+            // Only an empty folder is removed: all that anybody waits for was deleted. Or the whole store is gone.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.check(),
+            Err(error) => return Err(self.fault(&error)),
+        }
         for folder in folders(key.as_str()) {
             if self.folders.lock_durable().contains(folder) {
                 continue;
             }
             self.sync_folder(parent(folder))?;
-            self.folders.lock_durable().insert(folder);
+            is_durable(folder);
         }
         Ok(())
     }

@@ -29,6 +29,10 @@ pub enum Kind {
     MethodNotAllowed,
     /// The client stopped sending in the middle of its request.
     RequestTimeout,
+    /// Something else is in the way.
+    Conflict,
+    /// The thing is not in the state that the request names.
+    PreconditionFailed,
     /// The body is over a limit.
     PayloadTooLarge,
     /// The request line is over a limit.
@@ -62,6 +66,8 @@ impl Kind {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,

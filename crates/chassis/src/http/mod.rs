@@ -4,6 +4,7 @@
 mod application;
 mod body;
 mod client;
+mod conditional;
 mod docs;
 mod edge;
 mod extract;
@@ -11,6 +12,7 @@ mod identify;
 mod operator;
 mod origin;
 mod overload;
+mod pagination;
 mod problem;
 mod rate_limit;
 mod refusal;
@@ -20,9 +22,11 @@ mod standard;
 
 pub(crate) use application::{Application, Arrival};
 pub use body::RawBody;
+pub use conditional::{Conditions, EntityTag, changed_meanwhile};
 pub(crate) use edge::Edge;
 pub use extract::{Json, Path, Query};
 pub(crate) use operator::Operator;
+pub use pagination::{MAX_LIMIT, Page, Paging};
 pub(crate) use rate_limit::network_of;
 pub(crate) use refusal::Refusal;
 pub(crate) use router::{Routers, ServiceState, Shared, build_routers};

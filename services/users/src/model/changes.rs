@@ -1,0 +1,186 @@
+//! From what callers send to a user: a new one, a registered one, a changed one.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
+
+use super::rules::{NAME, Rules, USERNAME};
+use super::{Email, FieldError, User, UserId, Version};
+
+/// A user as callers describe it.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+pub struct UserDraft {
+    /// What to call them.
+    #[schema(example = "John Doe", min_length = 1, max_length = 200)]
+    pub name: String,
+    /// Their address; nobody else has it, whatever its case.
+    #[schema(example = "john.doe@example.com", format = Email)]
+    pub email: String,
+    /// Years.
+    #[schema(example = 30, minimum = 0, maximum = 150)]
+    pub age: Option<i64>,
+}
+
+/// What is to be changed of a user; what is not there stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, ToSchema)]
+pub struct UserChanges {
+    /// What to call them; of a registered user the username.
+    #[serde(default, deserialize_with = "required")]
+    #[schema(nullable = false, example = "Jane Doe", min_length = 1, max_length = 200)]
+    pub name: Option<String>,
+    /// Their address.
+    #[serde(default, deserialize_with = "required")]
+    #[schema(nullable = false, example = "jane.doe@example.com", format = Email)]
+    pub email: Option<String>,
+    /// Years; `null` forgets them.
+    #[serde(default, deserialize_with = "clearable")]
+    #[schema(value_type = Option<i64>, example = 31, minimum = 0, maximum = 150)]
+    pub age: Option<Option<i64>>,
+    /// Whether they may log in.
+    #[serde(default, deserialize_with = "required")]
+    #[schema(nullable = false, example = true)]
+    pub is_active: Option<bool>,
+}
+
+/// A member that may be left out, and must not be `null`.
+fn required<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// A member that may be left out, and `null` means something.
+fn clearable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl UserDraft {
+    /// The new user, who has no password.
+    ///
+    /// # Errors
+    /// Every value that breaks a rule.
+    pub fn into_user(self, id: UserId, now: Timestamp) -> Result<User, Vec<FieldError>> {
+        let mut rules = Rules::default();
+        rules.text("name", &self.name, NAME.0, NAME.1);
+        let email = email(&mut rules, &self.email);
+        let age = self.age.and_then(|age| rules.age(age));
+        rules.finish(email.map(|email| User {
+            id,
+            name: self.name,
+            email,
+            age,
+            is_active: true,
+            is_registered: false,
+            version: Version::FIRST,
+            created_at: now,
+            updated_at: now,
+        }))
+    }
+}
+
+impl User {
+    /// Somebody who registers with a username.
+    ///
+    /// # Errors
+    /// Every value that breaks a rule.
+    pub fn registered(id: UserId, username: &str, address: &str, now: Timestamp) -> Result<Self, Vec<FieldError>> {
+        let mut rules = Rules::default();
+        rules.text("username", username, USERNAME.0, USERNAME.1);
+        let email = email(&mut rules, address);
+        rules.finish(email.map(|email| Self {
+            id,
+            name: username.to_owned(),
+            email,
+            age: None,
+            is_active: true,
+            is_registered: true,
+            version: Version::FIRST,
+            created_at: now,
+            updated_at: now,
+        }))
+    }
+
+    /// The user after these changes.
+    ///
+    /// # Errors
+    /// Every value that breaks a rule.
+    pub fn changed(&self, changes: &UserChanges, now: Timestamp) -> Result<Self, Vec<FieldError>> {
+        let mut rules = Rules::default();
+        let mut user = self.clone();
+        if let Some(name) = &changes.name {
+            let (least, most) = if self.is_registered { USERNAME } else { NAME };
+            rules.text("name", name, least, most);
+            user.name.clone_from(name);
+        }
+        if let Some(address) = &changes.email
+            && let Some(email) = email(&mut rules, address)
+        {
+            user.email = email;
+        }
+        if let Some(age) = changes.age {
+            user.age = age.and_then(|age| rules.age(age));
+        }
+        user.is_active = changes.is_active.unwrap_or(self.is_active);
+        user.version = self.version.next();
+        user.updated_at = now;
+        rules.finish(Some(user))
+    }
+}
+
+fn email(rules: &mut Rules, text: &str) -> Option<Email> {
+    let email = Email::parse(text);
+    if email.is_none() {
+        rules.refuse("email", "value_error", "value is not a valid email address");
+    }
+    email
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn draft(name: &str, email: &str, age: Option<i64>) -> Result<User, Vec<FieldError>> {
+        let draft = UserDraft { name: name.into(), email: email.into(), age };
+        draft.into_user(UserId(Uuid::nil()), Timestamp::UNIX_EPOCH)
+    }
+
+    fn fields(result: Result<User, Vec<FieldError>>) -> Vec<(&'static str, &'static str)> {
+        result.unwrap_err().iter().map(|error| (error.field, error.kind)).collect()
+    }
+
+    fn changes(json: &str) -> serde_json::Result<UserChanges> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn every_wrong_value_is_named_at_once() {
+        let wrong = fields(draft("", "nobody", Some(-1)));
+        assert_eq!(wrong, [("name", "string_too_short"), ("email", "value_error"), ("age", "greater_than_equal")]);
+        let wrong = fields(draft(&"é".repeat(201), "a@b.cd", Some(151)));
+        assert_eq!(wrong, [("name", "string_too_long"), ("age", "less_than_equal")]);
+        assert_eq!(fields(draft("a\0b", "a@b.cd", None)), [("name", "value_error")]);
+        assert!(draft(&"é".repeat(200), "a@b.cd", Some(150)).is_ok());
+    }
+
+    #[test]
+    fn what_is_left_out_stays_and_null_clears_only_what_may_be_unknown() {
+        let user = draft("Ann", "ann@example.com", Some(30)).unwrap();
+        let later = Timestamp::from_second(1).unwrap();
+        let same = user.changed(&changes("{}").unwrap(), later).unwrap();
+        assert_eq!((&same.name, same.age, same.version), (&user.name, Some(30), Version(2)));
+        assert_eq!((same.created_at, same.updated_at), (user.created_at, later));
+        let cleared = user.changed(&changes(r#"{"age":null,"is_active":false}"#).unwrap(), later).unwrap();
+        assert_eq!((cleared.age, cleared.is_active), (None, false));
+        for wrong in [r#"{"name":null}"#, r#"{"email":null}"#, r#"{"is_active":null}"#, r#"{"age":"30"}"#] {
+            assert!(changes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_registered_user_keeps_a_name_that_can_log_in() {
+        let user = User::registered(UserId(Uuid::nil()), "ann", "ann@example.com", Timestamp::UNIX_EPOCH).unwrap();
+        let short = UserChanges { name: Some("a".into()), ..UserChanges::default() };
+        assert_eq!(fields(user.changed(&short, Timestamp::UNIX_EPOCH)), [("name", "string_too_short")]);
+        assert!(User::registered(UserId(Uuid::nil()), "an", "ann@example.com", Timestamp::UNIX_EPOCH).is_err());
+    }
+}

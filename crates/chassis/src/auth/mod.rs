@@ -1,7 +1,12 @@
-//! Who may do what: today the API token of ingest.
+//! Who may do what: the API token of ingest, and users' tokens.
 
 mod api_token;
 mod compare;
+mod tokens;
 
 pub use api_token::{ApiToken, Verdict};
 pub(crate) use compare::is_same;
+pub use tokens::{
+    Claims, IssueError, Jwks, KeyError, KeyRing, MAX_TOKEN_BYTES, Parties, Refusal, SigningKey, TokenIssuer, TokenKeys,
+    TokenVerifier, Verification,
+};

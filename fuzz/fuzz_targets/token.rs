@@ -1,0 +1,60 @@
+//! Users' tokens: no text is one, and a token that is signed well is valid by the rules alone, with what it says.
+#![no_main]
+
+use std::sync::{Arc, LazyLock};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chassis::auth::{Claims, KeyRing, Parties, SigningKey, TokenKeys, TokenVerifier, Verification};
+use chassis::clock::Clock;
+use chassis::testing::ManualClock;
+use jsonwebtoken::{Algorithm, EncodingKey};
+use libfuzzer_sys::fuzz_target;
+use serde_json::{Value, json};
+
+const SECRET: &str = "a secret that no seed is signed with";
+const P256: &str = include_str!("../../crates/chassis/src/auth/tokens/testdata/for_tests_only_p256_other.pem");
+
+static CLOCK: LazyLock<Arc<ManualClock>> = LazyLock::new(ManualClock::new);
+
+static VERIFIER: LazyLock<TokenVerifier> = LazyLock::new(|| {
+    let key = |text: &str| SigningKey::parse(&text.into()).expect("it is a key");
+    let ring = KeyRing { current: key(P256), previous: Some(key(SECRET)) };
+    let parties = Parties { issuer: "https://users.example".into(), audience: "keelson".into() };
+    TokenVerifier::new(TokenKeys::new(ring), parties, Arc::clone(&*CLOCK) as _)
+});
+
+// A token; or a header and claims behind it on lines of their own, which are signed first.
+fuzz_target!(|text: &str| {
+    assert!(matches!(VERIFIER.verify(text), Verification::Invalid(_)), "{text} is taken");
+    if let Some((header, payload)) = text.split_once('\n') {
+        let token = signed(header, payload);
+        let verification = VERIFIER.verify(&token);
+        assert_eq!(VERIFIER.verify(&token), verification, "it is another thing at the second look");
+        if let Verification::Valid(claims) = verification {
+            check(&claims, header, payload);
+        }
+    }
+});
+
+fn signed(header: &str, payload: &str) -> String {
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let signature =
+        jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).expect("HMAC signs anything");
+    format!("{message}.{signature}")
+}
+
+fn check(claims: &Claims, header: &str, payload: &str) {
+    let header: Value = serde_json::from_str(header).expect("the header of a valid token is JSON");
+    assert_eq!(header["alg"], "HS256");
+    assert!(header.get("crit").is_none(), "{header}");
+    let now = CLOCK.now().as_second();
+    assert!(now < claims.exp && claims.iat <= now + 60 && claims.nbf.is_none_or(|nbf| nbf <= now), "{claims:?}");
+    assert!(claims.iss == "https://users.example" && claims.aud == "keelson" && !claims.sub.is_empty(), "{claims:?}");
+    let said: Value = serde_json::from_str(payload).expect("the claims of a valid token are JSON");
+    let read = json!({ "sub": claims.sub, "iss": claims.iss, "aud": claims.aud, "exp": claims.exp, "iat": claims.iat });
+    for (name, value) in read.as_object().expect("it is an object") {
+        assert_eq!(said[name], *value, "{name} was read as something else");
+    }
+}

@@ -1,4 +1,4 @@
-//! Passwords, hashed with Argon2id on threads of their own.
+//! Passwords: hashed with Argon2id on threads of their own, and refused when everybody guesses them.
 
 use std::io;
 
@@ -15,10 +15,12 @@ mod phc;
 mod pool;
 #[cfg(test)]
 mod tests;
+mod weakness;
 
 pub use error::PasswordError;
 pub use phc::PasswordHash;
 pub use pool::PoolSize;
+pub use weakness::{Weakness, is_common, refuse};
 
 use metrics::PoolMetrics;
 use phc::{Recipe, Stored};

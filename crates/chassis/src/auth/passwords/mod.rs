@@ -1,4 +1,6 @@
 //! Passwords: hashed with Argon2id on threads of their own, and refused when everybody guesses them.
+//!
+//! Who may guess how often is the matter of [`super::GuessLimits`].
 
 use std::io;
 

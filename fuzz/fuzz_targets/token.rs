@@ -8,9 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::auth::{Claims, KeyRing, Parties, SigningKey, TokenKeys, TokenVerifier, Verification};
 use chassis::clock::Clock;
 use chassis::testing::ManualClock;
+use fuzz::read;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use libfuzzer_sys::fuzz_target;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const SECRET: &str = "a secret that no seed is signed with";
 const P256: &str = include_str!("../../crates/chassis/src/auth/tokens/testdata/for_tests_only_p256_other.pem");
@@ -46,13 +47,14 @@ fn signed(header: &str, payload: &str) -> String {
 }
 
 fn check(claims: &Claims, header: &str, payload: &str) {
-    let header: Value = serde_json::from_str(header).expect("the header of a valid token is JSON");
-    assert_eq!(header["alg"], "HS256");
-    assert!(header.get("crit").is_none(), "{header}");
+    // Members that nobody asks for may hold what a `Value` cannot.
+    if let Some(header) = read(header) {
+        assert!(header["alg"] == "HS256" && header.get("crit").is_none(), "{header}");
+    }
     let now = CLOCK.now().as_second();
     assert!(now < claims.exp && claims.iat <= now + 60 && claims.nbf.is_none_or(|nbf| nbf <= now), "{claims:?}");
     assert!(claims.iss == "https://users.example" && claims.aud == "keelson" && !claims.sub.is_empty(), "{claims:?}");
-    let said: Value = serde_json::from_str(payload).expect("the claims of a valid token are JSON");
+    let Some(said) = read(payload) else { return };
     let read = json!({ "sub": claims.sub, "iss": claims.iss, "aud": claims.aud, "exp": claims.exp, "iat": claims.iat });
     for (name, value) in read.as_object().expect("it is an object") {
         assert_eq!(said[name], *value, "{name} was read as something else");

@@ -24,6 +24,7 @@ fn main() -> Result<(), LogError> {
         service: "ingest".into(),
         correlation_id: Some(CorrelationId::generate(&ids)),
         trace: Some(TraceContext::generate(&ids)),
+        client: None,
     };
     let logs = Logs::install(LogSettings::new("ingest"), clock)?;
     let record = AccessRecord {

@@ -135,6 +135,13 @@ impl Error {
         Self { fields, ..Self::new(Kind::Invalid, "Validation failed") }
     }
 
+    /// Adds more input that breaks rules.
+    #[must_use]
+    pub fn with_fields(mut self, fields: impl IntoIterator<Item = FieldError>) -> Self {
+        self.fields.extend(fields);
+        self
+    }
+
     /// Adds the private cause, for the log alone.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

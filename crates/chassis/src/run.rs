@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use crate::auth::TokenVerifier;
 use crate::config::{ChassisConfig, HttpConfig};
 use crate::health::Status;
 use crate::http::{Edge, Operator, Routers, ServiceState, Shared, build_routers};
@@ -36,6 +37,8 @@ pub struct Launch {
     pub logs: Arc<Logs>,
     /// Tells every task when to stop; [`Bound::run`] drives it.
     pub lifecycle: Lifecycle,
+    /// Verifies users' tokens; `None` where no route asks for one.
+    pub tokens: Option<Arc<TokenVerifier>>,
     /// Who may use `/ops/v1`; `None`: nobody.
     pub operator_token: Option<SecretString>,
     /// What `/status` shows of the configuration; secrets are masked already.
@@ -95,6 +98,7 @@ pub fn bind(launch: Launch) -> Result<Bound, RunError> {
         logs: launch.logs,
         lifecycle: launch.lifecycle.clone(),
         operator: Arc::new(Operator(launch.operator_token)),
+        tokens: launch.tokens,
         configuration: Arc::new(launch.configuration),
     };
     let starting = launch.lifecycle.latch();
@@ -234,7 +238,7 @@ async fn wait_until_ready(states: &[Arc<ServiceState>], lifecycle: &Lifecycle) {
 fn warn_of_what_is_open(config: &ChassisConfig) {
     if !config.production {
         warn!(
-            "PRODUCTION is false: metrics, status and docs are open to everybody who reaches {}; web pages of other origins are refused",
+            "PRODUCTION is false: metrics, status and docs are open to everybody who reaches {}, and so is every route but those about a token's own bearer; web pages of other origins are refused",
             config.host
         );
     }

@@ -10,6 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::clock::{Clock, SystemClock};
 use crate::health::Check;
+use crate::http::Routes;
 use crate::ids::Ids;
 use crate::lifecycle::Lifecycle;
 use crate::telemetry::metrics::Metrics;
@@ -85,7 +86,7 @@ pub struct Service {
     pub(crate) version: Arc<str>,
     pub(crate) context: Context,
     pub(crate) metrics: Metrics,
-    pub(crate) routes: OpenApiRouter,
+    pub(crate) routes: Routes,
     pub(crate) operator_routes: OpenApiRouter,
     pub(crate) workers: Vec<Worker>,
     pub(crate) checks: Vec<Check>,
@@ -105,7 +106,7 @@ impl Service {
             version: context.version.as_str().into(),
             context: context.clone(),
             metrics: Metrics::new(name, &context.version),
-            routes: OpenApiRouter::new(),
+            routes: Routes::new(),
             operator_routes: OpenApiRouter::new(),
             workers: Vec::new(),
             checks: Vec::new(),
@@ -127,10 +128,10 @@ impl Service {
         &self.metrics
     }
 
-    /// Adds routes for callers. They pass the edge and stand in the API document; one that does not stand there is
-    /// counted and logged as `unmatched`. The room brings its own state.
+    /// Adds routes for callers, each with who may call it. They pass the edge and stand in the API document. The room
+    /// brings its own state.
     #[must_use]
-    pub fn routes(mut self, routes: OpenApiRouter) -> Self {
+    pub fn routes(mut self, routes: Routes) -> Self {
         self.routes = self.routes.merge(routes);
         self
     }

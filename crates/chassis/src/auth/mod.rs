@@ -1,15 +1,17 @@
 //! Who may do what: the API token of ingest, users' tokens, passwords and who guesses at them.
 
+mod access;
 mod api_token;
 mod compare;
 mod guesses;
 mod passwords;
 mod tokens;
 
+pub use access::{Access, Caller};
 pub use api_token::{ApiToken, Verdict};
 pub(crate) use compare::is_same;
 pub use guesses::{Attempt, GuessLimits};
-pub use passwords::{Check, PasswordError, PasswordHash, PasswordHasher, PoolSize, Weakness, is_common, refuse};
+pub use passwords::{Check, PasswordError, PasswordHash, PasswordHasher, PoolSize, Weakness, is_common, weakness_of};
 pub use tokens::{
     Claims, IssueError, Jwks, KeyError, KeyRing, MAX_TOKEN_BYTES, Parties, Refusal, SigningKey, TokenIssuer, TokenKeys,
     TokenVerifier, Verification,

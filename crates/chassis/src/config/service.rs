@@ -3,6 +3,7 @@
 mod consumers;
 mod http;
 mod logs;
+mod tokens;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -13,6 +14,7 @@ pub use self::consumers::ConsumerService;
 use self::consumers::ConsumerServices;
 pub use self::http::{ConnectionConfig, HttpConfig};
 pub use self::logs::LogConfig;
+pub use self::tokens::{JWT_PREVIOUS_SECRET_KEY, JWT_SECRET_KEY, TokenConfig};
 
 const SERVICE_NAME: OptionalSetting<String> = OptionalSetting::new(
     "SERVICE_NAME",
@@ -72,6 +74,7 @@ pub const SETTINGS: &[Section] = &[
         ],
     },
     http::SECTION,
+    tokens::SECTION,
     logs::SECTION,
 ];
 
@@ -96,6 +99,8 @@ pub struct ChassisConfig {
     pub consumer_services: Vec<ConsumerService>,
     /// What the HTTP edge lets in.
     pub http: HttpConfig,
+    /// What signs the tokens of users.
+    pub tokens: TokenConfig,
     /// Where logs go and which.
     pub logs: LogConfig,
 }
@@ -129,6 +134,7 @@ impl ChassisConfig {
             },
             consumer_services: reader.get(&CONSUMER_SERVICES).0,
             http: HttpConfig::read(reader),
+            tokens: TokenConfig::read(reader),
             logs: LogConfig::read(reader),
         };
         config.validate(reader, services);

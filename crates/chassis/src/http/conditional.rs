@@ -21,6 +21,13 @@ impl EntityTag {
     pub fn of_version(version: i64) -> Result<Self, Error> {
         format!("\"{version}\"").parse().map(Self).map_err(Error::internal)
     }
+
+    /// The thing with its tag.
+    pub fn on(&self, thing: impl IntoResponse) -> Response {
+        let mut response = thing.into_response();
+        response.headers_mut().typed_insert(self.0.clone());
+        response
+    }
 }
 
 /// What the caller knows: writes that name a state are done in that state alone, and readers that have it get 304.
@@ -68,9 +75,7 @@ impl Conditions {
     /// A thing in this state, or 304 for a reader who has it.
     pub fn answer(&self, present: &EntityTag, thing: impl IntoResponse) -> Response {
         let is_known = self.if_none_match.as_ref().is_some_and(|known| !known.precondition_passes(&present.0));
-        let mut response = if is_known { StatusCode::NOT_MODIFIED.into_response() } else { thing.into_response() };
-        response.headers_mut().typed_insert(present.0.clone());
-        response
+        if is_known { present.on(StatusCode::NOT_MODIFIED) } else { present.on(thing) }
     }
 }
 

@@ -13,6 +13,8 @@ use crate::error::Problem;
 use crate::ops;
 use crate::service::{Identity, Service};
 
+/// The name of the scheme of users' tokens.
+pub(super) const USER: &str = "user";
 /// The name of the scheme that `/ops/v1` asks for.
 const OPERATOR: &str = "operator";
 /// Tags of the routes that every service has, which stand behind a service's own.
@@ -24,8 +26,9 @@ pub(super) fn describe(mut document: OpenApi, identity: &Identity, name: &str, v
     document.info = InfoBuilder::new().title(name).version(version).description(Some(identity.about)).build();
     let components = document.components.get_or_insert_with(Components::new);
     components.schemas.insert(Problem::name().into_owned(), Problem::schema());
-    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    components.add_security_scheme(OPERATOR, bearer);
+    let bearer = || SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    components.add_security_scheme(OPERATOR, bearer());
+    components.add_security_scheme(USER, bearer());
     let mut tags = Vec::new();
     for (path, item) in &mut document.paths.paths {
         for operation in operations(item) {
@@ -42,7 +45,7 @@ pub(super) fn describe(mut document: OpenApi, identity: &Identity, name: &str, v
     document
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     let PathItem { get, put, post, delete, patch, .. } = item;
     [get, put, post, delete, patch].into_iter().flatten()
 }
@@ -67,7 +70,7 @@ fn describe_answers(operation: &mut Operation) {
 pub(super) fn document(service: Service) -> OpenApi {
     let (_, mut document) = standard::public_routes().merge(standard::internal_routes(true)).split_for_parts();
     let (_, chassis) = ops::routes().split_for_parts();
-    let (_, own) = service.routes.split_for_parts();
+    let (_, own) = service.routes.guarded(true).split_for_parts();
     let (_, operator) = service.operator_routes.split_for_parts();
     for part in [chassis, own, operator] {
         document.merge(part);

@@ -1,7 +1,7 @@
 //! The edge: what every request passes on its way in and every answer on its way out, fused into one service with one
 //! future around the router. Each layer of a tower would cost its own allocation and dispatch on every request.
 //!
-//! In order: ids, what the server refuses, the rules for web pages, rate limit, body limit, a turn, the handler with its
+//! In order: ids, what the server refuses, the rules for web pages, the token, rate limit, body limit, a turn, the handler with its
 //! time limit and its panics caught; then the problem body, headers, metrics and the access log line.
 
 use std::future::Future;
@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
 use super::application::{Application, Arrival};
+use super::bearer::{Shown, shown};
 use super::body::{read_whole, too_large, too_slow};
 use super::client::client_address;
 use super::identify::ids_of;
@@ -30,7 +31,8 @@ use super::origin::OriginRules;
 use super::overload::{Overload, overloaded};
 use super::problem;
 use super::rate_limit::{ClientLimits, WINDOW_SECONDS};
-use super::routes::{Route, Routes};
+use super::routes::{Route, RouteTable};
+use crate::auth::TokenVerifier;
 use crate::error::{Error, Kind};
 use crate::ids::Ids;
 use crate::telemetry::correlation::{CorrelationId, Scope, in_scope, with_current};
@@ -51,6 +53,8 @@ pub(super) struct EdgeState {
     pub(super) ids: Arc<Ids>,
     pub(super) metrics: Metrics,
     pub(super) logs: Arc<Logs>,
+    /// `None` where no route asks for one.
+    pub(super) tokens: Option<Arc<TokenVerifier>>,
     pub(super) origins: OriginRules,
     pub(super) limits: Option<ClientLimits>,
     pub(super) trusted_proxies: Vec<ipnet::IpNet>,
@@ -66,22 +70,22 @@ pub(crate) struct Edge(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     state: Arc<EdgeState>,
-    routes: Routes,
+    routes: RouteTable,
     router: Router,
 }
 
 impl Edge {
     /// Puts the edge around a router. What its `routes` do not name is counted as unmatched.
-    pub(super) fn around(router: Router, routes: Routes, state: Arc<EdgeState>) -> Self {
+    pub(super) fn around(router: Router, routes: RouteTable, state: Arc<EdgeState>) -> Self {
         Self(Arc::new(Inner { state, routes, router }))
     }
 }
 
 impl Application for Edge {
-    fn answer(self, request: Request, arrival: Arrival) -> impl Future<Output = Response> + Send {
+    fn answer(self, mut request: Request, arrival: Arrival) -> impl Future<Output = Response> + Send {
         let (exchange, scope) = Exchange::begin(self.0, &request, &arrival);
         in_scope(scope, async move {
-            let response = match exchange.admit(&request, arrival) {
+            let response = match exchange.admit(&mut request, arrival) {
                 Ok(None) => exchange.work(request).await.unwrap_or_else(|error| exchange.refuse(error)),
                 Ok(Some(preflight)) => preflight,
                 Err(error) => exchange.refuse(error),
@@ -109,16 +113,18 @@ impl Exchange {
     fn begin(edge: Arc<Inner>, request: &Request, arrival: &Arrival) -> (Self, Scope) {
         let (state, headers) = (&edge.state, request.headers());
         let (correlation_id, trace) = ids_of(headers, &state.ids);
+        let client = client_address(arrival.peer, headers, &state.trusted_proxies);
         let scope = Scope {
             service: Arc::clone(&state.service),
             correlation_id: Some(correlation_id.clone()),
             trace: Some(trace),
+            client: Some(client),
         };
         state.metrics.active_requests().inc();
         let exchange = Self {
             begun: Instant::now(),
             correlation_id,
-            client: client_address(arrival.peer, headers, &state.trusted_proxies),
+            client,
             route: edge.routes.find(request.uri().path()),
             method: request.method().clone(),
             path: request.uri().path_and_query().cloned(),
@@ -134,7 +140,7 @@ impl Exchange {
     }
 
     /// Refuses what must not reach the handler, and answers what need not.
-    fn admit(&self, request: &Request, arrival: Arrival) -> Result<Option<Response>, Error> {
+    fn admit(&self, request: &mut Request, arrival: Arrival) -> Result<Option<Response>, Error> {
         let state = &self.edge.state;
         if let Some(refusal) = arrival.refusal {
             return Err(refusal.into());
@@ -143,10 +149,8 @@ impl Exchange {
             return Err(overloaded("the request waited too long to be read"));
         }
         state.origins.admit(request)?;
-        if let Some(limits) = &state.limits
-            && !self.route.is_unlimited
-        {
-            limits.count(self.client).map_err(|wait| over_the_limit(limits, wait))?;
+        if !self.route.is_unlimited {
+            self.identify_and_count(request)?;
         }
         let announced = request.headers().get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
@@ -154,6 +158,23 @@ impl Exchange {
             return Err(too_large());
         }
         Ok(state.origins.answer_preflight(request))
+    }
+
+    /// Who shows a good token counts as its subject, wherever from; all others count by their address.
+    fn identify_and_count(&self, request: &mut Request) -> Result<(), Error> {
+        let state = &self.edge.state;
+        let shown = state.tokens.as_ref().and_then(|tokens| shown(request.headers(), tokens));
+        if let Some(limits) = &state.limits {
+            let subject = match &shown {
+                Some(Shown::Good(claims)) => Some(claims.sub.as_str()),
+                _ => None,
+            };
+            limits.count(self.client, subject).map_err(|wait| over_the_limit(limits, wait))?;
+        }
+        if let Some(shown) = shown {
+            request.extensions_mut().insert(shown);
+        }
+        Ok(())
     }
 
     /// Reads the body, waits for a turn, and calls the handler, all within the time limit.

@@ -1,7 +1,9 @@
 //! HTTP as services see it: the edge that every request passes, extractors that answer with our errors, and the
 //! routes that every service has.
 
+mod access;
 mod application;
+mod bearer;
 mod body;
 mod client;
 mod conditional;
@@ -20,6 +22,7 @@ mod router;
 mod routes;
 mod standard;
 
+pub use access::{Routes, lacks};
 pub(crate) use application::{Application, Arrival};
 pub use body::RawBody;
 pub use conditional::{Conditions, EntityTag, changed_meanwhile};

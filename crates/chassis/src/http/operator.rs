@@ -7,15 +7,13 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
 use futures_util::future::{Either, ready};
-use http::header;
 use secrecy::SecretString;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, service_fn};
 
+use super::bearer::bearer;
 use crate::auth::is_same;
 use crate::error::{Error, Kind};
-
-const SCHEME: &[u8] = b"Bearer ";
 
 /// The operator's token, if there is one.
 #[derive(Debug, Clone, Default)]
@@ -23,8 +21,7 @@ pub(crate) struct Operator(pub(crate) Option<SecretString>);
 
 impl Operator {
     fn admits(&self, request: &Request) -> Result<(), Error> {
-        let offered = request.headers().get(header::AUTHORIZATION);
-        let Some(token) = offered.and_then(|value| bearer(value.as_bytes())) else {
+        let Some(token) = bearer(request.headers()) else {
             return Err(Error::new(Kind::Unauthorized, "Access token is missing"));
         };
         match &self.0 {
@@ -32,12 +29,6 @@ impl Operator {
             _ => Err(Error::new(Kind::Unauthorized, "Invalid or expired token")),
         }
     }
-}
-
-/// The token of `Bearer token`; the scheme's case does not matter (RFC 9110, section 11.1).
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked(SCHEME.len())?;
-    scheme.eq_ignore_ascii_case(SCHEME).then_some(token)
 }
 
 /// Lets the operator through to the routes that it is put around.

@@ -33,6 +33,15 @@ impl GovernorClock for Monotonic {
     }
 }
 
+/// Who is counted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Client {
+    /// Of a verified token.
+    Subject(Box<str>),
+    /// Everybody else.
+    Network(IpAddr),
+}
+
 type Limiter = RateLimiter<NotKeyed, InMemoryState, Monotonic, NoOpMiddleware<Nanos>>;
 
 /// Requests per minute for each client, with bursts of the same size (GCRA).
@@ -40,7 +49,7 @@ pub(super) struct ClientLimits {
     pub(super) per_minute: NonZeroU32,
     spare_loopback: bool,
     clock: Monotonic,
-    clients: Cache<IpAddr, Arc<Limiter>>,
+    clients: Cache<Client, Arc<Limiter>>,
 }
 
 impl ClientLimits {
@@ -48,18 +57,22 @@ impl ClientLimits {
         Self { per_minute, spare_loopback, clock: Monotonic(clock), clients: Cache::new(MAX_CLIENTS) }
     }
 
-    /// Counts one request; over the limit, how long to wait.
-    pub(super) fn count(&self, client: IpAddr) -> Result<(), Duration> {
-        if self.spare_loopback && client.is_loopback() {
+    /// Counts one request from an address, of the subject of a verified token; over the limit, how long to wait.
+    pub(super) fn count(&self, address: IpAddr, subject: Option<&str>) -> Result<(), Duration> {
+        if self.spare_loopback && address.is_loopback() {
             return Ok(());
         }
+        let client = match subject {
+            Some(subject) => Client::Subject(subject.into()),
+            None => Client::Network(network_of(address)),
+        };
         let fresh = || {
             Ok::<_, Infallible>(Arc::new(RateLimiter::direct_with_clock(
                 Quota::per_minute(self.per_minute),
                 self.clock.clone(),
             )))
         };
-        let Ok(limiter) = self.clients.get_or_insert_with(&network_of(client), fresh);
+        let Ok(limiter) = self.clients.get_or_insert_with(&client, fresh);
         limiter.check().map_err(|early| early.earliest_possible().duration_since(self.clock.now()).into())
     }
 }
@@ -95,27 +108,36 @@ mod tests {
         let clock = ManualClock::new();
         let limits = limits(2, &clock);
         let (one, other) = ("203.0.113.1".parse().unwrap(), "203.0.113.2".parse().unwrap());
-        assert!(limits.count(one).is_ok() && limits.count(one).is_ok());
-        let wait = limits.count(one).unwrap_err();
+        assert!(limits.count(one, None).is_ok() && limits.count(one, None).is_ok());
+        let wait = limits.count(one, None).unwrap_err();
         assert!(wait > Duration::from_secs(29) && wait <= Duration::from_secs(30), "{wait:?}");
-        assert!(limits.count(other).is_ok());
+        assert!(limits.count(other, None).is_ok());
         clock.advance(Duration::from_secs(30));
-        assert!(limits.count(one).is_ok());
+        assert!(limits.count(one, None).is_ok());
     }
 
     #[test]
     fn ipv6_clients_count_by_their_network() {
         let limits = limits(1, &ManualClock::new());
-        assert!(limits.count("2001:db8::1".parse().unwrap()).is_ok());
-        assert!(limits.count("2001:db8::ffff".parse().unwrap()).is_err());
-        assert!(limits.count("2001:db8:0:1::1".parse().unwrap()).is_ok());
+        assert!(limits.count("2001:db8::1".parse().unwrap(), None).is_ok());
+        assert!(limits.count("2001:db8::ffff".parse().unwrap(), None).is_err());
+        assert!(limits.count("2001:db8:0:1::1".parse().unwrap(), None).is_ok());
+    }
+
+    #[test]
+    fn a_subject_counts_as_itself_wherever_it_is() {
+        let limits = limits(1, &ManualClock::new());
+        let (here, there) = ("203.0.113.1".parse().unwrap(), "203.0.113.2".parse().unwrap());
+        assert!(limits.count(here, Some("ann")).is_ok());
+        assert!(limits.count(there, Some("ann")).is_err());
+        assert!(limits.count(here, Some("bob")).is_ok() && limits.count(here, None).is_ok());
     }
 
     #[test]
     fn memory_is_bounded_however_many_clients_there_are() {
         let limits = limits(1, &ManualClock::new());
         for client in 0..200_000_u32 {
-            let _ = limits.count(IpAddr::from(client.to_be_bytes()));
+            let _ = limits.count(IpAddr::from(client.to_be_bytes()), None);
         }
         assert!(limits.clients.len() <= MAX_CLIENTS);
     }

@@ -13,8 +13,9 @@ use super::operator::{Operator, require_operator};
 use super::origin::OriginRules;
 use super::overload::Overload;
 use super::rate_limit::ClientLimits;
-use super::routes::Routes;
+use super::routes::RouteTable;
 use super::{docs, standard};
+use crate::auth::TokenVerifier;
 use crate::config::{ChassisConfig, ConsumerService};
 use crate::health::Health;
 use crate::lifecycle::Lifecycle;
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) logs: Arc<Logs>,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) operator: Arc<Operator>,
+    pub(crate) tokens: Option<Arc<TokenVerifier>>,
     pub(crate) configuration: Arc<Map<String, Value>>,
 }
 
@@ -64,6 +66,7 @@ pub(crate) fn build_routers(service: Service, shared: &Shared) -> Routers {
     let edge = Arc::new(edge_state(&service, shared));
     let identity = service.identity;
     let state = Arc::new(service_state(&service, shared));
+    let routes = service.routes.guarded(config.production);
     let standard_internal = standard::internal_routes(config.http.metrics);
     let operator = operator_routes(service.operator_routes, &state, &shared.operator);
 
@@ -76,7 +79,7 @@ pub(crate) fn build_routers(service: Service, shared: &Shared) -> Routers {
     } else {
         public = public.merge(standard_internal).merge(operator.with_state(()));
     }
-    let (mut router, document) = public.with_state(Arc::clone(&state)).merge(service.routes).split_for_parts();
+    let (mut router, document) = public.with_state(Arc::clone(&state)).merge(routes).split_for_parts();
     let mut paths = paths(&document);
     if config.http.docs {
         router = router.merge(docs::page(docs::describe(document, &identity, &state.name, &state.version)));
@@ -92,7 +95,7 @@ fn paths(document: &OpenApi) -> Vec<String> {
 
 /// Handlers become services here, once, and not anew for each request.
 fn with_edge(router: Router, paths: Vec<String>, edge: Arc<EdgeState>) -> Edge {
-    Edge::around(router.with_state(()), Routes::new(paths), edge)
+    Edge::around(router.with_state(()), RouteTable::new(paths), edge)
 }
 
 fn operator_routes(own: OpenApiRouter, state: &Arc<ServiceState>, operator: &Arc<Operator>) -> OpenApiRouter {
@@ -124,6 +127,7 @@ fn edge_state(service: &Service, shared: &Shared) -> EdgeState {
         ids: Arc::clone(&service.context.ids),
         metrics: service.metrics.clone(),
         logs: Arc::clone(&shared.logs),
+        tokens: shared.tokens.clone(),
         origins: OriginRules::new(&http.cors_origins, *production, *host),
         limits: http
             .rate_limit

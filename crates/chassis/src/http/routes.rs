@@ -14,12 +14,12 @@ const UNLIMITED: &[&str] = &["/health", "/health/live", "/health/ready", "/ready
 const MAX_DURATIONS: usize = 32;
 
 /// All routes of a listener, found by the matcher that the framework's router has inside.
-pub(super) struct Routes {
+pub(super) struct RouteTable {
     known: matchit::Router<Arc<Route>>,
     unmatched: Arc<Route>,
 }
 
-impl Routes {
+impl RouteTable {
     /// The routes with these templates, such as `/orders/{id}`, which a router has taken before.
     #[expect(clippy::expect_used, reason = "the router of these routes has the same matcher and has taken them all")]
     pub(super) fn new(templates: impl IntoIterator<Item = String>) -> Self {
@@ -37,9 +37,9 @@ impl Routes {
     }
 }
 
-impl fmt::Debug for Routes {
+impl fmt::Debug for RouteTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Routes").finish_non_exhaustive()
+        f.debug_struct("RouteTable").finish_non_exhaustive()
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_path_has_the_label_of_its_route_and_never_its_own() {
-        let routes = Routes::new(["/health", "/orders/{id}", "/docs/{*rest}"].map(String::from));
+        let routes = RouteTable::new(["/health", "/orders/{id}", "/docs/{*rest}"].map(String::from));
         for (path, template) in [
             ("/health", "/health"),
             ("/orders/42", "/orders/{id}"),

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -121,13 +122,15 @@ pub struct Scope {
     pub correlation_id: Option<CorrelationId>,
     /// `None` as above.
     pub trace: Option<TraceContext>,
+    /// Where the request comes from: the peer, or whom a trusted proxy names.
+    pub client: Option<IpAddr>,
 }
 
 impl Scope {
     /// The scope of a service's own work, outside any request.
     #[must_use]
     pub fn service(name: &str) -> Self {
-        Self { service: name.into(), correlation_id: None, trace: None }
+        Self { service: name.into(), correlation_id: None, trace: None, client: None }
     }
 }
 

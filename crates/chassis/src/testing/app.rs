@@ -10,11 +10,12 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use tokio::time::{sleep, timeout};
 
 use super::ManualClock;
+use crate::auth::{KeyRing, SigningKey, TokenIssuer, TokenKeys, TokenVerifier};
 use crate::clock::Clock;
 use crate::config::{ChassisConfig, Layers, Reader};
 use crate::http::{Application, Arrival, Edge, Operator, Routers, Shared, build_routers};
@@ -27,6 +28,16 @@ use crate::telemetry::logs::{Captured, LogSettings, Logs};
 /// The operator's token of every test.
 pub const OPERATOR_TOKEN: &str = "the-operator-token-of-a-test";
 
+/// What signs the tokens of every test.
+///
+/// # Panics
+/// Never: the key is sound.
+#[must_use]
+pub fn token_keys() -> Arc<TokenKeys> {
+    let key = SigningKey::parse(&"the-secret-that-signs-tokens-of-tests".into()).expect("a sound key");
+    TokenKeys::new(KeyRing { current: key, previous: None })
+}
+
 /// How long [`eventually`] waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -38,6 +49,7 @@ pub struct TestApp {
     public: Edge,
     internal: Option<Edge>,
     peer: SocketAddr,
+    tokens: TokenIssuer,
     logs: Arc<Logs>,
     captured: Captured,
     /// Lets a test begin the drain, and look at the service while it drains.
@@ -71,6 +83,11 @@ impl TestApp {
         let mut reader = Reader::new(&layers);
         let config = ChassisConfig::read(&mut reader, 1, Ipv4Addr::LOCALHOST);
         let config = reader.finish(config).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let keys = token_keys();
+        let (parties, lifetime) = (config.tokens.parties.clone(), config.tokens.lifetime);
+        let (clock_of_tokens, ids) = (Arc::clone(&shared_clock), Arc::clone(&context.ids));
+        let tokens = TokenIssuer::new(Arc::clone(&keys), parties, lifetime, clock_of_tokens, ids);
+        let verifier = TokenVerifier::new(keys, config.tokens.parties.clone(), Arc::clone(&shared_clock));
         let (logs, captured) = Logs::captured(LogSettings::new("test"), shared_clock).expect("logs in memory start");
         let lifecycle = Lifecycle::new();
         let shared = Shared {
@@ -78,6 +95,7 @@ impl TestApp {
             logs: Arc::clone(&logs),
             lifecycle: lifecycle.clone(),
             operator: Arc::new(Operator(Some(SecretString::from(OPERATOR_TOKEN)))),
+            tokens: Some(Arc::new(verifier)),
             configuration: Arc::new(Map::new()),
         };
         let mut service = build(&context);
@@ -88,7 +106,7 @@ impl TestApp {
             lifecycle.spawn(worker.name, scope.clone(), (worker.start)(lifecycle.clone()));
         }
         let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
-        Self { public, internal, peer, logs, captured, lifecycle, clock }
+        Self { public, internal, peer, tokens, logs, captured, lifecycle, clock }
     }
 
     /// Lets the following requests come from this address.
@@ -134,6 +152,22 @@ impl TestApp {
     /// A request of the operator.
     pub async fn operate(&self, method: Method, path: &str, body: impl Into<Body>) -> TestResponse {
         let request = self.request(method, path).header(header::AUTHORIZATION, format!("Bearer {OPERATOR_TOKEN}"));
+        self.send(request.body(body.into()).expect("a request")).await
+    }
+
+    /// A token for this subject with these scopes, signed as the service's own are.
+    ///
+    /// # Panics
+    /// When one of the scopes is none.
+    #[must_use]
+    pub fn token(&self, subject: &str, scopes: &[&str]) -> String {
+        let token = self.tokens.issue(subject, subject, scopes).expect("a token");
+        token.expose_secret().to_owned()
+    }
+
+    /// A request of the bearer of a token.
+    pub async fn ask_as(&self, token: &str, method: Method, path: &str, body: impl Into<Body>) -> TestResponse {
+        let request = self.request(method, path).header(header::AUTHORIZATION, format!("Bearer {token}"));
         self.send(request.body(body.into()).expect("a request")).await
     }
 

@@ -10,6 +10,6 @@ pub mod secret_suite;
 mod tools;
 
 pub use crate::server::request_head;
-pub use app::{OPERATOR_TOKEN, TestApp, TestResponse, eventually};
+pub use app::{OPERATOR_TOKEN, TestApp, TestResponse, eventually, token_keys};
 pub use clock::ManualClock;
 pub use tools::{check_exposition, require, require_tool};

@@ -1,6 +1,7 @@
 //! Integration tests of the chassis, one file per subject.
 #![cfg(test)]
 
+mod access;
 mod configuration;
 mod edge;
 mod memory_objects;

@@ -58,6 +58,7 @@ impl Process {
             config: settings.chassis.clone(),
             logs: Arc::clone(logs),
             lifecycle: Lifecycle::new(),
+            tokens: None,
             operator_token: Some(operator_token.clone()),
             configuration: settings.shown.clone(),
         })?;

@@ -39,7 +39,7 @@ impl fmt::Display for Weakness {
 
 /// Why a new password should be refused, if it should.
 #[must_use]
-pub fn refuse(password: &str, username: &str, email: &str) -> Option<Weakness> {
+pub fn weakness_of(password: &str, username: &str, email: &str) -> Option<Weakness> {
     let local_part = email.rsplit_once('@').map_or(email, |(local_part, _)| local_part);
     if is_same(password, username) {
         Some(Weakness::Username)
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_password_that_stands_beside_itself_is_refused() {
-        let refused = |password| refuse(password, "Jörg.Meier", "j.meier+shop@example.org");
+        let refused = |password| weakness_of(password, "Jörg.Meier", "j.meier+shop@example.org");
         assert_eq!(refused("JÖRG.MEIER"), Some(Weakness::Username));
         assert_eq!(refused("J.Meier+Shop@example.org"), Some(Weakness::Email));
         assert_eq!(refused("J.Meier+Shop"), Some(Weakness::Email));

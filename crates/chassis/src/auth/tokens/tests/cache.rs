@@ -24,6 +24,10 @@ fn tokens_of_a_secret_are_not_remembered() {
     let token = world.issue();
     assert!(!Arc::ptr_eq(&world.valid(&token), &world.valid(&token)));
     assert_eq!(remembered(&world), None);
+    world.keys.replace(ring(SECRET, Some(P256)));
+    assert_eq!(remembered(&world), Some(0), "tokens of the other key may come");
+    world.keys.replace(ring(SECRET, None));
+    assert_eq!(remembered(&world), None);
 }
 
 #[test]

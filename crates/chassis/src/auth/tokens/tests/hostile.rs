@@ -85,7 +85,11 @@ proptest! {
     }
 
     #[test]
-    fn nothing_of_the_form_of_a_token_is_valid(header in json_text(), payload in json_text(), signature in any::<[u8; 64]>()) {
+    fn nothing_of_the_form_of_a_token_is_valid(
+        header in json_text(),
+        payload in json_text(),
+        signature in any::<[u8; 64]>(),
+    ) {
         for header in [header.as_str(), r#"{"alg":"ES256"}"#, r#"{"alg":"HS256"}"#] {
             let text = format!("{}.{}.{}", base64url(header), base64url(&payload), base64url(signature));
             prop_assert!(matches!(all_keys().verifier.verify(&text), Verification::Invalid(_)));

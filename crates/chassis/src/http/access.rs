@@ -1,0 +1,162 @@
+//! Routes with who may call them. One cannot be added without saying so.
+
+use std::convert::Infallible;
+use std::fmt;
+
+use axum::extract::{FromRequestParts, Request};
+use axum::response::{IntoResponse, Response};
+use axum::routing::Route;
+use futures_util::future::{Either, ready};
+use http::request::Parts;
+use tower::layer::layer_fn;
+use tower::{Layer, Service, service_fn};
+use utoipa::openapi::Response as DocumentedResponse;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::SecurityRequirement;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
+
+use super::bearer::Shown;
+use super::docs::{USER, operations};
+use crate::auth::{Access, Caller};
+use crate::error::{Error, Kind};
+
+/// The routes of a service, each with who may call it.
+#[derive(Clone)]
+pub struct Routes<S = ()> {
+    declared: Vec<(Access, UtoipaMethodRouter<S>)>,
+}
+
+impl<S> fmt::Debug for Routes<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routes").field("declared", &self.declared.len()).finish()
+    }
+}
+
+impl<S> Default for Routes<S> {
+    fn default() -> Self {
+        Self { declared: Vec::new() }
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
+    /// No routes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds what `routes!` makes of handlers that all have the same access.
+    #[must_use]
+    pub fn route(mut self, access: Access, handlers: UtoipaMethodRouter<S>) -> Self {
+        self.declared.push((access, handlers));
+        self
+    }
+
+    /// Gives the handlers what they work with.
+    #[must_use]
+    pub fn with_state(self, state: S) -> Routes {
+        let given = |(access, (schemas, paths, handlers)): (Access, UtoipaMethodRouter<S>)| {
+            (access, (schemas, paths, handlers.with_state(state.clone())))
+        };
+        Routes { declared: self.declared.into_iter().map(given).collect() }
+    }
+}
+
+impl Routes {
+    pub(crate) fn merge(mut self, others: Self) -> Self {
+        self.declared.extend(others.declared);
+        self
+    }
+
+    /// Puts the guards in front.
+    pub(super) fn guarded(self, production: bool) -> OpenApiRouter {
+        self.declared.into_iter().fold(OpenApiRouter::new(), |router, (access, mut handlers)| {
+            if access == Access::Public {
+                return router.routes(handlers);
+            }
+            for item in handlers.1.paths.values_mut() {
+                operations(item).for_each(|operation| describe(operation, access));
+            }
+            router.routes(handlers.layer(guard(Guard { access, production })))
+        })
+    }
+}
+
+/// Says in the document who may call.
+fn describe(operation: &mut Operation, access: Access) {
+    let scopes: Vec<&str> = match access {
+        Access::Scope(scope) | Access::Own(scope) => vec![scope],
+        Access::Public | Access::Bearer => Vec::new(),
+    };
+    operation.security = Some(vec![SecurityRequirement::new(USER, scopes)]);
+    let mut answer = |status: &str, text: &str| {
+        operation.responses.responses.entry(status.into()).or_insert_with(|| DocumentedResponse::new(text).into());
+    };
+    answer("401", "The token is missing, invalid or expired");
+    if let Access::Scope(scope) | Access::Own(scope) = access {
+        answer("403", &format!("The token lacks the scope {scope}"));
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Guard {
+    access: Access,
+    production: bool,
+}
+
+impl Guard {
+    fn admit(self, request: &mut Request) -> Result<(), Error> {
+        let unauthorized = |text| Err(Error::new(Kind::Unauthorized, text));
+        let claims = match request.extensions_mut().remove::<Shown>() {
+            Some(Shown::Good(claims)) => Some(claims),
+            Some(Shown::Bad) => return unauthorized("Invalid or expired token"),
+            None if self.production || self.access == Access::Bearer => {
+                return unauthorized("Access token is missing");
+            }
+            None => None,
+        };
+        let caller = Caller::new(claims, !self.production);
+        if let Access::Scope(scope) = self.access
+            && !caller.has(scope)
+        {
+            return Err(lacks(scope));
+        }
+        request.extensions_mut().insert(caller);
+        Ok(())
+    }
+}
+
+/// 403: the token is good and does not say that its bearer may do this.
+#[must_use]
+pub fn lacks(scope: &str) -> Error {
+    Error::new(Kind::Forbidden, format!("The token lacks the scope {scope}"))
+}
+
+/// Lets those through to a route who may call it.
+fn guard(
+    guard: Guard,
+) -> impl Layer<
+    Route,
+    Service: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync,
+> + Clone
++ Send
++ Sync {
+    layer_fn(move |mut inner: Route| {
+        service_fn(move |mut request: Request| match guard.admit(&mut request) {
+            // A route is always ready.
+            Ok(()) => Either::Left(inner.call(request)),
+            Err(error) => Either::Right(ready(Ok::<_, Infallible>(error.into_response()))),
+        })
+    })
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Error;
+
+    /// # Errors
+    /// 500 on a route that is declared public: nobody has looked at its caller.
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or_else(|| Error::internal("a public route has no caller: declare it with another access"))
+    }
+}

@@ -2,9 +2,12 @@
 
 pub mod aws;
 mod error;
+mod gather;
 pub mod local;
 mod open;
 pub mod postgres;
+mod sql;
+mod sqlite;
 
 pub use error::OpenError;
 pub use open::{

@@ -35,7 +35,7 @@ use super::space::{self, Room};
 use super::transaction::transact;
 use super::upkeep::{Pause, Upkeep};
 use super::{faults, file, sql};
-use crate::OpenError;
+use crate::{OpenError, sqlite};
 
 /// Pages in the log before they are moved into the file: 16 MiB.
 const LOG_PAGES: i64 = 4000;
@@ -60,7 +60,7 @@ pub(super) struct Database {
     failures: StoreFailures,
     /// `None` while the file is not in its place.
     connection: Option<Connection>,
-    place: Option<file::Place>,
+    place: Option<sqlite::Place>,
     tally: Tally,
     health: Health,
     /// What of the log is not in the file yet.
@@ -106,7 +106,7 @@ impl Database {
             path: path.to_owned(),
             failures,
             connection: Some(connection),
-            place: file::place(path),
+            place: sqlite::place(path),
             tally,
             health: Health::Well,
             log_bytes: 0,
@@ -310,7 +310,7 @@ impl Database {
     }
 
     fn is_moved(&self) -> bool {
-        self.connection.is_none() || self.place != file::place(&self.path)
+        self.connection.is_none() || self.place != sqlite::place(&self.path)
     }
 
     /// Lets the connection go without a further write.

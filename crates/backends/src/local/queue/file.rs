@@ -1,6 +1,5 @@
 //! Opens the queue's file: creates it, refuses what is not ours, sets how it is written.
 
-use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use super::log::{self, Damage};
 use super::sql;
 use crate::OpenError;
 use crate::local::durable;
+use crate::sqlite::create;
 
 /// Long enough for the previous process to finish closing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -74,24 +74,6 @@ pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Which file a path leads to: a file that was moved, or lies on another disk now, is another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    device: u64,
-    inode: u64,
-}
-
-/// `None` when there is none.
-pub(super) fn place(path: &Path) -> Option<Place> {
-    let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
-    #[cfg(unix)]
-    let (device, inode) =
-        (std::os::unix::fs::MetadataExt::dev(&metadata), std::os::unix::fs::MetadataExt::ino(&metadata));
-    #[cfg(not(unix))]
-    let (device, inode) = (0, u64::from(metadata.is_file()));
-    Some(Place { device, inode })
-}
-
 /// Whether closing the connection leaves the log as it is, or moves it into the file.
 pub(super) fn keep_log(connection: &Connection, keep: bool) {
     // SQLite refuses only what it does not know.
@@ -143,15 +125,6 @@ fn sync_folder(path: &Path) -> Result<(), OpenError> {
     let folder = durable::folder_of(path);
     durable::sync_folder(folder)
         .map_err(|error| OpenError::unusable(folder, error, "the queue needs a folder on a disk that works"))
-}
-
-/// Messages are nobody else's business: the file, and with it SQLite's side files, is for its owner only.
-fn create(path: &Path) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::connections::Connections;
+use super::session::Connections;
 
 /// The pause between two looks from the beginning, while there are messages.
 const FULL_LOOK_INTERVAL: Duration = Duration::from_secs(1);

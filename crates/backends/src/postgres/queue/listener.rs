@@ -9,9 +9,10 @@ use sqlx::Executor as _;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 
-use super::connections::{CONNECT_TIMEOUT, prepare};
 use super::core::Core;
+use super::session::prepare;
 use super::{error, sql};
+use crate::postgres::connections::CONNECT_TIMEOUT;
 
 /// The pauses between tries to listen again. A process that is missed for longer than the last of them may be taken for
 /// dead, so that is short.

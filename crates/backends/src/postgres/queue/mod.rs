@@ -1,17 +1,15 @@
 //! The queue on PostgreSQL: many processes share it, and none of them owns it.
 //!
-//! Everything is one statement on two tables (`sql`, `schema.sql`), executed over a few connections (`connections`).
-//! Sends and deletions of the same moment share a transaction (`gather`, `sending`). A receive takes what is due and
+//! Everything is one statement on two tables (`sql`, `schema.sql`), executed over a few connections (`session`).
+//! Sends and deletions of the same moment share a transaction (`sending`). A receive takes what is due and
 //! locked by nobody (`receiving`), and waits for a notification otherwise (`listener`). Each process is a worker whose
 //! connections share an advisory lock; when that is gone for some seconds, whoever notices gives its leases back
 //! (`keeper`).
 
 mod admin;
 mod admin_sql;
-mod connections;
 mod core;
 mod error;
-mod gather;
 pub mod inspect;
 mod keeper;
 mod listener;
@@ -19,6 +17,7 @@ mod receipts;
 mod receiving;
 mod schema;
 mod sending;
+mod session;
 mod sql;
 
 use std::fmt;
@@ -37,12 +36,12 @@ use sqlx::Row as _;
 use tokio::task::JoinSet;
 
 use self::admin::Counts;
-use self::connections::Connections;
 use self::core::Core;
-use self::gather::Gatherer;
 use self::receipts::Act;
 use self::sending::{Deletions, Sends};
+use self::session::{Connections, Worker};
 use super::address::Address;
+use crate::gather::Gatherer;
 use crate::{OpenError, QueueContext};
 
 /// The queue in one database.
@@ -66,7 +65,7 @@ impl PostgresQueue {
     pub async fn open(rest: &str, context: QueueContext) -> Result<Arc<Self>, OpenError> {
         let address = Address::parse(rest)?;
         schema::prepare(&address).await?;
-        let connections = Connections::new(address.options.clone());
+        let connections = Connections::new(address.options.clone(), Worker::default());
         let unfit = |error: QueueError| OpenError::Database {
             place: address.to_string(),
             problem: error.to_string(),

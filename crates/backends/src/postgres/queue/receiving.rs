@@ -13,10 +13,10 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::connections::CALL_TIMEOUT;
 use super::core::Core;
 use super::receipts::{self, Act};
 use super::{error, micros, sql};
+use crate::gather::CALL_TIMEOUT;
 
 /// The end of a look's time in which an answer may come, but nothing may be begun.
 const LAST_MOMENTS: Duration = Duration::from_millis(700);

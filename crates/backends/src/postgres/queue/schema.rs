@@ -6,11 +6,11 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Row as _};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::connections::CONNECT_TIMEOUT;
-use super::error::{describe, is_transient};
 use super::sql;
 use crate::OpenError;
 use crate::postgres::address::Address;
+use crate::postgres::connections::CONNECT_TIMEOUT;
+use crate::postgres::error::{describe, is_transient};
 
 /// What takes version `n` to version `n + 1` stands at place `n`. A version that was published stays as it is. Each
 /// must work while processes of the version before still run: columns are added first and taken away a version later.

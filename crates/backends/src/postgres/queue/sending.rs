@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::core::Core;
-use super::gather::Work;
 use super::receipts::{self, Found};
 use super::{error, micros, sql};
+use crate::gather::Work;
 
 /// The end of a call's time in which an answer may come, but nothing may be begun.
 const LAST_MOMENTS: Duration = Duration::from_millis(700);
@@ -35,6 +35,7 @@ struct Columns {
 impl Work for Sends {
     type Entry = NewMessage;
     type Answer = MessageId;
+    type Error = QueueError;
 
     async fn work(&self, messages: Vec<NewMessage>, deadline: Instant) -> Result<Vec<MessageId>, QueueError> {
         let columns = self.columns(messages)?;
@@ -85,6 +86,7 @@ pub(super) struct Deletions(pub(super) Arc<Core>);
 impl Work for Deletions {
     type Entry = Lease;
     type Answer = Result<(), QueueError>;
+    type Error = QueueError;
 
     async fn work(&self, leases: Vec<Lease>, deadline: Instant) -> Result<Vec<Self::Answer>, QueueError> {
         let (seqs, nonces) = receipts::columns(&leases);

@@ -20,9 +20,9 @@ use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use self::rights::Found;
-use super::connections::CONNECTIONS;
 use super::{admin, admin_sql, schema};
 use crate::postgres::Address;
+use crate::postgres::connections::CONNECTIONS;
 
 pub use rights::{Process, Right, Rights};
 pub use trouble::Trouble;
@@ -35,7 +35,7 @@ pub const SCHEMA_VERSION: usize = schema::VERSION;
 pub const CONNECTIONS_OF_A_PROCESS: u64 = CONNECTIONS as u64 + 1;
 
 /// The most that a call of the queue takes.
-pub use super::connections::CALL_TIMEOUT;
+pub use crate::gather::CALL_TIMEOUT;
 
 /// How long the name of the server may take to be found.
 const NAME_TIMEOUT: Duration = Duration::from_secs(3);

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use sqlx::Error;
 use thiserror::Error as ThisError;
 
-use crate::postgres::queue::error::describe;
+use crate::postgres::error::describe;
 
 /// Why PostgreSQL did not say what it was asked. Holds what the server says, which repeats no password.
 #[derive(Debug, Clone, PartialEq, Eq, ThisError)]

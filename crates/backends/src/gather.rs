@@ -8,19 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chassis::ports::QueueError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::connections::CALL_TIMEOUT;
-
+/// How long a call may take with all its parts.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 /// Calls that may wait; more is refused.
 const WAITING_CALLS: usize = 4096;
 /// Bytes that may wait or be on their way, in KiB.
 const WAITING_KIB: usize = 64 << 10;
-/// Groups on their way at once: while one commits the next is put together and sent.
-const LANES: usize = 2;
 /// Entries of one group.
 const MOST_ENTRIES: usize = 500;
 /// Bytes of one group, or those of its only call.
@@ -32,25 +29,40 @@ const LONGEST_WAIT: Duration = Duration::from_millis(2_500);
 
 /// What is done with a group of entries: in one transaction, so that they succeed or fail together.
 #[async_trait]
-pub(super) trait Work: Send + Sync + 'static {
+pub(crate) trait Work: Send + Sync + 'static {
     type Entry: Send + 'static;
     type Answer: Send + 'static;
+    type Error: Clone + From<Refusal> + Send + 'static;
+
+    /// Groups on their way at once: while one commits the next is put together and sent.
+    const LANES: usize = 2;
 
     /// Answers in the order of the entries, before the deadline.
-    async fn work(&self, entries: Vec<Self::Entry>, deadline: Instant) -> Result<Vec<Self::Answer>, QueueError>;
+    async fn work(&self, entries: Vec<Self::Entry>, deadline: Instant) -> Result<Vec<Self::Answer>, Self::Error>;
+}
+
+/// Why a call was not, or not in time, part of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Too much waits, or it has waited for too long. Nothing was begun.
+    Full,
+    /// Nobody works any more.
+    Closed,
+    /// No answer in time.
+    TimedOut,
 }
 
 struct Call<W: Work> {
     entries: Vec<W::Entry>,
     size_bytes: usize,
     begun: Instant,
-    caller: oneshot::Sender<Result<Vec<W::Answer>, QueueError>>,
+    caller: oneshot::Sender<Result<Vec<W::Answer>, W::Error>>,
     _room: OwnedSemaphorePermit,
 }
 
 /// Where callers hand over. What is behind it ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Gatherer<W: Work> {
+pub(crate) struct Gatherer<W: Work> {
     inbox: mpsc::Sender<Call<W>>,
     room: Arc<Semaphore>,
     work: PhantomData<W>,
@@ -58,23 +70,22 @@ pub(super) struct Gatherer<W: Work> {
 
 impl<W: Work> Gatherer<W> {
     /// The future does what comes in, and is to be spawned.
-    pub(super) fn new(work: W) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn new(work: W) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (inbox, calls) = mpsc::channel(WAITING_CALLS);
         let gatherer = Self { inbox, room: Arc::new(Semaphore::new(WAITING_KIB)), work: PhantomData };
         (gatherer, run(calls, Arc::new(work)))
     }
 
     /// Answers when the entries' transaction is on disk. A caller that leaves takes along what is not on its way.
-    pub(super) async fn call(&self, entries: Vec<W::Entry>, size_bytes: usize) -> Result<Vec<W::Answer>, QueueError> {
-        let ended = || QueueError::Unavailable("the queue is closed".into());
+    pub(crate) async fn call(&self, entries: Vec<W::Entry>, size_bytes: usize) -> Result<Vec<W::Answer>, W::Error> {
         let kib = u32::try_from(size_bytes / 1024 + 1).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room).try_acquire_many_owned(kib).map_err(|_| full())?;
+        let room = Arc::clone(&self.room).try_acquire_many_owned(kib).map_err(|_| Refusal::Full)?;
         let (caller, answer) = oneshot::channel();
         let call = Call { entries, size_bytes, begun: Instant::now(), caller, _room: room };
-        self.inbox.try_send(call).map_err(|_| if self.inbox.is_closed() { ended() } else { full() })?;
+        self.inbox.try_send(call).map_err(|_| if self.inbox.is_closed() { Refusal::Closed } else { Refusal::Full })?;
         match timeout(TIME_LIMIT, answer).await {
-            Ok(answer) => answer.unwrap_or_else(|_| Err(ended())),
-            Err(_) => Err(QueueError::Timeout),
+            Ok(answer) => answer.unwrap_or_else(|_| Err(Refusal::Closed.into())),
+            Err(_) => Err(Refusal::TimedOut.into()),
         }
     }
 }
@@ -87,7 +98,7 @@ async fn run<W: Work>(mut calls: mpsc::Receiver<Call<W>>, work: Arc<W>) {
             first = calls.recv().await;
         }
         let Some(call) = first.take() else { break };
-        while lanes.len() >= LANES {
+        while lanes.len() >= W::LANES {
             lanes.join_next().await;
         }
         // Those who were just answered most likely ask again: let them.
@@ -111,7 +122,7 @@ fn gather<W: Work>(first: Call<W>, calls: &mut mpsc::Receiver<Call<W>>) -> (Vec<
             continue;
         }
         if call.begun.elapsed() > LONGEST_WAIT {
-            let _gone = call.caller.send(Err(full()));
+            let _gone = call.caller.send(Err(Refusal::Full.into()));
             continue;
         }
         let fits = entries + call.entries.len() <= MOST_ENTRIES && size_bytes + call.size_bytes <= MOST_BYTES;
@@ -143,8 +154,4 @@ async fn finish<W: Work>(work: Arc<W>, group: Vec<Call<W>>) {
         // Whoever has left gets no answer.
         let _gone = caller.send(own);
     }
-}
-
-fn full() -> QueueError {
-    QueueError::Unavailable("too much work waits for PostgreSQL".into())
 }

@@ -4,25 +4,26 @@
 //! and back, and waits for the answer without a limit, so that a server that stands still would use up the pool. Here
 //! a connection whose statement has not ended well is closed, and one that has rested is asked before it is used.
 
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chassis::ports::QueueError;
+use async_trait::async_trait;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::query::Query;
-use sqlx::{Connection as _, Postgres, Row as _};
+use sqlx::{Connection as _, Postgres};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{error, sql};
+use super::error;
+use crate::gather::CALL_TIMEOUT;
+use crate::sql::SqlError;
 
 /// Connections of one process, beside the one that listens. A server has a hundred by default.
-pub(super) const CONNECTIONS: usize = 6;
-/// How long a call may take with all its parts.
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+pub(crate) const CONNECTIONS: usize = 6;
 /// How long it may take until a connection is there and prepared.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// Beyond it a connection is asked before it is used: the server may have closed it meanwhile.
 const FRESH: Duration = Duration::from_secs(1);
 const PING_TIMEOUT: Duration = Duration::from_millis(700);
@@ -31,68 +32,75 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Beyond it a connection is made anew: our idea of the server's time drifts.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
+/// What is done with a connection before it is used.
+#[async_trait]
+pub(crate) trait Setup: Debug + Send + Sync + 'static {
+    /// What is known of the session then.
+    type Facts: Debug + Send + Sync;
+
+    /// Makes the settings of the session; `None` when the server takes no writes.
+    async fn prepare(&self, connection: &mut PgConnection) -> Result<Option<Self::Facts>, sqlx::Error>;
+}
+
 /// What is kept open, and how more is made.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub(crate) struct Connections<S: Setup> {
     options: PgConnectOptions,
-    /// Of the process, for the lock that each connection shares; zero while there is none.
-    worker: AtomicI32,
+    setup: S,
     permits: Arc<Semaphore>,
-    idle: Mutex<Vec<Session>>,
+    idle: Mutex<Vec<Session<S::Facts>>>,
     /// Counts what was found dead, so that all that is as old is closed.
     losses: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Session {
+struct Session<F> {
     connection: PgConnection,
     made: Instant,
     used: Instant,
     losses: u64,
-    /// The server's time when it was made.
-    server_time: i64,
+    facts: F,
 }
 
 /// A connection on loan. It goes back when its last statement has ended well.
 #[derive(Debug)]
-pub(super) struct Lent {
-    home: Arc<Connections>,
-    session: Option<Session>,
+pub(crate) struct Lent<S: Setup> {
+    home: Arc<Connections<S>>,
+    session: Option<Session<S::Facts>>,
     deadline: Instant,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Connections {
-    pub(super) fn new(options: PgConnectOptions) -> Arc<Self> {
+impl<S: Setup> Connections<S> {
+    pub(crate) fn new(options: PgConnectOptions, setup: S) -> Arc<Self> {
         Arc::new(Self {
             options,
-            worker: AtomicI32::new(0),
+            setup,
             permits: Arc::new(Semaphore::new(CONNECTIONS)),
             idle: Mutex::default(),
             losses: AtomicU64::new(0),
         })
     }
 
-    /// Whose connections these are, from now on.
-    pub(super) fn set_worker(&self, worker: i32) {
-        self.worker.store(worker, Ordering::Relaxed);
+    pub(crate) fn setup(&self) -> &S {
+        &self.setup
+    }
+
+    /// Closes what is open and not in use.
+    pub(crate) fn clear(&self) {
         self.lock().clear();
     }
 
-    pub(super) fn worker(&self) -> i32 {
-        self.worker.load(Ordering::Relaxed)
-    }
-
     /// A connection for one call, which has [`CALL_TIMEOUT`] from now on.
-    pub(super) async fn lend(self: &Arc<Self>) -> Result<Lent, QueueError> {
+    pub(crate) async fn lend(self: &Arc<Self>) -> Result<Lent<S>, SqlError> {
         self.lend_until(Instant::now() + CALL_TIMEOUT).await
     }
 
     /// The same for a call that began before.
-    pub(super) async fn lend_until(self: &Arc<Self>, deadline: Instant) -> Result<Lent, QueueError> {
+    pub(crate) async fn lend_until(self: &Arc<Self>, deadline: Instant) -> Result<Lent<S>, SqlError> {
         let waiting = timeout_at(deadline, Arc::clone(&self.permits).acquire_owned()).await;
         let Ok(Ok(permit)) = waiting else {
-            return Err(QueueError::Unavailable("every connection to PostgreSQL is in use".into()));
+            return Err(SqlError::Unavailable("every connection to PostgreSQL is in use".into()));
         };
         let session = match self.rested().await {
             Some(session) => session,
@@ -102,7 +110,7 @@ impl Connections {
     }
 
     /// One that is open and answers.
-    async fn rested(&self) -> Option<Session> {
+    async fn rested(&self) -> Option<Session<S::Facts>> {
         loop {
             let mut session = self.lock().pop()?;
             if session.losses != self.losses() || session.made.elapsed() > LIFETIME {
@@ -118,27 +126,25 @@ impl Connections {
         }
     }
 
-    async fn connect(&self, deadline: Instant) -> Result<Session, QueueError> {
+    async fn connect(&self, deadline: Instant) -> Result<Session<S::Facts>, SqlError> {
         let losses = self.losses();
         let deadline = deadline.min(Instant::now() + CONNECT_TIMEOUT);
         let connecting = async {
             let mut connection = PgConnection::connect_with(&self.options).await?;
-            let worker = self.worker();
-            let server_time = prepare(&mut connection, worker).await?;
-            Ok((connection, server_time))
+            let facts = self.setup.prepare(&mut connection).await?;
+            Ok((connection, facts))
         };
         let connected: Result<_, sqlx::Error> = timeout_at(deadline, connecting)
             .await
-            .map_err(|_| QueueError::Unavailable("PostgreSQL takes no connection in time".into()))?;
-        let (connection, server_time) = connected.map_err(|error| error::sort(&error))?;
-        let server_time =
-            server_time.ok_or_else(|| QueueError::Unavailable("this server of PostgreSQL only reads".into()))?;
+            .map_err(|_| SqlError::Unavailable("PostgreSQL takes no connection in time".into()))?;
+        let (connection, facts) = connected.map_err(|error| error::sort(&error))?;
+        let facts = facts.ok_or_else(|| SqlError::Unavailable("this server of PostgreSQL only reads".into()))?;
         let now = Instant::now();
-        Ok(Session { connection, made: now, used: now, losses, server_time })
+        Ok(Session { connection, made: now, used: now, losses, facts })
     }
 
     /// Closes what has not been used for long.
-    pub(super) fn close_idle(&self) {
+    pub(crate) fn close_idle(&self) {
         self.lock().retain(|session| session.used.elapsed() < IDLE);
     }
 
@@ -151,24 +157,17 @@ impl Connections {
         let _later = self.losses.compare_exchange(known, known + 1, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Session>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Session<S::Facts>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Settings, and the lock that says that the worker lives. Answers the server's time, `None` when it takes no writes.
-pub(super) async fn prepare(connection: &mut PgConnection, worker: i32) -> Result<Option<i64>, sqlx::Error> {
-    let query = sqlx::query(sql::PREPARE_SESSION).persistent(false).bind(sql::LOCK_SPACE).bind(worker);
-    let row = query.fetch_one(connection).await?;
-    Ok(if row.try_get("reads_only")? { None } else { Some(row.try_get("now")?) })
-}
-
-impl Lent {
+impl<S: Setup> Lent<S> {
     /// Executes one statement and reads all that it answers, up to its commit: the first row of an `INSERT …
     /// RETURNING` comes before that.
-    pub(super) async fn rows(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, QueueError> {
+    pub(crate) async fn rows(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, SqlError> {
         let Some(mut session) = self.session.take() else {
-            return Err(QueueError::Unavailable("the connection to PostgreSQL is closed".into()));
+            return Err(SqlError::Unavailable("the connection to PostgreSQL is closed".into()));
         };
         // While it is out of its place, a caller that leaves drops it, which closes it.
         let outcome = timeout_at(self.deadline, query.fetch_all(&mut session.connection)).await;
@@ -188,35 +187,33 @@ impl Lent {
             }
             Err(_) => {
                 self.home.lose(session.losses);
-                Err(QueueError::Timeout)
+                Err(SqlError::Timeout)
             }
         }
     }
 
     /// The one row of a statement that always answers one.
-    pub(super) async fn row(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<PgRow, QueueError> {
-        self.rows(query).await?.pop().ok_or_else(|| QueueError::Other("PostgreSQL answered no row".into()))
+    pub(crate) async fn row(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<PgRow, SqlError> {
+        self.rows(query).await?.pop().ok_or_else(|| SqlError::Other("PostgreSQL answered no row".into()))
     }
 
-    /// The server's time in `ahead`, or a little before that, as our idea of it is as old as its answer was.
-    pub(super) fn server_time_in(&self, ahead: Duration) -> i64 {
-        let Some(session) = &self.session else { return 0 };
-        let passed = session.made.elapsed() + ahead;
-        session.server_time.saturating_add(i64::try_from(passed.as_micros()).unwrap_or(i64::MAX))
+    /// What is known of the session, and for how long it has been.
+    pub(crate) fn facts(&self) -> Option<(&S::Facts, Duration)> {
+        self.session.as_ref().map(|session| (&session.facts, session.made.elapsed()))
     }
 
     /// What is left of the call's time.
-    pub(super) fn time_left(&self) -> Duration {
+    pub(crate) fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Closes it: its server's time is not what we think.
-    pub(super) fn discard(mut self) {
+    /// Closes it: the facts are not what we think.
+    pub(crate) fn discard(mut self) {
         self.session = None;
     }
 }
 
-impl Drop for Lent {
+impl<S: Setup> Drop for Lent<S> {
     fn drop(&mut self) {
         if let Some(session) = self.session.take()
             && session.losses == self.home.losses()

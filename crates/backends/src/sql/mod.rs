@@ -1,0 +1,5 @@
+//! Stores in SQL databases.
+
+mod error;
+
+pub(crate) use error::SqlError;

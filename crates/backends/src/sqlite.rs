@@ -1,0 +1,74 @@
+//! Files of SQLite: what the embedded stores have in common.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+
+use chassis::telemetry::storage::StorageFailure;
+use rusqlite::{ErrorCode, ffi};
+
+/// Makes a file where there is none. What is in it is nobody else's business: it, and with it SQLite's side files, is
+/// for its owner only.
+pub(crate) fn create(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+/// Which file a path leads to: a file that was moved, or lies on another disk now, is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    device: u64,
+    inode: u64,
+}
+
+/// `None` when there is none.
+pub(crate) fn place(path: &Path) -> Option<Place> {
+    let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    #[cfg(unix)]
+    let (device, inode) =
+        (std::os::unix::fs::MetadataExt::dev(&metadata), std::os::unix::fs::MetadataExt::ino(&metadata));
+    #[cfg(not(unix))]
+    let (device, inode) = (0, u64::from(metadata.is_file()));
+    Some(Place { device, inode })
+}
+
+/// Whether other calls would fail the same way.
+pub(crate) fn is_of_the_file(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::CannotOpen
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::DiskFull
+                | ErrorCode::FileLockingProtocolFailed
+                | ErrorCode::NotADatabase
+                | ErrorCode::OutOfMemory
+                | ErrorCode::PermissionDenied
+                | ErrorCode::ReadOnly
+                | ErrorCode::SystemIoFailure
+        )
+    )
+}
+
+/// Whether it leaves open what the disk holds of what was written.
+pub(crate) fn casts_doubt(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::SystemIoFailure)
+    )
+}
+
+/// For the metric, and for how loud the log is.
+pub(crate) fn kind(error: &rusqlite::Error) -> StorageFailure {
+    let extended = error.sqlite_error().map(|error| error.extended_code);
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StorageFailure::DiskFull,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StorageFailure::Damaged,
+        _ if extended == Some(ffi::SQLITE_IOERR_FSYNC) => StorageFailure::Sync,
+        _ => StorageFailure::Other,
+    }
+}

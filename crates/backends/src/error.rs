@@ -36,14 +36,16 @@ pub enum OpenError {
         remedy: String,
     },
     /// A database cannot be reached or is not as needed.
-    #[error("the queue in {place}: {problem}; {remedy}")]
+    #[error("the {kind} in {place}: {problem}; {remedy}")]
     Database {
+        /// What was to be opened.
+        kind: &'static str,
         /// Which one, without user and password.
         place: String,
         /// What was found.
         problem: String,
         /// What to do.
-        remedy: &'static str,
+        remedy: String,
     },
     /// What sends requests could not be set up.
     #[error("the {kind} has no client: {problem}")]

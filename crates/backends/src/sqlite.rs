@@ -4,7 +4,8 @@ use std::fs::OpenOptions;
 use std::path::Path;
 
 use chassis::telemetry::storage::StorageFailure;
-use rusqlite::{ErrorCode, ffi};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, ffi};
 
 /// Makes a file where there is none. What is in it is nobody else's business: it, and with it SQLite's side files, is
 /// for its owner only.
@@ -32,6 +33,12 @@ pub(crate) fn place(path: &Path) -> Option<Place> {
     #[cfg(not(unix))]
     let (device, inode) = (0, u64::from(metadata.is_file()));
     Some(Place { device, inode })
+}
+
+/// Whether closing the connection leaves the log as it is, or moves it into the file.
+pub(crate) fn keep_log(connection: &Connection, keep: bool) {
+    // SQLite refuses only what it does not know.
+    let _known = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep);
 }
 
 /// Whether other calls would fail the same way.
@@ -71,4 +78,13 @@ pub(crate) fn kind(error: &rusqlite::Error) -> StorageFailure {
         _ if extended == Some(ffi::SQLITE_IOERR_FSYNC) => StorageFailure::Sync,
         _ => StorageFailure::Other,
     }
+}
+
+/// Whether a log holds something and its file is missing or empty. SQLite would remove the log, and with it what was
+/// acknowledged.
+pub(crate) fn is_log_alone(path: &Path) -> bool {
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    length(path) == 0 && length(Path::new(&log)) > 0
 }

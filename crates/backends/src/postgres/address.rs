@@ -26,21 +26,29 @@ const APPLICATION_NAME: &str = "keelson";
 /// One database, and how to sign on to it. Shows who, where and which; never the password.
 #[derive(Clone)]
 pub struct Address {
-    pub(super) options: PgConnectOptions,
+    pub(crate) options: PgConnectOptions,
     /// Of the URL itself.
     password: Option<SecretString>,
 }
 
 impl Address {
+    /// Where a queue is; see [`Address::of`].
+    ///
+    /// # Errors
+    /// When it is no such URL.
+    pub fn parse(rest: &str) -> Result<Self, OpenError> {
+        Self::of("queue", rest)
+    }
+
     /// Reads `//USER:PASSWORD@HOST:PORT/DATABASE?PARAMETERS`, what follows the scheme. What it leaves out comes from
-    /// where libpq looks: `PGPASSFILE`, `PGSSLMODE` and so on.
+    /// where libpq looks: `PGPASSFILE`, `PGSSLMODE` and so on. `kind` is what is to be opened, for messages.
     ///
     /// # Errors
     /// When it is no such URL, or has a parameter that is not known; the message shows nothing of it. Nor is a bare `@` after
     /// the server taken, which is `%40` in a name: then a password that is not escaped was cut at its `/` or `#`, and its
     /// parts would be shown as those of the place.
-    pub fn parse(rest: &str) -> Result<Self, OpenError> {
-        let malformed = || OpenError::Malformed { kind: "queue", expected: FORM };
+    pub fn of(kind: &'static str, rest: &str) -> Result<Self, OpenError> {
+        let malformed = || OpenError::Malformed { kind, expected: FORM };
         if !rest.starts_with("//") || rest.len() == 2 {
             return Err(malformed());
         }

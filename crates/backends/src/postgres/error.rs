@@ -54,7 +54,7 @@ pub(crate) fn describe(error: &Error) -> String {
     }
 }
 
-fn code(error: &Error) -> Option<String> {
+pub(crate) fn code(error: &Error) -> Option<String> {
     error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
 }
 

@@ -224,7 +224,7 @@ impl Database {
     /// Closing a healthy file moves the log into it. Otherwise the log stays for the next process, as it is.
     pub(super) fn close(self) {
         if let (Some(connection), false) = (&self.connection, matches!(self.health, Health::Well)) {
-            file::keep_log(connection, true);
+            sqlite::keep_log(connection, true);
         }
     }
 
@@ -316,7 +316,7 @@ impl Database {
     /// Lets the connection go without a further write.
     fn abandon(&mut self) {
         if let Some(connection) = self.connection.take() {
-            file::keep_log(&connection, true);
+            sqlite::keep_log(&connection, true);
         }
     }
 

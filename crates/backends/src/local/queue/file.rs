@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::database::checkpoint;
@@ -11,7 +10,7 @@ use super::log::{self, Damage};
 use super::sql;
 use crate::OpenError;
 use crate::local::durable;
-use crate::sqlite::create;
+use crate::sqlite::{create, is_log_alone, keep_log};
 
 /// Long enough for the previous process to finish closing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -46,13 +45,11 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     open_existing(path)
 }
 
-/// SQLite would remove the log, and with it messages that were accepted.
 fn check_that_no_log_is_alone(path: &Path) -> Result<(), OpenError> {
-    let length = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    if length(path) > 0 || length(&log::path_of(path)) == 0 {
-        return Ok(());
+    match is_log_alone(path) {
+        true => Err(OpenError::unusable(path, "it is missing or empty, and its log is not", DAMAGE_REMEDY)),
+        false => Ok(()),
     }
-    Err(OpenError::unusable(path, "it is missing or empty, and its log is not", DAMAGE_REMEDY))
 }
 
 /// Opens the file, without a write before all of it is looked at.
@@ -72,12 +69,6 @@ pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenError> {
     checkpoint(&connection, sql::EMPTY_LOG).map_err(failed)?;
     keep_log(&connection, false);
     Ok(connection)
-}
-
-/// Whether closing the connection leaves the log as it is, or moves it into the file.
-pub(super) fn keep_log(connection: &Connection, keep: bool) {
-    // SQLite refuses only what it does not know.
-    let _known = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep);
 }
 
 /// Only the owner of the file's lock may do this.

@@ -67,9 +67,10 @@ impl PostgresQueue {
         schema::prepare(&address).await?;
         let connections = Connections::new(address.options.clone(), Worker::default());
         let unfit = |error: QueueError| OpenError::Database {
+            kind: schema::KIND,
             place: address.to_string(),
             problem: error.to_string(),
-            remedy: "the queue needs a PostgreSQL server that can be reached and takes writes",
+            remedy: "the queue needs a PostgreSQL server that can be reached and takes writes".into(),
         };
         let worker = new_worker(&connections).await.map_err(unfit)?;
         connections.set_worker(worker);

@@ -5,9 +5,10 @@
 //! server's clock, which all processes share: whole numbers are compared and added without a zone or a precision in
 //! the way, and are the same in every backend.
 
-/// The first half of our advisory locks, "KEEL".
-pub(super) const LOCK_SPACE: i32 = 0x4b45_454c;
-/// The second half: held while the schema is made.
+pub(super) use crate::postgres::LOCK_SPACE;
+use crate::postgres::session_bounds;
+
+/// The second half of our advisory locks: held while the schema is made.
 pub(super) const SCHEMA_LOCK: i32 = -1;
 /// Held by whoever looks for dead workers.
 pub(super) const SWEEP_LOCK: i32 = -2;
@@ -23,22 +24,16 @@ macro_rules! now {
 }
 
 /// Of each session; answers the server's time and whether it only reads. The plans are those of an index at any number
-/// of rows: what the server has counted of a table that fills and empties by the minute is wrong most of the time. A
-/// `synchronous_commit` that would lose confirmed messages is raised, a stricter one stays. The lock is shared by all
-/// connections of a process: while any of them lives, so does the worker.
+/// of rows: what the server has counted of a table that fills and empties by the minute is wrong most of the time. The lock is
+/// shared by all connections of a process: while any of them lives, so does the worker.
 pub(super) const PREPARE_SESSION: &str = concat!(
     "SELECT set_config('search_path', 'pg_catalog', false), set_config('enable_seqscan', 'off', false), ",
     "set_config('enable_bitmapscan', 'off', false), set_config('enable_hashjoin', 'off', false), ",
     "set_config('enable_mergejoin', 'off', false), set_config('plan_cache_mode', 'force_generic_plan', false), ",
     "set_config('jit', 'off', false), set_config('work_mem', '16MB', false), ",
-    "set_config('statement_timeout', '5s', false), set_config('lock_timeout', '3s', false), ",
-    "set_config('idle_in_transaction_session_timeout', '10s', false), ",
-    "set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_interval', '3', false), ",
-    "set_config('tcp_keepalives_count', '3', false), ",
-    "set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ",
-    "ELSE current_setting('synchronous_commit') END, false), ",
     "CASE WHEN $2 > 0 THEN pg_try_advisory_lock_shared($1, $2) END, ",
-    "pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS reads_only, ",
+    session_bounds!(),
+    ", ",
     now!(),
     " AS now"
 );

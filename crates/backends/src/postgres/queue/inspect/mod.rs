@@ -23,12 +23,13 @@ use self::rights::Found;
 use super::{admin, admin_sql, schema};
 use crate::postgres::Address;
 use crate::postgres::connections::CONNECTIONS;
+use crate::postgres::server::OLDEST_SERVER;
 
 pub use rights::{Process, Right, Rights};
 pub use trouble::Trouble;
 
 /// The oldest version that the queue works on, as people write it.
-pub const OLDEST_VERSION: u32 = schema::OLDEST_SERVER.unsigned_abs() / 10_000;
+pub const OLDEST_VERSION: u32 = OLDEST_SERVER.unsigned_abs() / 10_000;
 /// Of the tables, as this program makes them.
 pub const SCHEMA_VERSION: usize = schema::VERSION;
 /// The most that one process has open: those that it works with and the one that listens.

@@ -4,6 +4,7 @@ pub mod aws;
 mod error;
 mod gather;
 pub mod local;
+pub mod migrations;
 mod open;
 pub mod postgres;
 mod sql;
@@ -11,6 +12,7 @@ mod sqlite;
 
 pub use error::OpenError;
 pub use open::{
-    ObjectContext, ObjectPlace, QueueContext, QueuePlace, is_local, open_objects, open_queue, queue_exists,
-    secret_sources,
+    DatabasePlace, ObjectContext, ObjectPlace, QueueContext, QueuePlace, SqlContext, is_local, open_objects,
+    open_queue, open_users, queue_exists, secret_sources,
 };
+pub use sql::USERS;

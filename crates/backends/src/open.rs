@@ -9,13 +9,17 @@ use chassis::ids::Ids;
 use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretSource};
 use chassis::telemetry::storage::StorageFailures;
 use secrecy::{ExposeSecret, SecretString};
+use users::MemoryUsers;
+use users::store::UserStore;
 
 use crate::OpenError;
 use crate::aws::{
     Aws, ParameterSecrets, S3Encryption, S3Objects, SecretsManagerSecrets, SqsQueue, check_bucket, check_queue_url,
 };
 use crate::local::{FileObjects, FileSecrets, SqliteQueue};
-use crate::postgres::PostgresQueue;
+use crate::migrations;
+use crate::postgres::{Address, PostgresQueue};
+use crate::sql::{PostgresDatabase, SqlUsers, SqliteDatabase, USERS};
 
 /// What a queue needs beside its URL.
 #[derive(Debug, Clone)]
@@ -43,6 +47,8 @@ pub struct ObjectContext {
 
 const QUEUE_SCHEMES: &str =
     "`sqlite:PATH` (a file), `postgres://USER:PASSWORD@HOST/DATABASE`, `sqs:URL` and `memory:` (forgets at the end)";
+const DATABASE_SCHEMES: &str =
+    "`sqlite:PATH` (a file), `postgres://USER:PASSWORD@HOST/DATABASE` and `memory:` (forgets at the end)";
 const OBJECT_SCHEMES: &str =
     "`file:DIR` (a folder), `s3:BUCKET` or `s3://BUCKET/PREFIX`, and `memory:` (forgets at the end)";
 
@@ -57,6 +63,26 @@ pub enum QueuePlace {
     Postgres(SecretString),
     /// A queue of SQS, by its URL.
     Sqs(String),
+}
+
+/// What a store in a database needs beside its URL.
+#[derive(Debug, Clone)]
+pub struct SqlContext {
+    /// When migrations were made.
+    pub clock: Arc<dyn Clock>,
+    /// Where failures of the disk are counted.
+    pub failures: StorageFailures,
+}
+
+/// What the URL of a store's database leads to.
+#[derive(Debug, Clone)]
+pub enum DatabasePlace {
+    /// In this process, until it ends.
+    Memory,
+    /// An SQLite file.
+    File(PathBuf),
+    /// A database of PostgreSQL: what follows the scheme, which may hold a password.
+    Postgres(SecretString),
 }
 
 /// What the URL of an object store leads to.
@@ -89,6 +115,23 @@ impl QueuePlace {
             ("postgres" | "postgresql", rest) => Ok(Self::Postgres(rest.into())),
             ("sqs", url) => check_queue_url(url).map(|()| Self::Sqs(url.to_owned())),
             (found, _) => Err(unknown("queue", found, QUEUE_SCHEMES)),
+        }
+    }
+}
+
+impl DatabasePlace {
+    /// Reads the URL of a store of some `kind`, which messages name, and asks nobody.
+    ///
+    /// # Errors
+    /// When it is not understood.
+    pub fn of(kind: &'static str, url: &str) -> Result<Self, OpenError> {
+        match split(url) {
+            ("memory", rest) => expect_nothing(kind, rest).map(|()| Self::Memory),
+            ("sqlite", path) => {
+                expect_path(kind, path, "`sqlite:` and the path of a file").map(|path| Self::File(path.into()))
+            }
+            ("postgres" | "postgresql", rest) => Ok(Self::Postgres(rest.into())),
+            (found, _) => Err(unknown(kind, found, DATABASE_SCHEMES)),
         }
     }
 }
@@ -131,6 +174,25 @@ pub async fn open_queue(url: &str, aws: &Arc<Aws>, context: QueueContext) -> Res
     }
 }
 
+/// Opens the store of users that `url` names, with tables that are up to date.
+///
+/// # Errors
+/// When the URL is not understood or the database cannot be opened; the message says how to fix it.
+pub async fn open_users(url: &str, context: SqlContext) -> Result<Arc<dyn UserStore>, OpenError> {
+    Ok(match DatabasePlace::of(USERS.kind, url)? {
+        DatabasePlace::Memory => MemoryUsers::new(),
+        DatabasePlace::File(path) => {
+            let (connection, _) = migrations::sqlite::open(&USERS, &path, context.clock.now()).await?;
+            SqlUsers::new(SqliteDatabase::new(&path, connection, context.failures.of(USERS.service)))
+        }
+        DatabasePlace::Postgres(rest) => {
+            let address = Address::of(USERS.kind, rest.expose_secret())?;
+            migrations::postgres::apply(&USERS, &address, context.clock.now()).await?;
+            SqlUsers::new(PostgresDatabase::new(&address, USERS.schema, &SqlUsers::SHARED))
+        }
+    })
+}
+
 /// Whether there is something to open under `url`, for those who must not make a new queue.
 ///
 /// # Errors
@@ -144,7 +206,7 @@ pub fn queue_exists(url: &str) -> Result<bool, OpenError> {
     })
 }
 
-/// Whether what `url` names lies on this machine's disk: a queue, which one process owns, or objects.
+/// Whether what `url` names lies on this machine's disk: a queue, which one process owns, a store's database, or objects.
 #[must_use]
 pub fn is_local(url: &str) -> bool {
     matches!(split(url).0, "file" | "sqlite")

@@ -80,6 +80,11 @@ pub(crate) fn kind(error: &rusqlite::Error) -> StorageFailure {
     }
 }
 
+/// Whether another connection is in the way.
+pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
 /// Whether a log holds something and its file is missing or empty. SQLite would remove the log, and with it what was
 /// acknowledged.
 pub(crate) fn is_log_alone(path: &Path) -> bool {
@@ -87,4 +92,11 @@ pub(crate) fn is_log_alone(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     length(path) == 0 && length(Path::new(&log)) > 0
+}
+
+/// Closes a connection whose file may not be in its place any more, without a further write: the log that SQLite would
+/// move and remove may be that of another file by now.
+pub(crate) fn abandon(connection: Connection) {
+    keep_log(&connection, true);
+    drop(connection);
 }

@@ -1,6 +1,6 @@
 //! The backends that need nothing but a folder on the local disk: what `keelson up` runs on.
 
-mod durable;
+pub(crate) mod durable;
 mod folder;
 mod objects;
 mod queue;

@@ -24,6 +24,13 @@ pub(crate) enum SqlError {
     Other(String),
 }
 
+impl SqlError {
+    /// Whether the same statement with other values may succeed at the same moment.
+    pub(crate) fn is_of_the_values(&self) -> bool {
+        matches!(self, Self::Taken | Self::Undone(_) | Self::Other(_))
+    }
+}
+
 impl From<Refusal> for SqlError {
     fn from(refusal: Refusal) -> Self {
         match refusal {

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use backends::aws::{Aws, AwsSettings, S3Encryption};
-use backends::{ObjectContext, OpenError, QueueContext, is_local, open_objects, open_queue, secret_sources};
+use backends::{
+    ObjectContext, OpenError, QueueContext, is_local, open_objects, open_queue, open_users, secret_sources,
+};
 use chassis::clock::SystemClock;
 use chassis::ids::Ids;
 use chassis::ports::NewMessage;
 use chassis::telemetry::storage::StorageFailures;
+
+use crate::users;
 
 fn context() -> QueueContext {
     let clock = SystemClock::shared();
@@ -65,6 +69,24 @@ async fn a_url_of_the_wrong_form_says_the_right_one() {
     for url in ["file:", "memory:something", "s3:", "s3://", "s3:No-Bucket", "s3://letters/../up"] {
         let error = open_objects(url, object_context()).await.unwrap_err();
         assert!(matches!(error, OpenError::Malformed { .. }), "{url}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn stores_of_users_open_by_scheme() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("users.db");
+    for url in ["memory:".to_owned(), format!("sqlite:{}", path.display()), format!("sqlite://{}", path.display())] {
+        let store = open_users(&url, users::context()).await.unwrap();
+        store.ping().await.unwrap();
+        assert_eq!(store.count().await.unwrap().total, 0);
+    }
+    let text = open_users("mysql://user:hunter2@host/users", users::context()).await.unwrap_err().to_string();
+    assert!(text.contains("unknown store of users scheme `mysql`") && text.contains("postgres://"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+    for url in ["sqlite:", "memory:something", "postgres:users", "postgresql://h/users?password=hunter2"] {
+        let error = open_users(url, users::context()).await.unwrap_err();
+        assert!(matches!(error, OpenError::Malformed { kind: "store of users", .. }), "{url}: {error}");
     }
 }
 

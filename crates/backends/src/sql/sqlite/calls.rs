@@ -1,0 +1,99 @@
+//! Calls as SQLite executes them, and its errors by their meaning.
+
+use rusqlite::types::{ToSqlOutput, Value as Owned, ValueRef};
+use rusqlite::{Connection, ErrorCode, Rows, Statement as Prepared, ToSql, ffi};
+use uuid::Uuid;
+
+use crate::sql::SqlError;
+use crate::sql::database::Statement;
+use crate::sql::value::{Row, Value};
+use crate::sqlite::is_of_the_file;
+
+/// A statement with its values.
+pub(super) struct Call {
+    pub(super) statement: &'static Statement,
+    pub(super) values: Vec<Value>,
+}
+
+/// The rows of a call.
+pub(super) type Outcome = Result<Vec<Row>, SqlError>;
+
+/// More parameters no statement has. SQLite takes `$1` for a name, so it is asked for the place.
+const PARAMETERS: [&str; 16] =
+    ["$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12", "$13", "$14", "$15", "$16"];
+
+impl Call {
+    /// Executes it to its end.
+    pub(super) fn execute(&self, connection: &Connection) -> rusqlite::Result<Vec<Row>> {
+        let mut prepared = connection.prepare_cached(self.statement.sqlite)?;
+        self.bind(&mut prepared)?;
+        let columns = prepared.column_count();
+        let mut rows = prepared.raw_query();
+        read(&mut rows, columns)
+    }
+
+    fn bind(&self, prepared: &mut Prepared<'_>) -> rusqlite::Result<()> {
+        for (name, value) in PARAMETERS.iter().zip(&self.values) {
+            if let Some(place) = prepared.parameter_index(name)? {
+                prepared.raw_bind_parameter(place, value)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(rows: &mut Rows<'_>, columns: usize) -> rusqlite::Result<Vec<Row>> {
+    let mut answer = Vec::new();
+    while let Some(row) = rows.next()? {
+        let values = (0..columns).map(|place| row.get_ref(place).and_then(|value| value_of(place, value)));
+        answer.push(Row(values.collect::<Result<_, _>>()?));
+    }
+    Ok(answer)
+}
+
+fn value_of(place: usize, value: ValueRef<'_>) -> rusqlite::Result<Value> {
+    Ok(match value {
+        ValueRef::Null => Value::Int(None),
+        ValueRef::Integer(number) => Value::Int(Some(number)),
+        ValueRef::Text(text) => Value::Text(Some(std::str::from_utf8(text)?.to_owned())),
+        ValueRef::Blob(bytes) => match Uuid::from_slice(bytes) {
+            Ok(id) => Value::Uuid(Some(id)),
+            Err(error) => {
+                let kind = rusqlite::types::Type::Blob;
+                return Err(rusqlite::Error::FromSqlConversionFailure(place, kind, Box::new(error)));
+            }
+        },
+        ValueRef::Real(_) => {
+            return Err(rusqlite::Error::InvalidColumnType(place, String::new(), rusqlite::types::Type::Real));
+        }
+    })
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let null = ToSqlOutput::Owned(Owned::Null);
+        Ok(match self {
+            Self::Int(number) => number.map_or(null, |number| ToSqlOutput::Owned(Owned::Integer(number))),
+            Self::Text(text) => text.as_ref().map_or(null, |text| ToSqlOutput::Borrowed(text.as_str().into())),
+            Self::Uuid(id) => {
+                id.as_ref().map_or(null, |id| ToSqlOutput::Borrowed(ValueRef::Blob(id.as_bytes().as_slice())))
+            }
+            Self::Bool(yes) => ToSqlOutput::Owned(Owned::Integer(i64::from(*yes))),
+        })
+    }
+}
+
+/// Our error for one of SQLite.
+pub(super) fn sort(error: &rusqlite::Error) -> SqlError {
+    let extended = error.sqlite_error().map(|error| error.extended_code);
+    match error.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => SqlError::Timeout,
+        Some(ErrorCode::ConstraintViolation)
+            if matches!(extended, Some(ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY)) =>
+        {
+            SqlError::Taken
+        }
+        _ if is_of_the_file(error) => SqlError::Unavailable(error.to_string()),
+        _ => SqlError::Other(error.to_string()),
+    }
+}

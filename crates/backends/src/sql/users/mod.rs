@@ -1,0 +1,228 @@
+//! Users in an SQL database: one body for all of them.
+
+mod rows;
+mod statements;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chassis::http::Page;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use users::model::{Credentials, NewUser, User, UserCounts, UserId, UsernameKey, Version};
+use users::store::{StoreError, Unique, UserList, UserStore, Written};
+
+use self::rows::{of_changed, of_keys, of_new, read_credentials, read_user, read_user_after};
+use super::SqlError;
+use super::database::{Database, Statement};
+use super::value::{Row, Value};
+use crate::migrations::{Migration, Migrations};
+
+/// The tables of users.
+pub static USERS: Migrations = Migrations {
+    service: "users",
+    kind: "store of users",
+    schema: "keelson_users",
+    history: "users_migrations",
+    lock: -11,
+    sqlite: &[Migration {
+        version: 1,
+        name: "create_users",
+        sql: include_str!("../../../migrations/users/sqlite/0001_create_users.sql"),
+    }],
+    postgres: &[Migration {
+        version: 1,
+        name: "create_users",
+        sql: include_str!("../../../migrations/users/postgres/0001_create_users.sql"),
+    }],
+};
+
+/// For a whole call, however many statements it is.
+const TIME_LIMIT: Duration = Duration::from_millis(4_500);
+/// Calls at once; more is refused.
+const MOST_CALLS: usize = 4096;
+/// How often a write is tried again when whoever was in its way is gone.
+const TRIES: usize = 3;
+
+/// All users of a database.
+#[derive(Debug)]
+pub(crate) struct SqlUsers {
+    database: Box<dyn Database>,
+    calls: Semaphore,
+}
+
+impl SqlUsers {
+    /// The statements that PostgreSQL executes for many at once.
+    pub(crate) const SHARED: [&'static Statement; 3] =
+        [&statements::FIND, &statements::CREATE, &statements::FIND_TAKEN];
+
+    /// On tables that are up to date.
+    pub(crate) fn new(database: impl Database) -> Arc<Self> {
+        Arc::new(Self { database: Box::new(database), calls: Semaphore::new(MOST_CALLS) })
+    }
+
+    /// One call, with its end in time.
+    async fn call<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let Ok(_permit) = self.calls.try_acquire() else {
+            return Err(StoreError::Unavailable("too many calls wait for the database".into()));
+        };
+        timeout(TIME_LIMIT, work).await.unwrap_or(Err(StoreError::Timeout))
+    }
+
+    async fn execute(&self, statement: &'static Statement, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        Ok(self.database.execute(statement, values).await?)
+    }
+
+    /// The only row of a statement that always answers one.
+    async fn row(&self, statement: &'static Statement) -> Result<Row, StoreError> {
+        let missing = || StoreError::Other("the database answered no row".into());
+        self.execute(statement, Vec::new()).await?.into_iter().next().ok_or_else(missing)
+    }
+
+    /// What of this user another one has.
+    async fn find_taken(&self, user: &User) -> Result<Option<Unique>, StoreError> {
+        let Some(row) = self.execute(&statements::FIND_TAKEN, of_keys(user)).await?.into_iter().next() else {
+            return Ok(None);
+        };
+        let mut columns = row.read();
+        columns.uuid()?;
+        let (has_email, has_username) = (columns.bool()?, columns.bool()?);
+        Ok(has_email.then_some(Unique::Email).or(has_username.then_some(Unique::Username)))
+    }
+
+    async fn create_now(&self, new: NewUser) -> Result<(), StoreError> {
+        for _ in 0..TRIES {
+            if !self.execute(&statements::CREATE, of_new(&new)).await?.is_empty() {
+                return Ok(());
+            }
+            if let Some(unique) = self.find_taken(&new.user).await? {
+                return Err(StoreError::Taken(unique));
+            }
+        }
+        Err(StoreError::Other("the user was not added, and no other has the same address or username".into()))
+    }
+
+    async fn replace_now(&self, user: User, known: Version) -> Result<Written, StoreError> {
+        for _ in 0..TRIES {
+            match self.database.execute(&statements::REPLACE, of_changed(&user, known)).await {
+                Err(SqlError::Taken) => {}
+                outcome => return self.written(user.id, outcome?).await,
+            }
+            if let Some(unique) = self.find_taken(&user).await? {
+                return Err(StoreError::Taken(unique));
+            }
+        }
+        Err(StoreError::Other("the user was not changed, and no other has the same address or username".into()))
+    }
+
+    /// What a write did that answers the rows that it changed.
+    async fn written(&self, id: UserId, rows: Vec<Row>) -> Result<Written, StoreError> {
+        if !rows.is_empty() {
+            return Ok(Written::Done);
+        }
+        let is_there = !self.execute(&statements::EXISTS, vec![id.0.into()]).await?.is_empty();
+        Ok(if is_there { Written::Changed } else { Written::Missing })
+    }
+}
+
+#[async_trait]
+impl UserStore for SqlUsers {
+    async fn create(&self, user: NewUser) -> Result<(), StoreError> {
+        self.call(self.create_now(user)).await
+    }
+
+    async fn find(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        let rows = self.call(self.execute(&statements::FIND, vec![id.0.into()])).await?;
+        Ok(rows.into_iter().next().map(read_user).transpose()?)
+    }
+
+    async fn find_credentials(&self, username: &UsernameKey) -> Result<Option<Credentials>, StoreError> {
+        let rows = self.call(self.execute(&statements::FIND_CREDENTIALS, vec![username.as_str().into()])).await?;
+        Ok(rows.into_iter().next().map(read_credentials).transpose()?)
+    }
+
+    async fn list(&self, page: Page) -> Result<UserList, StoreError> {
+        let values = vec![to_i64(page.limit).into(), to_i64(page.skip).into()];
+        let mut list = UserList::default();
+        for row in self.call(self.execute(&statements::LIST, values)).await? {
+            let mut columns = row.read();
+            list.total = columns.int()?.unsigned_abs();
+            if let Some(id) = columns.optional_uuid()? {
+                list.users.push(read_user_after(UserId(id), &mut columns)?);
+            }
+        }
+        Ok(list)
+    }
+
+    async fn replace(&self, user: User, known: Version) -> Result<Written, StoreError> {
+        self.call(self.replace_now(user, known)).await
+    }
+
+    async fn replace_password(
+        &self,
+        id: UserId,
+        known: SecretString,
+        new: SecretString,
+    ) -> Result<Written, StoreError> {
+        let values = vec![id.0.into(), known.expose_secret().into(), new.expose_secret().into()];
+        self.call(async { self.written(id, self.execute(&statements::REPLACE_PASSWORD, values).await?).await }).await
+    }
+
+    async fn delete(&self, id: UserId, known: Option<Version>) -> Result<Written, StoreError> {
+        let values = vec![id.0.into(), Value::Int(known.map(|version| version.0))];
+        self.call(async { self.written(id, self.execute(&statements::DELETE, values).await?).await }).await
+    }
+
+    async fn count(&self) -> Result<UserCounts, StoreError> {
+        let mut columns = self.call(self.row(&statements::COUNT)).await?.read();
+        Ok(UserCounts { total: columns.int()?.unsigned_abs(), active: columns.int()?.unsigned_abs() })
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        match self.call(self.row(&statements::PING)).await?.read().bool()? {
+            true => Err(StoreError::Unavailable("the database only reads".into())),
+            false => Ok(()),
+        }
+    }
+}
+
+impl From<SqlError> for StoreError {
+    fn from(error: SqlError) -> Self {
+        match error {
+            SqlError::Unavailable(cause) | SqlError::Undone(cause) => Self::Unavailable(cause),
+            SqlError::Timeout => Self::Timeout,
+            SqlError::Taken | SqlError::Other(_) => Self::Other(error.to_string()),
+        }
+    }
+}
+
+fn to_i64(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_migrations_are_those_of_the_folders() {
+        for (folder, known) in [("sqlite", USERS.sqlite), ("postgres", USERS.postgres)] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/users").join(folder);
+            let mut files: Vec<_> =
+                folder.read_dir().unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+            files.sort();
+            let names: Vec<_> = known.iter().map(|it| format!("{:04}_{}.sql", it.version, it.name)).collect();
+            assert_eq!(names, files, "a file that is not listed would never be made");
+        }
+    }
+
+    #[test]
+    fn both_databases_have_the_same_migrations() {
+        let names = |known: &'static [Migration]| known.iter().map(|it| (it.version, it.name)).collect::<Vec<_>>();
+        assert_eq!(names(USERS.sqlite), names(USERS.postgres));
+    }
+}

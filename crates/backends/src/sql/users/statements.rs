@@ -1,0 +1,69 @@
+//! The statements on users.
+
+use crate::sql::database::Statement;
+
+macro_rules! columns {
+    () => {
+        "id, name, email, age, is_active, username_key IS NOT NULL, version, created_at, updated_at"
+    };
+}
+
+pub(super) static FIND: Statement = Statement::read(concat!("SELECT ", columns!(), " FROM users WHERE id = $1"))
+    .shared_on_postgres(concat!("SELECT ", columns!(), " FROM users WHERE id = ANY ($1)"));
+
+/// Answers the ids of those that are new. In the order of a key, so that two statements with the same keys wait for each
+/// other and not in a circle.
+pub(super) static CREATE: Statement = Statement::write(
+    "INSERT INTO users (id, name, username_key, email, email_key, age, is_active, password_hash, version, created_at, \
+     updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING id",
+)
+.shared_on_postgres(
+    "INSERT INTO users (id, name, username_key, email, email_key, age, is_active, password_hash, version, created_at, \
+     updated_at) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int8[], \
+     $7::bool[], $8::text[], $9::int8[], $10::int8[], $11::int8[]) AS new (id, name, username_key, email, email_key, \
+     age, is_active, password_hash, version, created_at, updated_at) ORDER BY new.email_key COLLATE \"C\" \
+     ON CONFLICT DO NOTHING RETURNING id",
+);
+
+/// Which of its keys others have: the address, the username.
+pub(super) static FIND_TAKEN: Statement = Statement::read(
+    "SELECT $1, EXISTS (SELECT 1 FROM users WHERE email_key = $2 AND id <> $1), \
+     EXISTS (SELECT 1 FROM users WHERE username_key = $3 AND id <> $1)",
+)
+.shared_on_postgres(
+    "SELECT asked.id, EXISTS (SELECT FROM users WHERE users.email_key = asked.email_key AND users.id <> asked.id), \
+     EXISTS (SELECT FROM users WHERE users.username_key = asked.username_key AND users.id <> asked.id) \
+     FROM unnest($1::uuid[], $2::text[], $3::text[]) AS asked (id, email_key, username_key)",
+);
+
+pub(super) static FIND_CREDENTIALS: Statement = Statement::read(
+    "SELECT id, name, password_hash, is_active FROM users WHERE username_key = $1 AND password_hash IS NOT NULL",
+);
+
+/// The page, and with it the total: of an empty page that alone is answered.
+pub(super) static LIST: Statement = Statement::read(concat!(
+    "SELECT counted.total, page.* FROM (SELECT count(*) AS total FROM users) AS counted LEFT JOIN (SELECT ",
+    columns!(),
+    " FROM users ORDER BY created_at, id LIMIT $1 OFFSET $2) AS page ON 1 = 1 ORDER BY page.created_at, page.id"
+));
+
+pub(super) static REPLACE: Statement = Statement::write(
+    "UPDATE users SET name = $2, username_key = CASE WHEN username_key IS NULL THEN NULL ELSE $3 END, email = $4, \
+     email_key = $5, age = $6, is_active = $7, version = $8, updated_at = $9 WHERE id = $1 AND version = $10 \
+     RETURNING id",
+);
+
+pub(super) static REPLACE_PASSWORD: Statement =
+    Statement::write("UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2 RETURNING id");
+
+/// In one version, or in whatever version it is.
+pub(super) static DELETE: Statement =
+    Statement::write("DELETE FROM users WHERE id = $1 AND version = COALESCE($2, version) RETURNING id");
+
+pub(super) static EXISTS: Statement = Statement::read("SELECT 1 FROM users WHERE id = $1");
+
+pub(super) static COUNT: Statement = Statement::read("SELECT count(*), count(*) FILTER (WHERE is_active) FROM users");
+
+/// Whether it only reads.
+pub(super) static PING: Statement = Statement::read("SELECT 0")
+    .on_postgres("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'");

@@ -56,4 +56,6 @@ const MAX_AGE: i64 = 150;
 /// Characters of a name.
 pub(super) const NAME: (usize, usize) = (1, 200);
 /// Characters of the name of somebody who logs in with it.
-pub(super) const USERNAME: (usize, usize) = (3, 50);
+pub(super) const USERNAME: (usize, usize) = (3, MAX_USERNAME_CHARS);
+/// Characters of the longest username.
+pub const MAX_USERNAME_CHARS: usize = 50;

@@ -1,4 +1,11 @@
 //! Users as callers see them, on a store in memory.
 #![cfg(test)]
 
+mod access;
+mod accounts;
+mod kit;
+mod logins;
 mod memory_store;
+mod openapi;
+mod outages;
+mod users;

@@ -1,0 +1,6 @@
+//! From request to answer.
+
+pub(crate) mod accounts;
+pub(crate) mod answers;
+pub(crate) mod keys;
+pub(crate) mod users;

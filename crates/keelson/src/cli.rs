@@ -5,6 +5,7 @@ mod cost;
 mod dlq;
 mod doctor;
 mod send;
+mod token;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub(crate) use cost::CostArgs;
 pub(crate) use dlq::{Chosen, DlqArgs, DlqCommand};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use send::SendArgs;
+pub(crate) use token::{IssueArgs, TokenArgs, TokenCommand};
 
 /// Builds and runs microservices: one binary, everything embedded, or each service on its own.
 #[derive(Debug, Parser)]
@@ -83,6 +85,9 @@ pub(crate) enum Command {
     /// List, print and find the messages that are stored, and delete those that have expired
     #[command(after_help = archive::HELP)]
     Archive(ArchiveArgs),
+    /// Print tokens for operators and scripts, and what a token says
+    #[command(after_help = token::HELP)]
+    Token(TokenArgs),
     /// Check that what the settings name is set up right, and say the fix where it is not
     #[command(after_help = doctor::HELP)]
     Doctor(DoctorArgs),
@@ -119,11 +124,13 @@ pub(crate) enum ServiceName {
     Ingest,
     /// Takes messages off the queue and stores each as an object
     Archiver,
+    /// Keeps accounts; people register, log in and look at their profile
+    Users,
 }
 
 impl ServiceName {
     /// All of them, in the order in which they are shown.
-    pub(crate) const ALL: &'static [Self] = &[Self::Ingest, Self::Archiver];
+    pub(crate) const ALL: &'static [Self] = &[Self::Users, Self::Ingest, Self::Archiver];
 }
 
 /// Flags of commands that listen.

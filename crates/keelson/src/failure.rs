@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use backends::OpenError;
 use backends::local::FolderError;
+use chassis::auth::KeyError;
 use chassis::config::Mistakes;
 use chassis::lifecycle::Ending;
 use chassis::ports::{ObjectError, QueueError};
@@ -76,6 +77,12 @@ impl fmt::Display for Failure {
 impl From<Mistakes> for Failure {
     fn from(mistakes: Mistakes) -> Self {
         Self::usage(mistakes.to_string())
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        Self::usage(error.to_string())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The settings of a whole process: those of the chassis, of each service, and where the stores are.
 
 mod aws;
+mod database;
 mod postgres;
 
 use std::net::Ipv4Addr;
@@ -12,13 +13,15 @@ use backends::aws::{Aws, Prices, S3Encryption};
 
 pub(crate) use chassis::config::SERVICE_PORT;
 use chassis::config::{
-    self, ChassisConfig, Layers, Mistakes, OptionalSetting, Port, Reader, Section, Setting, SettingInfo, check_secret,
-    names,
+    self, ChassisConfig, JWT_PREVIOUS_SECRET_KEY, JWT_SECRET_KEY, Layers, Mistakes, OptionalSetting, Port, Reader,
+    Section, Setting, SettingInfo, check_secret, names,
 };
 use pipeline::config::{ArchiverConfig, IngestConfig, RetentionConfig};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
+use self::database::DATABASE_URL;
+pub(crate) use self::database::Database;
 use self::postgres::PostgresPlace;
 use crate::cli::{Common, ListenArgs, ServiceName};
 use crate::commands::e2e;
@@ -47,10 +50,23 @@ const ARCHIVER_PORT: Setting<Port> = Setting::new(
     "8081",
     "The port of the archiver; 0 takes any free one. `SERVICE_PORT` and `--port` win over it.",
 );
+const USERS_PORT: Setting<Port> = Setting::new(
+    "USERS_PORT",
+    "8002",
+    "The port of users; 0 takes any free one. `SERVICE_PORT` and `--port` win over it.",
+);
 
 const SYSTEM: Section = Section {
     title: "The system",
-    settings: &[DATA.info, QUEUE_URL.info, OBJECTS_URL.info, INGEST_PORT.info, ARCHIVER_PORT.info],
+    settings: &[
+        DATA.info,
+        DATABASE_URL.info,
+        QUEUE_URL.info,
+        OBJECTS_URL.info,
+        USERS_PORT.info,
+        INGEST_PORT.info,
+        ARCHIVER_PORT.info,
+    ],
 };
 
 /// Every section, in the order of the reference.
@@ -78,9 +94,8 @@ pub(crate) enum Mode {
 pub(crate) struct Settings {
     pub(crate) chassis: ChassisConfig,
     pub(crate) data: PathBuf,
-    pub(crate) queue_url: String,
-    /// Where the queue is when its URL does not say more than `postgres:`.
-    pub(crate) queue_place: Option<PostgresPlace>,
+    pub(crate) queue: Database,
+    pub(crate) users: Database,
     pub(crate) objects_url: String,
     pub(crate) ingest: IngestConfig,
     pub(crate) archiver: ArchiverConfig,
@@ -89,6 +104,7 @@ pub(crate) struct Settings {
     pub(crate) aws_prices: Prices,
     ingest_port: u16,
     archiver_port: u16,
+    users_port: u16,
     /// As `/status` shows it.
     pub(crate) shown: Map<String, Value>,
 }
@@ -104,11 +120,18 @@ impl Settings {
         ingest.api_token = aws::api_token(&mut reader, ingest.api_token);
         let queue_url = aws::queue_url(&mut reader).unwrap_or_else(|| in_data("sqlite", "queue.db"));
         let place = PostgresPlace::read(&mut reader);
-        place.refuse_others(&mut reader, &queue_url);
+        let users = Database::of_users(&mut reader, &place, in_data("sqlite", "keelson.db"));
+        let has_users = services.contains(&ServiceName::Users);
+        if queue_url != postgres::HERE && !(has_users && users.place.is_some()) {
+            place.refuse_others(&mut reader, (&QUEUE_URL.info, &queue_url));
+        }
+        if has_users && queue_url != postgres::HERE {
+            place.refuse_others(&mut reader, (&DATABASE_URL.info, &users.url));
+        }
         let settings = Self {
             chassis: ChassisConfig::read(&mut reader, services.len(), default_host),
-            queue_place: (queue_url == postgres::HERE).then_some(place),
-            queue_url,
+            queue: Database::new(queue_url, &place),
+            users,
             objects_url: aws::objects_url(&mut reader).unwrap_or_else(|| in_data("file", "objects")),
             ingest,
             aws: aws::account(&mut reader),
@@ -117,12 +140,14 @@ impl Settings {
             archiver: ArchiverConfig::read(&mut reader),
             ingest_port: reader.get(&INGEST_PORT).0,
             archiver_port: reader.get(&ARCHIVER_PORT).0,
+            users_port: reader.get(&USERS_PORT).0,
             shown: shown(layers),
             data,
         };
         if services.contains(&ServiceName::Ingest) {
             settings.check_api_token(&mut reader, mode);
         }
+        settings.check_token_keys(&mut reader, has_users && mode == Mode::Serve);
         if services.contains(&ServiceName::Archiver)
             && settings.archiver.retention.is_some()
             && let Some(expected) = no_retention(&settings.objects_url)
@@ -153,10 +178,30 @@ impl Settings {
         }
     }
 
+    /// The same for what signs the tokens of users.
+    fn check_token_keys(&self, reader: &mut Reader<'_>, is_needed: bool) {
+        let tokens = &self.chassis.tokens;
+        if is_needed && tokens.key.is_none() {
+            reader.refuse(
+                &JWT_SECRET_KEY.info,
+                "a secret, a private key in PEM, or a reference to one such as `file:/run/secrets/jwt`",
+            );
+        }
+        let sources = crate::wire::secret_sources(&self.aws);
+        for (setting, key) in [(&JWT_SECRET_KEY, &tokens.key), (&JWT_PREVIOUS_SECRET_KEY, &tokens.previous_key)] {
+            if self.chassis.production
+                && let Some(key) = key.as_ref().filter(|key| sources.reference(key).is_none())
+                && let Some(expected) = check_secret(key)
+            {
+                reader.refuse(&setting.info, &expected);
+            }
+        }
+    }
+
     /// Whether anything in AWS is used.
     pub(crate) fn uses_aws(&self) -> bool {
         let token = self.ingest.api_token.as_ref().map_or("", |token| token.expose_secret());
-        self.queue_url.starts_with("sqs:")
+        self.queue.url.starts_with("sqs:")
             || self.objects_url.starts_with("s3:")
             || token.starts_with("ssm:")
             || token.starts_with("secretsmanager:")
@@ -167,6 +212,7 @@ impl Settings {
         let (own, variable) = match service {
             ServiceName::Ingest => (self.ingest_port, INGEST_PORT.info.name),
             ServiceName::Archiver => (self.archiver_port, ARCHIVER_PORT.info.name),
+            ServiceName::Users => (self.users_port, USERS_PORT.info.name),
         };
         self.chassis.service_port.map_or((own, variable), |port| (port, "SERVICE_PORT"))
     }

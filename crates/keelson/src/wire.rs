@@ -1,43 +1,43 @@
 //! The one file that knows every service and every backend: configuration becomes stores, stores become services.
 
-use std::sync::Arc;
+mod secrets;
 
-use backends::aws::{Aws, Bill, CostCollector};
-use backends::local::{DataFolder, FolderError, generated_secret};
-use backends::{ObjectContext, QueueContext, is_local, open_objects, open_queue, queue_exists};
-use chassis::auth::ApiToken;
-use chassis::config::{SecretSources, check_secret};
-use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretError, SecretRef, SecretSource};
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use backends::aws::{Bill, CostCollector};
+use backends::local::{DataFolder, FolderError, random_secret};
+use backends::{ObjectContext, QueueContext, SqlContext, is_local, open_objects, open_queue, open_users, queue_exists};
+use chassis::auth::{ApiToken, KeyRing, PoolSize, SigningKey, TokenKeys, TokenVerifier};
+use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretError};
 use chassis::service::{Context, Identity, Service};
 use chassis::telemetry::storage::StorageFailures;
 use pipeline::{archiver, ingest};
 use secrecy::{ExposeSecret, SecretString};
 use tracing::{info, warn};
+use users::MemoryUsers;
+use users::store::UserStore;
 
+pub(crate) use self::secrets::{API_TOKEN_FILE, operators_issuer, operators_verifier, secret_sources};
+use self::secrets::{api_token, token_issuer, token_keys};
 use crate::cli::ServiceName;
 use crate::commands::cost;
 use crate::failure::Failure;
-use crate::settings::Settings;
+use crate::settings::{Database, Settings};
 
 /// The crates that follow `LOG_LEVEL`; all others follow `LOG_FILTER`.
-pub(crate) const OWN_CRATES: &[&str] = &["backends", "chassis", "keelson", "pipeline"];
-
-/// The name of the generated API token under `DIR/secrets`.
-pub(crate) const API_TOKEN_FILE: &str = "api_token";
-
-/// The sources that references to secrets may name.
-pub(crate) fn secret_sources(aws: &Arc<Aws>) -> SecretSources {
-    backends::secret_sources(aws)
-        .into_iter()
-        .fold(SecretSources::default(), |all, (scheme, source)| all.with(scheme, source))
-}
+pub(crate) const OWN_CRATES: &[&str] = &["backends", "chassis", "keelson", "pipeline", "users"];
 
 /// What the services of this process stand on. The folder's lock lives as long as this.
 #[derive(Debug)]
 pub(crate) struct Stores {
-    queue: Arc<dyn Queue>,
-    /// `None` where no service of the process stores objects.
+    /// Each is `None` where no service of the process needs it.
+    queue: Option<Arc<dyn Queue>>,
     objects: Option<Arc<dyn ObjectStore>>,
+    users: Option<Arc<dyn UserStore>>,
+    keys: Option<Arc<TokenKeys>>,
     failures: StorageFailures,
     folder: Option<DataFolder>,
 }
@@ -52,13 +52,31 @@ impl Stores {
 /// Opens the stores that the settings name and these services need.
 pub(crate) async fn open(settings: &Settings, services: &[ServiceName], context: &Context) -> Result<Stores, Failure> {
     let stores_objects = services.contains(&ServiceName::Archiver);
-    let folder = claim_folder(settings, services, stores_objects)?;
+    let keeps_users = services.contains(&ServiceName::Users);
+    let folder = claim_folder(settings, services)?;
     let failures = StorageFailures::default();
     let objects = match stores_objects {
         true => Some(open_objects(&settings.objects_url, object_context(settings, &failures)).await?),
         false => None,
     };
-    Ok(Stores { queue: queue(settings, queue_context(settings, context, &failures)).await?, objects, failures, folder })
+    let queue = match uses_queue(services) {
+        true => Some(queue(settings, queue_context(settings, context, &failures)).await?),
+        false => None,
+    };
+    let users = match keeps_users {
+        true => {
+            let url = whole_url(settings, &settings.users).await?;
+            let context = SqlContext { clock: Arc::clone(&context.clock), failures: failures.clone() };
+            Some(open_users(url.expose_secret(), context).await?)
+        }
+        false => None,
+    };
+    let keys = token_keys(settings, keeps_users).await?;
+    Ok(Stores { queue, objects, users, keys, failures, folder })
+}
+
+fn uses_queue(services: &[ServiceName]) -> bool {
+    services.iter().any(|service| matches!(service, ServiceName::Ingest | ServiceName::Archiver))
 }
 
 async fn queue(settings: &Settings, context: QueueContext) -> Result<Arc<dyn Queue>, Failure> {
@@ -66,9 +84,14 @@ async fn queue(settings: &Settings, context: QueueContext) -> Result<Arc<dyn Que
     Ok(open_queue(url.expose_secret(), &settings.aws, context).await?)
 }
 
-/// The whole URL of the queue, with a password that may have to be fetched.
+/// The whole URL of the queue.
 pub(crate) async fn queue_url(settings: &Settings) -> Result<SecretString, Failure> {
-    let Some(place) = &settings.queue_place else { return Ok(settings.queue_url.as_str().into()) };
+    whole_url(settings, &settings.queue).await
+}
+
+/// The whole URL of a database, with a password that may have to be fetched.
+async fn whole_url(settings: &Settings, database: &Database) -> Result<SecretString, Failure> {
+    let Some(place) = &database.place else { return Ok(database.url.as_str().into()) };
     let fetched = match place.password.as_ref().and_then(|it| secret_sources(&settings.aws).reference(it)) {
         Some((source, reference)) => match source.fetch(&reference.name).await {
             Ok(password) => Some(password),
@@ -80,17 +103,17 @@ pub(crate) async fn queue_url(settings: &Settings) -> Result<SecretString, Failu
     place.url(fetched.as_ref().or(place.password.as_ref()))
 }
 
-/// One process owns the folder: the one whose queue lies in it, or whose token is made there. Objects in it may be of
+/// One process owns the folder: the one whose queue or users lie in it, or whose secrets are made there. Objects in it may be of
 /// many. A process that keeps everything elsewhere runs without a folder, such as in a container whose root cannot be
 /// written: then other commands cannot find it, and that is all.
-fn claim_folder(
-    settings: &Settings,
-    services: &[ServiceName],
-    stores_objects: bool,
-) -> Result<Option<DataFolder>, Failure> {
-    let generates_token = services.contains(&ServiceName::Ingest) && settings.ingest.api_token.is_none();
-    let must_own = generates_token || is_local(&settings.queue_url);
-    let keeps_objects = stores_objects && is_local(&settings.objects_url);
+fn claim_folder(settings: &Settings, services: &[ServiceName]) -> Result<Option<DataFolder>, Failure> {
+    let has = |service| services.contains(&service);
+    let generates_token = has(ServiceName::Ingest) && settings.ingest.api_token.is_none();
+    let generates_key = has(ServiceName::Users) && settings.chassis.tokens.key.is_none();
+    let keeps_queue = uses_queue(services) && is_local(&settings.queue.url);
+    let keeps_users = has(ServiceName::Users) && is_local(&settings.users.url);
+    let must_own = generates_token || generates_key || keeps_queue || keeps_users;
+    let keeps_objects = has(ServiceName::Archiver) && is_local(&settings.objects_url);
     match DataFolder::lock(&settings.data) {
         Ok(folder) => Ok(Some(folder)),
         Err(error @ FolderError::InUse { .. }) if !must_own => {
@@ -144,8 +167,8 @@ pub(crate) enum Left {
 /// Opens the queue alone, owning the folder as a system does. Makes no folder and no queue: there is nothing to see in a
 /// new one, and a mistaken folder must not swallow messages.
 pub(crate) async fn open_left(settings: &Settings, context: &Context) -> Result<Left, Failure> {
-    let is_here = is_local(&settings.queue_url);
-    if (is_here && !settings.data.is_dir()) || !queue_exists(&settings.queue_url)? {
+    let is_here = is_local(&settings.queue.url);
+    if (is_here && !settings.data.is_dir()) || !queue_exists(&settings.queue.url)? {
         return Ok(Left::Nothing);
     }
     // What lies elsewhere is shared by many processes.
@@ -159,41 +182,12 @@ pub(crate) async fn open_left(settings: &Settings, context: &Context) -> Result<
     Ok(Left::Queue(StoppedQueue { queue, _folder: folder }))
 }
 
-/// The token that ingest asks for: the one that is set, one that is fetched, or the generated one.
-async fn api_token(settings: &Settings, context: &Context) -> Result<Arc<ApiToken>, Failure> {
-    let clock = Arc::clone(&context.clock);
-    let Some(token) = &settings.ingest.api_token else {
-        return Ok(ApiToken::fixed(generated_secret(&settings.data, API_TOKEN_FILE)?, clock));
-    };
-    let Some((source, reference)) = secret_sources(&settings.aws).reference(token) else {
-        return Ok(ApiToken::fixed(token.clone(), clock));
-    };
-    if settings.chassis.production {
-        refuse_weak(&*source, &reference).await?;
-    }
-    Ok(ApiToken::fetched(source, reference, clock))
-}
-
-/// Production starts with no weak and no missing secret; a source that is down may come back.
-async fn refuse_weak(source: &dyn SecretSource, reference: &SecretRef) -> Result<(), Failure> {
-    match source.fetch(&reference.name).await {
-        Ok(secret) => match check_secret(&secret) {
-            Some(expected) => Err(Failure::usage(format!("API_TOKEN={reference}: expected {expected}"))),
-            None => Ok(()),
-        },
-        Err(error @ SecretError::Unavailable(_)) => {
-            warn!(cause = %error, "the API token cannot be checked yet");
-            Ok(())
-        }
-        Err(error) => Err(Failure::usage(format!("API_TOKEN={reference}: {error}"))),
-    }
-}
-
 /// Who a service is.
 pub(crate) fn identity(name: ServiceName) -> Identity {
     match name {
         ServiceName::Ingest => ingest::IDENTITY,
         ServiceName::Archiver => archiver::IDENTITY,
+        ServiceName::Users => users::IDENTITY,
     }
 }
 
@@ -205,14 +199,41 @@ pub(crate) async fn build(
     context: &Context,
 ) -> Result<Service, Failure> {
     let service = match name {
-        ServiceName::Ingest => ingest::service(&stores.queue, &api_token(settings, context).await?, context),
+        ServiceName::Ingest => ingest::service(opened(&stores.queue)?, &api_token(settings, context).await?, context),
         ServiceName::Archiver => {
-            let objects = stores.objects.as_ref().ok_or_else(|| Failure::failed("no object store was opened"))?;
-            archiver::service(settings.archiver, &stores.queue, objects, context)
+            archiver::service(settings.archiver, opened(&stores.queue)?, opened(&stores.objects)?, context)
+        }
+        ServiceName::Users => {
+            users_service(Arc::clone(opened(&stores.users)?), opened(&stores.keys)?, settings, context)?
         }
     };
     stores.failures.register(service.metrics());
     Ok(if settings.uses_aws() { with_bill(service, settings, context) } else { service })
+}
+
+fn users_service(
+    store: Arc<dyn UserStore>,
+    keys: &Arc<TokenKeys>,
+    settings: &Settings,
+    context: &Context,
+) -> Result<Service, Failure> {
+    let hashing = PoolSize::of(available_parallelism().unwrap_or(NonZeroUsize::MIN));
+    let issuer = token_issuer(settings, keys, context);
+    let parts = users::Parts { store, hashing, keys: Arc::clone(keys), issuer };
+    let no_threads = |error: io::Error| Failure::failed(format!("no threads to hash passwords on: {error}"));
+    users::service(parts, context).map_err(no_threads)
+}
+
+/// [`open`] is told which services there are.
+fn opened<T>(store: &Option<T>) -> Result<&T, Failure> {
+    store.as_ref().ok_or_else(|| Failure::failed("a store of the service was not opened"))
+}
+
+/// Verifies users' tokens, where a service of the process asks for them.
+pub(crate) fn token_verifier(settings: &Settings, stores: &Stores, context: &Context) -> Option<Arc<TokenVerifier>> {
+    let keys = Arc::clone(stores.keys.as_ref()?);
+    let parties = settings.chassis.tokens.parties.clone();
+    Some(Arc::new(TokenVerifier::new(keys, parties, Arc::clone(&context.clock))))
 }
 
 /// What AWS asks for is the process's, and every service of it shows the same.
@@ -225,15 +246,19 @@ fn with_bill(service: Service, settings: &Settings, context: &Context) -> Servic
 }
 
 /// Builds a service on nothing, to ask it about itself.
-pub(crate) fn describe(name: ServiceName, settings: &Settings, context: &Context) -> Service {
+pub(crate) fn describe(name: ServiceName, settings: &Settings, context: &Context) -> Result<Service, Failure> {
     let queue: Arc<dyn Queue> =
         MemoryQueue::new(Arc::clone(&context.clock), Arc::clone(&context.ids), settings.archiver.max_receive_count);
     let objects: Arc<dyn ObjectStore> = MemoryObjects::new();
-    match name {
+    Ok(match name {
         ServiceName::Ingest => {
             let nobody = ApiToken::fixed(String::new().into(), Arc::clone(&context.clock));
             ingest::service(&queue, &nobody, context)
         }
         ServiceName::Archiver => archiver::service(settings.archiver, &queue, &objects, context),
-    }
+        ServiceName::Users => {
+            let keys = TokenKeys::new(KeyRing { current: SigningKey::parse(&random_secret()?)?, previous: None });
+            users_service(MemoryUsers::new(), &keys, settings, context)?
+        }
+    })
 }

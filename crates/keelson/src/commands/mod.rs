@@ -15,6 +15,7 @@ mod process;
 pub(crate) mod send;
 mod serve;
 mod system;
+mod token;
 mod up;
 
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ async fn run_tool(command: Command, common: &Common) -> Result<(), Failure> {
         Command::Doctor(args) => doctor::run(common, &args).await,
         Command::EndToEnd(args) => e2e::run(common, &args).await,
         Command::Healthcheck(args) => healthcheck::run(common, &args).await,
+        Command::Token(args) => token::run(common, &args).await,
         Command::Config(args) => config::run(common, &args),
         Command::Openapi(args) => openapi::run(common, &args),
         Command::Completions { shell } => completions::run(shell),

@@ -13,7 +13,7 @@ use crate::wire;
 pub(crate) fn run(common: &Common, args: &OpenapiArgs) -> Result<(), Failure> {
     let layers = settings::load(common, &ListenArgs::default(), None)?;
     let settings = Settings::read(&layers, Mode::Up, &[args.service])?;
-    let document = openapi(wire::describe(args.service, &settings, &context(&settings)));
+    let document = openapi(wire::describe(args.service, &settings, &context(&settings))?);
     let text = document.to_pretty_json().map_err(|error| Failure::failed(error.to_string()))?;
     print_line(&text);
     Ok(())

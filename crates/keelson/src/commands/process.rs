@@ -58,7 +58,7 @@ impl Process {
             config: settings.chassis.clone(),
             logs: Arc::clone(logs),
             lifecycle: Lifecycle::new(),
-            tokens: None,
+            tokens: wire::token_verifier(&settings, &stores, &context),
             operator_token: Some(operator_token.clone()),
             configuration: settings.shown.clone(),
         })?;

@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn a_queue_may_be_named_in_either_way() {
         let url = "https://sqs.us-east-1.amazonaws.com/1/q";
-        assert_eq!(read(&[("SQS_QUEUE_URL", url)]).unwrap().queue_url, format!("sqs:{url}"));
+        assert_eq!(read(&[("SQS_QUEUE_URL", url)]).unwrap().queue.url, format!("sqs:{url}"));
         let text = read(&[("SQS_QUEUE_URL", url), ("QUEUE_URL", "memory:")]).unwrap_err();
         assert!(text.contains("SQS_QUEUE_URL") && text.contains("QUEUE_URL=memory:"), "{text}");
     }

@@ -1,12 +1,10 @@
 //! The seeds' names for a database of PostgreSQL, for whoever does not write a URL.
 
-use backends::QueuePlace;
 use backends::postgres::Address;
 use chassis::config::{OptionalSetting, Port, Reader, Section, Setting, SettingInfo};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::QUEUE_URL;
 use crate::failure::Failure;
 
 /// The `QUEUE_URL` that means the settings below.
@@ -32,6 +30,16 @@ pub(super) const SECTION: Section = Section {
     settings: &[POSTGRES_HOST.info, POSTGRES_PORT.info, POSTGRES_USER.info, POSTGRES_PASSWORD.info, POSTGRES_DB.info],
 };
 
+/// Whether the seeds' names are used.
+pub(super) fn names_a_server(reader: &Reader<'_>) -> bool {
+    reader.is_set(&POSTGRES_HOST.info)
+}
+
+/// What follows the scheme of a URL of PostgreSQL.
+fn rest_of(url: &str) -> Option<&str> {
+    url.split_once(':').filter(|(scheme, _)| matches!(*scheme, "postgres" | "postgresql")).map(|(_, rest)| rest)
+}
+
 /// One database, and who asks it.
 #[derive(Debug, Clone)]
 pub(crate) struct PostgresPlace {
@@ -56,15 +64,14 @@ impl PostgresPlace {
 
     /// Refuses each of these settings that says another thing than a whole URL of PostgreSQL does: one of the two would be
     /// ignored, and nobody would know which. What is wrong with the URL itself, whoever opens it says.
-    pub(super) fn refuse_others(&self, reader: &mut Reader<'_>, queue_url: &str) {
-        let Ok(QueuePlace::Postgres(rest)) = QueuePlace::of(queue_url) else { return };
-        let Ok(address) = Address::parse(rest.expose_secret()) else { return };
-        for (setting, agrees) in self.agreements(&address) {
-            if reader.is_set(&setting) && !agrees {
-                let url = reader.found(&QUEUE_URL.info);
-                let expected =
-                    format!("what {url} says; remove one: {}, or all of the URL after `{HERE}`", setting.name);
-                reader.refuse(&setting, &expected);
+    pub(super) fn refuse_others(&self, reader: &mut Reader<'_>, (setting, url): (&SettingInfo, &str)) {
+        let Some(rest) = rest_of(url) else { return };
+        let Ok(address) = Address::parse(rest) else { return };
+        for (own, agrees) in self.agreements(&address) {
+            if reader.is_set(&own) && !agrees {
+                let url = reader.found(setting);
+                let expected = format!("what {url} says; remove one: {}, or all of the URL after `{HERE}`", own.name);
+                reader.refuse(&own, &expected);
             }
         }
     }
@@ -125,7 +132,7 @@ mod tests {
             ("POSTGRES_PASSWORD", "p/w:d?%"),
             ("POSTGRES_DB", "q?u%eue"),
         ]);
-        let place = settings.queue_place.unwrap();
+        let place = settings.queue.place.unwrap();
         let url = place.url(place.password.as_ref()).unwrap();
         assert_eq!(url.expose_secret(), "postgres://a%40b%2541:p%2Fw%3Ad%3F%25@db:5433/q%3Fu%25eue");
         assert!(!format!("{place:?}").contains("p/w"));
@@ -134,8 +141,8 @@ mod tests {
     #[test]
     fn a_whole_url_is_taken_as_it_is() {
         let settings = read(&[("QUEUE_URL", "postgres://db/queue")]);
-        assert_eq!(settings.queue_url, "postgres://db/queue");
-        assert!(settings.queue_place.is_none());
+        assert_eq!(settings.queue.url, "postgres://db/queue");
+        assert!(settings.queue.place.is_none());
     }
 
     #[test]
@@ -182,7 +189,7 @@ mod tests {
             let url = format!("postgres://keelson:{unescaped}@db/queue");
             let settings = read(&[("QUEUE_URL", &url), ("POSTGRES_DB", "postgres")]);
             assert!(
-                settings.queue_place.is_none() && Address::parse(&url["postgres:".len()..]).is_err(),
+                settings.queue.place.is_none() && Address::parse(&url["postgres:".len()..]).is_err(),
                 "{unescaped}"
             );
         }

@@ -42,3 +42,4 @@ mod sync_failures;
 mod system;
 mod token;
 mod turned_clock;
+mod users;

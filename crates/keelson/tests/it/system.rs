@@ -222,15 +222,20 @@ impl Drop for System {
     }
 }
 
-/// Where services listen, by their lines in a production log: `ingest`, `ingest-internal` and so on.
+fn short(name: &str) -> String {
+    if name == "user-service" { "users".to_owned() } else { name.to_owned() }
+}
+
+/// Where services listen, by their lines in a production log: `ingest`, `ingest-internal` and so on, under the names of
+/// the command line.
 fn addresses(lines: &[Value]) -> Value {
     let mut addresses = serde_json::Map::new();
     for line in lines {
         let message = line["message"].as_str().unwrap_or_default();
         if let Some((name, url)) = message.split_once(" listens on ") {
-            addresses.insert(name.to_owned(), url.into());
+            addresses.insert(short(name), url.into());
         } else if let Some((name, url)) = message.split_once(" listens for operators on ") {
-            addresses.insert(format!("{name}-internal"), url.into());
+            addresses.insert(format!("{}-internal", short(name)), url.into());
         }
     }
     Value::Object(addresses)

@@ -38,7 +38,7 @@ pub(super) enum Pace {
 impl Forecast {
     pub(super) fn of(settings: &Settings, message_bytes: u64) -> Self {
         Self {
-            uses_sqs: settings.queue_url.starts_with("sqs:"),
+            uses_sqs: settings.queue.url.starts_with("sqs:"),
             uses_s3: settings.objects_url.starts_with("s3:"),
             max_messages: settings.archiver.max_messages as u64,
             concurrency: settings.archiver.concurrency as u64,

@@ -44,7 +44,7 @@ impl Plan<'_> {
     fn database_checks(&self, seen: &postgres::Seen) -> Vec<Check> {
         let asked = [(self.token.is_some(), Process::Ingest), (self.objects.is_some(), Process::Archiver)];
         let processes: Vec<Process> = asked.into_iter().filter(|(is_asked, _)| *is_asked).map(|(_, it)| it).collect();
-        postgres::Judge { processes: &processes, in_parts: self.settings.queue_place.is_some() }.checks(seen)
+        postgres::Judge { processes: &processes, in_parts: self.settings.queue.place.is_some() }.checks(seen)
     }
 
     /// Where the queue is elsewhere; a call to the embedded one takes no time.

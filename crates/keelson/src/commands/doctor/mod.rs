@@ -80,7 +80,7 @@ impl<'a> Plan<'a> {
     fn of(settings: &'a Settings, args: &DoctorArgs) -> Result<Self, Failure> {
         let checks = |service| args.services.is_empty() || args.services.contains(&service);
         let objects = checks(ServiceName::Archiver).then(|| ObjectPlace::of(&settings.objects_url));
-        let queue = QueuePlace::of(&settings.queue_url)?;
+        let queue = QueuePlace::of(&settings.queue.url)?;
         if let QueuePlace::Postgres(rest) = &queue {
             postgres::check_url(rest.expose_secret(), settings)?;
         }

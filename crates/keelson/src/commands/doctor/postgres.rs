@@ -44,7 +44,7 @@ impl Seen {
 
 /// Whether a URL of PostgreSQL is one, as far as that shows before its password is there.
 pub(super) fn check_url(rest: &str, settings: &Settings) -> Result<(), Failure> {
-    if settings.queue_place.is_none() {
+    if settings.queue.place.is_none() {
         Address::parse(rest)?;
     }
     Ok(())

@@ -1,0 +1,129 @@
+//! The secrets of services: those that are set, fetched or generated.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backends::aws::Aws;
+use backends::local::{generated_secret, generated_secret_path};
+use chassis::auth::{ApiToken, KeyRing, SigningKey, TokenIssuer, TokenKeys, TokenVerifier};
+use chassis::config::{JWT_PREVIOUS_SECRET_KEY, JWT_SECRET_KEY, SecretSources, SettingInfo, TokenConfig, check_secret};
+use chassis::ports::{SecretError, SecretRef, SecretSource};
+use chassis::service::Context;
+use secrecy::SecretString;
+use tracing::warn;
+
+use crate::failure::Failure;
+use crate::settings::Settings;
+
+/// The name of the generated API token under `DIR/secrets`.
+pub(crate) const API_TOKEN_FILE: &str = "api_token";
+
+/// The name of the generated key of users' tokens, in the same place.
+const JWT_SECRET_FILE: &str = "jwt_secret_key";
+
+/// The sources that references to secrets may name.
+pub(crate) fn secret_sources(aws: &Arc<Aws>) -> SecretSources {
+    backends::secret_sources(aws)
+        .into_iter()
+        .fold(SecretSources::default(), |all, (scheme, source)| all.with(scheme, source))
+}
+
+/// The token that ingest asks for: the one that is set, one that is fetched, or the generated one.
+pub(super) async fn api_token(settings: &Settings, context: &Context) -> Result<Arc<ApiToken>, Failure> {
+    let clock = Arc::clone(&context.clock);
+    let Some(token) = &settings.ingest.api_token else {
+        return Ok(ApiToken::fixed(generated_secret(&settings.data, API_TOKEN_FILE)?, clock));
+    };
+    let Some((source, reference)) = secret_sources(&settings.aws).reference(token) else {
+        return Ok(ApiToken::fixed(token.clone(), clock));
+    };
+    if settings.chassis.production {
+        refuse_weak(&*source, &reference).await?;
+    }
+    Ok(ApiToken::fetched(source, reference, clock))
+}
+
+/// Production starts with no weak and no missing secret; a source that is down may come back.
+async fn refuse_weak(source: &dyn SecretSource, reference: &SecretRef) -> Result<(), Failure> {
+    match source.fetch(&reference.name).await {
+        Ok(secret) => match check_secret(&secret) {
+            Some(expected) => Err(Failure::usage(format!("API_TOKEN={reference}: expected {expected}"))),
+            None => Ok(()),
+        },
+        Err(error @ SecretError::Unavailable(_)) => {
+            warn!(cause = %error, "the API token cannot be checked yet");
+            Ok(())
+        }
+        Err(error) => Err(Failure::usage(format!("API_TOKEN={reference}: {error}"))),
+    }
+}
+
+/// What signs and verifies users' tokens: what is set, or what is generated where users are kept. `None` where no
+/// service of the process asks for tokens.
+pub(super) async fn token_keys(settings: &Settings, keeps_users: bool) -> Result<Option<Arc<TokenKeys>>, Failure> {
+    let tokens = &settings.chassis.tokens;
+    let key = match &tokens.key {
+        Some(key) => signing_key(settings, &JWT_SECRET_KEY.info, key).await?,
+        None if keeps_users => {
+            let generated = generated_secret(&settings.data, JWT_SECRET_FILE)?;
+            SigningKey::parse(&generated).map_err(|error| Failure::failed(format!("{JWT_SECRET_FILE}: {error}")))?
+        }
+        None => return Ok(None),
+    };
+    let previous = match &tokens.previous_key {
+        Some(previous) => Some(signing_key(settings, &JWT_PREVIOUS_SECRET_KEY.info, previous).await?),
+        None => None,
+    };
+    Ok(Some(TokenKeys::new(KeyRing { current: key, previous })))
+}
+
+async fn signing_key(settings: &Settings, setting: &SettingInfo, text: &SecretString) -> Result<SigningKey, Failure> {
+    let (key, shown) = match secret_sources(&settings.aws).reference(text) {
+        None => (text.clone(), "***".to_owned()),
+        Some((source, reference)) => match source.fetch(&reference.name).await {
+            Ok(key) => (key, reference.to_string()),
+            Err(error @ SecretError::Unavailable(_)) => return Err(Failure::unavailable(error.to_string())),
+            Err(error) => return Err(Failure::usage(format!("{}={reference}: {error}", setting.name))),
+        },
+    };
+    let expected = check_secret(&key).filter(|_| settings.chassis.production);
+    if let Some(expected) = expected {
+        return Err(Failure::usage(format!("{}={shown}: expected {expected}", setting.name)));
+    }
+    SigningKey::parse(&key).map_err(|error| Failure::usage(format!("{}={shown}: {error}", setting.name)))
+}
+
+/// The keys as a command finds them, which makes none: nobody would know it.
+async fn operators_keys(settings: &Settings) -> Result<Arc<TokenKeys>, Failure> {
+    let is_generated = generated_secret_path(&settings.data, JWT_SECRET_FILE).is_file();
+    let keys = token_keys(settings, is_generated).await?;
+    keys.ok_or_else(|| {
+        let data = settings.data.display();
+        Failure::usage(format!(
+            "there is no key: no users have run on {data} yet; start `keelson up`, name its folder with --data, or set JWT_SECRET_KEY"
+        ))
+    })
+}
+
+/// Issues tokens that operators ask for.
+pub(crate) async fn operators_issuer(
+    settings: &Settings,
+    lifetime: Duration,
+    context: &Context,
+) -> Result<TokenIssuer, Failure> {
+    let keys = operators_keys(settings).await?;
+    let parties = settings.chassis.tokens.parties.clone();
+    Ok(TokenIssuer::new(keys, parties, lifetime, Arc::clone(&context.clock), Arc::clone(&context.ids)))
+}
+
+/// Verifies tokens as services do.
+pub(crate) async fn operators_verifier(settings: &Settings, context: &Context) -> Result<TokenVerifier, Failure> {
+    let keys = operators_keys(settings).await?;
+    Ok(TokenVerifier::new(keys, settings.chassis.tokens.parties.clone(), Arc::clone(&context.clock)))
+}
+
+pub(super) fn token_issuer(settings: &Settings, keys: &Arc<TokenKeys>, context: &Context) -> TokenIssuer {
+    let TokenConfig { parties, lifetime, .. } = &settings.chassis.tokens;
+    let (clock, ids) = (Arc::clone(&context.clock), Arc::clone(&context.ids));
+    TokenIssuer::new(Arc::clone(keys), parties.clone(), *lifetime, clock, ids)
+}

@@ -219,7 +219,8 @@ fn users_service(
 ) -> Result<Service, Failure> {
     let hashing = PoolSize::of(available_parallelism().unwrap_or(NonZeroUsize::MIN));
     let issuer = token_issuer(settings, keys, context);
-    let parts = users::Parts { store, hashing, keys: Arc::clone(keys), issuer };
+    let answer_lifetime = settings.chassis.http.idempotency_lifetime;
+    let parts = users::Parts { store, hashing, answer_lifetime, keys: Arc::clone(keys), issuer };
     let no_threads = |error: io::Error| Failure::failed(format!("no threads to hash passwords on: {error}"));
     users::service(parts, context).map_err(no_threads)
 }

@@ -12,13 +12,18 @@ pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chassis::auth::{GuessLimits, PasswordHasher, PoolSize, TokenIssuer, TokenKeys};
 use chassis::health::{Check, Need};
+use chassis::http::Idempotency;
 use chassis::service::{Context, Identity, Service};
 use jiff::Timestamp;
+use tokio::time::sleep;
+use tracing::debug;
 
 pub use memory::MemoryUsers;
 use metrics::UserMetrics;
@@ -31,6 +36,9 @@ pub const IDENTITY: Identity = Identity {
     about: "Keeps accounts; people register, log in and look at their profile.",
 };
 
+/// The pause between two looks for answers that have expired.
+const FORGET_INTERVAL: Duration = Duration::from_secs(600);
+
 /// What the service stands on.
 #[derive(Debug)]
 pub struct Parts {
@@ -38,6 +46,8 @@ pub struct Parts {
     pub store: Arc<dyn UserStore>,
     /// How many passwords are hashed at once.
     pub hashing: PoolSize,
+    /// How long answers to requests with a key are kept.
+    pub answer_lifetime: Duration,
     /// The keys whose public halves are published.
     pub keys: Arc<TokenKeys>,
     /// Signs the tokens of those who log in.
@@ -51,6 +61,7 @@ struct Users {
     keys: Arc<TokenKeys>,
     issuer: TokenIssuer,
     hasher: PasswordHasher,
+    idempotency: Idempotency,
     guesses: GuessLimits,
     context: Context,
     metrics: UserMetrics,
@@ -62,20 +73,46 @@ struct Users {
 /// When the system gives no threads to hash passwords on.
 pub fn service(parts: Parts, context: &Context) -> io::Result<Service> {
     let service = Service::new(IDENTITY, context);
-    let Parts { store, hashing, keys, issuer } = parts;
+    let Parts { store, hashing, answer_lifetime, keys, issuer } = parts;
     let users = Arc::new(Users {
         store: Arc::clone(&store),
         keys,
         issuer,
         hasher: PasswordHasher::start(hashing, service.metrics())?,
+        idempotency: Idempotency::new(answer_lifetime, Arc::clone(&context.clock)),
         guesses: GuessLimits::new(Arc::clone(&context.clock)),
         context: context.clone(),
         metrics: UserMetrics::register(service.metrics()),
     });
-    Ok(service.routes(routes::routes().with_state(users)).check(Check::new("store", Need::Required, move || {
+    let forgetting = forget_answers(Arc::clone(&users));
+    let service =
+        service.routes(routes::routes().with_state(users)).worker("expired-answers", |lifecycle| async move {
+            tokio::select! {
+                never = forgetting => match never {},
+                () = lifecycle.draining().cancelled() => {}
+            }
+        });
+    Ok(service.check(Check::new("store", Need::Required, move || {
         let store = Arc::clone(&store);
         async move { store.ping().await.map_err(|error| error.to_string()) }
     })))
+}
+
+/// Now and then forgets the answers that have expired. Where the store fails, the next time will do.
+async fn forget_answers(users: Arc<Users>) -> Infallible {
+    loop {
+        sleep(FORGET_INTERVAL).await;
+        loop {
+            match users.store.forget_answers(users.now()).await {
+                Ok(0) => break,
+                Ok(forgotten) => debug!(answers = forgotten, "forgot answers that have expired"),
+                Err(error) => {
+                    debug!(cause = %error, "expired answers are not forgotten yet");
+                    break;
+                }
+            }
+        }
+    }
 }
 
 impl Users {

@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use chassis::http::Page;
+use chassis::http::{Page, StoredAnswer};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::model::{Credentials, EmailKey, NewUser, User, UserCounts, UserId, UsernameKey, Version};
-use crate::store::{StoreError, Unique, UserList, UserStore, Written};
+use crate::store::{Created, StoreError, Unique, UserList, UserStore, Written};
 
 /// All users of a process.
 #[derive(Debug, Default)]
@@ -21,6 +21,7 @@ struct Users {
     in_order: BTreeSet<(Timestamp, UserId)>,
     emails: HashMap<EmailKey, UserId>,
     usernames: HashMap<UsernameKey, UserId>,
+    answers: HashMap<String, StoredAnswer>,
 }
 
 impl MemoryUsers {
@@ -78,11 +79,22 @@ impl Users {
 
 #[async_trait]
 impl UserStore for MemoryUsers {
-    async fn create(&self, NewUser { user, password }: NewUser) -> Result<(), StoreError> {
+    async fn create(&self, NewUser { user, password, answer }: NewUser) -> Result<Created, StoreError> {
         let mut users = self.lock();
+        if let Some(before) = answer.as_ref().and_then(|answer| users.answers.get(&answer.key.id)) {
+            return Ok(Created::Before(before.clone()));
+        }
         users.check_unique(&user)?;
         users.insert(user, password);
-        Ok(())
+        users.answers.extend(answer.map(|answer| (answer.key.id.clone(), answer)));
+        Ok(Created::Done)
+    }
+
+    async fn forget_answers(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut users = self.lock();
+        let before = users.answers.len();
+        users.answers.retain(|_, answer| answer.expires_at > now);
+        Ok(to_u64(before - users.answers.len()))
     }
 
     async fn find(&self, id: UserId) -> Result<Option<User>, StoreError> {

@@ -5,13 +5,16 @@
 //!   store is a disk.
 //! * **Unique**: no two users have the same [`EmailKey`](crate::model::EmailKey), and no two registered ones the same
 //!   [`UsernameKey`], however many write at once.
+//! * **Once**: of many creates whose answers have one id, at once or one after the other, one is done, until that answer
+//!   is forgotten.
 //! * **Versions**: a write that names the version it knows changes nothing when there is another.
 //! * Texts and times come back as they were given, times to the microsecond.
 
 use std::fmt;
 
 use async_trait::async_trait;
-use chassis::http::Page;
+use chassis::http::{Page, StoredAnswer};
+use jiff::Timestamp;
 use secrecy::SecretString;
 use thiserror::Error;
 
@@ -35,6 +38,15 @@ pub enum Written {
     Changed,
     /// There is no such user.
     Missing,
+}
+
+/// What became of a user who was to be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// The user is there.
+    Done,
+    /// The request was done before; this is its answer.
+    Before(StoredAnswer),
 }
 
 /// A part of all users.
@@ -66,8 +78,12 @@ pub enum StoreError {
 /// All users. The module's documentation is the contract.
 #[async_trait]
 pub trait UserStore: fmt::Debug + Send + Sync + 'static {
-    /// Adds a user.
-    async fn create(&self, user: NewUser) -> Result<(), StoreError>;
+    /// Adds a user, and keeps the answer to the request together with it: both are there or none. Adds nobody where an
+    /// answer to a request with the same id is kept already, and tells that before it tells what is taken.
+    async fn create(&self, user: NewUser) -> Result<Created, StoreError>;
+
+    /// Forgets answers that have expired, some thousands at most; tells how many.
+    async fn forget_answers(&self, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Reads a user; `None` when there is none.
     async fn find(&self, id: UserId) -> Result<Option<User>, StoreError>;

@@ -23,7 +23,7 @@ async fn create_on(store: Arc<dyn UserStore>, name: String, stop: Arc<AtomicBool
         number += 1;
         let (name, begun) = (format!("{name}.{number}"), Instant::now());
         match store.create(user(&name)).await {
-            Ok(()) => created.push(name),
+            Ok(_) => created.push(name),
             Err(error) => {
                 assert_is_of_the_database(&error);
                 sleep(Duration::from_millis(20)).await;

@@ -28,11 +28,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
         let RawBody(bytes) = RawBody::from_request(request, state).await?;
-        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
-        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(shape_error)?;
-        deserializer.end().map_err(|_| invalid("body", "expected one JSON value", "json_invalid"))?;
-        Ok(Self(value))
+        parse(&bytes).map(Self)
     }
+}
+
+/// A body of a known shape.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(shape_error)?;
+    deserializer.end().map_err(|_| invalid("body", "expected one JSON value", "json_invalid"))?;
+    Ok(value)
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {

@@ -200,7 +200,7 @@ async fn a_half_made_secret_is_cleared_away_at_the_next_start() {
     let secrets = launch.data().join("secrets");
     assert_eq!(files(&secrets).len(), 1, "the test needs a leftover");
     let system = launch.start().await;
-    assert_eq!(files(&secrets), [secrets.join("api_token")]);
+    assert_eq!(files(&secrets), [secrets.join("api_token"), secrets.join("jwt_secret_key")]);
     system.send(&email("with a token")).await;
 }
 

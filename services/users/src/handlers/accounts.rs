@@ -8,13 +8,13 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chassis::auth::{Caller, Check, PasswordHash, weakness_of};
 use chassis::error::{Error, FieldError, Kind};
-use chassis::http::Json;
+use chassis::http::{Json, Keyed};
 use chassis::telemetry::correlation;
 use http::header;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use tracing::{info, warn};
+use tracing::warn;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -22,7 +22,6 @@ use super::answers::Envelope;
 use crate::Users;
 use crate::error::invalid;
 use crate::model::{Credentials, MAX_USERNAME_CHARS, NewUser, User, UserId, UsernameKey};
-use crate::store::StoreError;
 
 /// Characters of a password.
 const PASSWORD: std::ops::RangeInclusive<usize> = 8..=100;
@@ -93,18 +92,21 @@ pub(crate) struct Counts {
 /// Registers an account that can log in.
 #[utoipa::path(
     post, path = "/api/v1/users/register", tag = "accounts", request_body = Registration,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is answered as before and not done again")),
     responses(
         (status = 200, body = Envelope<Registered>),
         (status = 400, description = "User with this username or email already exists"),
+        (status = 409, description = "A request with this key is being worked on"),
         (status = 422, description = "A value breaks a rule, or the password is one of those that everybody tries"),
         (status = 503, description = "The store is unreachable, or too many passwords are being hashed"),
     )
 )]
 pub(crate) async fn register(
     State(users): State<Arc<Users>>,
-    Json(registration): Json<Registration>,
-) -> Result<Json<Envelope<Registered>>, Error> {
-    let Registration { username, email, password } = registration;
+    Keyed { key, body }: Keyed<Registration>,
+) -> Result<Response, Error> {
+    let _turn = users.idempotency.begin(key.as_ref())?;
+    let Registration { username, email, password } = body;
     let id = UserId(users.context.ids.uuid());
     let checked = User::registered(id, &username, &email, users.now()).map_err(invalid);
     // Both mistakes at once: the account's and the password's.
@@ -114,14 +116,10 @@ pub(crate) async fn register(
         (Err(error), mistake) => return Err(error.with_fields(mistake)),
     };
     let hash = users.hasher.hash(password).await?;
-    let new = NewUser { user, password: Some(hash.as_str().into()) };
-    users.store.create(new).await.map_err(|error| match error {
-        StoreError::Taken(_) => Error::new(Kind::BadRequest, "User with this username or email already exists"),
-        other => other.into(),
-    })?;
-    users.metrics.registered.inc();
-    info!(user.id = %id, "user {id} registered");
-    Ok(Envelope::of("User created successfully", Registered { user_id: id.0, username }))
+    let new = NewUser { user, password: Some(hash.as_str().into()), answer: None };
+    let answer = Envelope::of("User created successfully", Registered { user_id: id.0, username }).into_response();
+    let taken = Error::new(Kind::BadRequest, "User with this username or email already exists");
+    users.add(new, key, answer, taken).await
 }
 
 /// Gives a token for a username and its password.

@@ -6,15 +6,15 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chassis::auth::Caller;
 use chassis::error::{Error, Kind};
-use chassis::http::{Conditions, EntityTag, Json, Paging, Path, changed_meanwhile, lacks};
-use http::StatusCode;
+use chassis::http::{Conditions, EntityTag, Json, Keyed, Paging, Path, RequestKey, changed_meanwhile, lacks};
+use http::{StatusCode, header};
 
 use super::answers::UserAnswer;
 use crate::Users;
 use crate::error::{invalid, not_found};
 use crate::model::{NewUser, User, UserChanges, UserDraft, UserId, Version};
 use crate::routes::{READ, WRITE};
-use crate::store::{StoreError, Unique, UserList, Written};
+use crate::store::{Created, StoreError, UserList, Written};
 
 /// How often a change is tried that others got in front of.
 const ATTEMPTS: usize = 8;
@@ -22,26 +22,24 @@ const ATTEMPTS: usize = 8;
 /// Creates a user who cannot log in.
 #[utoipa::path(
     post, path = "/api/v1/users", tag = "users", request_body = UserDraft,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is answered as before and not done again")),
     responses(
         (status = 201, body = UserAnswer, headers(("ETag" = String, description = "For `If-Match`"))),
-        (status = 409, description = "User with this email already exists"),
+        (status = 409, description = "User with this email already exists, or a request with this key is being worked on"),
         (status = 422, description = "A value breaks a rule"),
         (status = 503, description = "The store is unreachable"),
     )
 )]
 pub(crate) async fn create_user(
     State(users): State<Arc<Users>>,
-    Json(draft): Json<UserDraft>,
+    Keyed { key, body: draft }: Keyed<UserDraft>,
 ) -> Result<Response, Error> {
+    let _turn = users.idempotency.begin(key.as_ref())?;
     let user = draft.into_user(UserId(users.context.ids.uuid()), users.now()).map_err(invalid)?;
-    let created = users.store.create(NewUser { user: user.clone(), password: None }).await;
-    created.map_err(|error| match error {
-        StoreError::Taken(Unique::Email) => Error::new(Kind::Conflict, "User with this email already exists"),
-        other => other.into(),
-    })?;
-    users.metrics.created.inc();
-    let location = [(http::header::LOCATION, format!("/api/v1/users/{}", user.id))];
-    Ok((StatusCode::CREATED, location, tagged(user)?).into_response())
+    let location = [(header::LOCATION, format!("/api/v1/users/{}", user.id))];
+    let answer = (StatusCode::CREATED, location, tagged(user.clone())?).into_response();
+    let taken = Error::new(Kind::Conflict, "User with this email already exists");
+    users.add(NewUser { user, password: None, answer: None }, key, answer, taken).await
 }
 
 /// Lists users, the oldest first.
@@ -157,6 +155,27 @@ pub(crate) async fn delete_user(
 }
 
 impl Users {
+    /// Adds a user, unless the same request has done so before. Gives its answer, be it that of now or of then.
+    pub(super) async fn add(
+        &self,
+        new: NewUser,
+        key: Option<RequestKey>,
+        answer: Response,
+        taken: Error,
+    ) -> Result<Response, Error> {
+        let (kept, answer) = self.idempotency.keep(key.clone(), answer).await?;
+        let added = if new.password.is_some() { &self.metrics.registered } else { &self.metrics.created };
+        match (self.store.create(NewUser { answer: kept, ..new }).await, key) {
+            (Ok(Created::Before(before)), Some(key)) => before.replay(&key),
+            (Ok(_), _) => {
+                added.inc();
+                Ok(answer)
+            }
+            (Err(StoreError::Taken(_)), _) => Err(taken),
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
     /// The user of a path, if the caller may know of it. Whatever stands there that is no id is just an unknown user.
     async fn find(&self, user_id: &str, caller: &Caller, scope: &str) -> Result<User, Error> {
         let id: UserId = user_id.parse().map_err(|()| not_found())?;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use chassis::http::StoredAnswer;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -83,6 +84,8 @@ pub struct NewUser {
     pub user: User,
     /// The hash of the password as a PHC string, for those who register.
     pub password: Option<SecretString>,
+    /// The answer to the request, where that may be sent again.
+    pub answer: Option<StoredAnswer>,
 }
 
 /// What a login is checked against.

@@ -4,6 +4,7 @@
 #![expect(missing_docs, reason = "the name of a case is a sentence")]
 #![expect(clippy::unwrap_used, reason = "test code: a panic is the failure report")]
 
+mod answers;
 mod lists;
 mod texts;
 mod uniqueness;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use uuid::Uuid;
 
+pub use self::answers::*;
 pub use self::lists::*;
 pub use self::texts::*;
 pub use self::uniqueness::*;
@@ -44,7 +46,7 @@ fn user(number: u32, email: &str) -> User {
 fn registered(number: u32, username: &str) -> NewUser {
     let email = format!("{number}@example.com");
     let user = User::registered(id(number), username, &email, moment(number)).unwrap();
-    NewUser { user, password: Some(hash("first")) }
+    NewUser { user, password: Some(hash("first")), answer: None }
 }
 
 /// Ids that say nothing about the order.
@@ -61,7 +63,7 @@ fn hash(text: &str) -> SecretString {
 }
 
 async fn create(harness: &impl UserHarness, user: User) -> User {
-    harness.store().create(NewUser { user: user.clone(), password: None }).await.unwrap();
+    harness.store().create(NewUser { user: user.clone(), password: None, answer: None }).await.unwrap();
     user
 }
 
@@ -83,6 +85,11 @@ macro_rules! user_conformance {
                 usernames_are_unique_among_the_registered_alone,
                 a_change_to_what_another_has_is_refused,
                 what_was_given_up_can_be_taken,
+                a_request_that_is_sent_again_gets_its_first_answer,
+                of_a_hundred_creates_with_one_key_one_is_done,
+                a_create_that_failed_keeps_no_answer,
+                many_creates_with_keys_keep_their_own_answers,
+                an_answer_is_forgotten_when_it_has_expired,
                 pages_have_the_order_of_creation,
                 pages_hold_still_while_users_are_added,
                 pages_beyond_the_end_are_empty,

@@ -95,7 +95,7 @@ pub async fn many_writes_at_once_are_all_there(harness: &impl UserHarness) {
     let store = harness.store();
     let creates = (0..500).map(|number| {
         let user = user(number, &format!("{number}@example.com"));
-        store.create(NewUser { user, password: None })
+        store.create(NewUser { user, password: None, answer: None })
     });
     assert!(join_all(creates).await.into_iter().all(|outcome| outcome.is_ok()));
     let finds = (0..500).map(|number| store.find(id(number)));
@@ -109,7 +109,7 @@ pub async fn a_caller_that_leaves_harms_nobody(harness: &impl UserHarness) {
     let store = harness.store();
     let left = (0..50).map(|number| {
         let user = user(number, &format!("{number}@example.com"));
-        timeout(Duration::ZERO, store.create(NewUser { user, password: None }))
+        timeout(Duration::ZERO, store.create(NewUser { user, password: None, answer: None }))
     });
     join_all(left).await;
     let find = timeout(Duration::ZERO, store.find(id(1))).await;

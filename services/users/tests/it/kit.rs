@@ -21,7 +21,7 @@ pub(crate) fn service_on(store: Arc<dyn UserStore>, context: &Context) -> Servic
     let (clock, ids) = (Arc::clone(&context.clock), Arc::clone(&context.ids));
     let issuer = TokenIssuer::new(token_keys(), parties, lifetime, clock, ids);
     let hashing = PoolSize::of(NonZeroUsize::new(2).unwrap());
-    users::service(Parts { store, hashing, keys: token_keys(), issuer }, context).unwrap()
+    users::service(Parts { store, hashing, answer_lifetime: lifetime, keys: token_keys(), issuer }, context).unwrap()
 }
 
 pub(crate) fn service(context: &Context) -> Service {

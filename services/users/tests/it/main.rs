@@ -3,6 +3,7 @@
 
 mod access;
 mod accounts;
+mod idempotency;
 mod kit;
 mod logins;
 mod memory_store;

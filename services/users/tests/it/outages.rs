@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use chassis::http::Page;
 use chassis::testing::{TestApp, TestResponse};
 use http::Method;
+use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::json;
 use users::model::{Credentials, NewUser, User, UserCounts, UserId, UsernameKey, Version};
-use users::store::{StoreError, UserList, UserStore, Written};
+use users::store::{Created, StoreError, UserList, UserStore, Written};
 
 use crate::kit::{PASSWORD, create, delete, log_in, put, register, service_on};
 
@@ -23,7 +24,10 @@ fn gone<T>() -> Result<T, StoreError> {
 
 #[async_trait]
 impl UserStore for Gone {
-    async fn create(&self, _: NewUser) -> Result<(), StoreError> {
+    async fn create(&self, _: NewUser) -> Result<Created, StoreError> {
+        gone()
+    }
+    async fn forget_answers(&self, _: Timestamp) -> Result<u64, StoreError> {
         gone()
     }
     async fn find(&self, _: UserId) -> Result<Option<User>, StoreError> {

@@ -16,3 +16,11 @@ CREATE TABLE users (
 );
 -- The order of pages.
 CREATE INDEX users_in_order ON users (created_at, id);
+-- Answers to requests with an Idempotency-Key, until they expire. Ids and fingerprints are digests.
+CREATE TABLE idempotency_keys (
+    id          text COLLATE "C" PRIMARY KEY,
+    fingerprint text NOT NULL,
+    answer      text NOT NULL,
+    expires_at  int8 NOT NULL
+);
+CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at);

@@ -16,3 +16,11 @@ CREATE TABLE users (
 ) STRICT, WITHOUT ROWID;
 -- The order of pages.
 CREATE INDEX users_in_order ON users (created_at, id);
+-- Answers to requests with an Idempotency-Key, until they expire. Ids and fingerprints are digests.
+CREATE TABLE idempotency_keys (
+    id          TEXT PRIMARY KEY,
+    fingerprint TEXT NOT NULL,
+    answer      TEXT NOT NULL,
+    expires_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at);

@@ -25,7 +25,24 @@ const PARAMETERS: [&str; 16] =
 impl Call {
     /// Executes it to its end.
     pub(super) fn execute(&self, connection: &Connection) -> rusqlite::Result<Vec<Row>> {
-        let mut prepared = connection.prepare_cached(self.statement.sqlite)?;
+        let Some(then) = self.statement.then_on_sqlite else {
+            return self.execute_one(connection, self.statement.sqlite);
+        };
+        connection.prepare_cached("SAVEPOINT call")?.execute([])?;
+        let both = self
+            .execute_one(connection, self.statement.sqlite)
+            .and_then(|rows| self.execute_one(connection, then).map(|_| rows));
+        if both.is_err() && !connection.is_autocommit() {
+            connection.prepare_cached("ROLLBACK TO call")?.execute([])?;
+        }
+        if !connection.is_autocommit() {
+            connection.prepare_cached("RELEASE call")?.execute([])?;
+        }
+        both
+    }
+
+    fn execute_one(&self, connection: &Connection, sql: &str) -> rusqlite::Result<Vec<Row>> {
+        let mut prepared = connection.prepare_cached(sql)?;
         self.bind(&mut prepared)?;
         let columns = prepared.column_count();
         let mut rows = prepared.raw_query();

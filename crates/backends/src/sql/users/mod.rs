@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chassis::http::Page;
+use chassis::http::{Page, StoredAnswer};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use users::model::{Credentials, NewUser, User, UserCounts, UserId, UsernameKey, Version};
-use users::store::{StoreError, Unique, UserList, UserStore, Written};
+use users::store::{Created, StoreError, Unique, UserList, UserStore, Written};
 
-use self::rows::{of_changed, of_keys, of_new, read_credentials, read_user, read_user_after};
+use self::rows::{of_changed, of_keys, of_new, of_new_with, read_answer, read_credentials, read_user, read_user_after};
 use super::SqlError;
 use super::database::{Database, Statement};
 use super::value::{Row, Value};
@@ -55,8 +56,8 @@ pub(crate) struct SqlUsers {
 
 impl SqlUsers {
     /// The statements that PostgreSQL executes for many at once.
-    pub(crate) const SHARED: [&'static Statement; 3] =
-        [&statements::FIND, &statements::CREATE, &statements::FIND_TAKEN];
+    pub(crate) const SHARED: [&'static Statement; 4] =
+        [&statements::FIND, &statements::CREATE, &statements::CREATE_ONCE, &statements::FIND_TAKEN];
 
     /// On tables that are up to date.
     pub(crate) fn new(database: impl Database) -> Arc<Self> {
@@ -92,16 +93,32 @@ impl SqlUsers {
         Ok(has_email.then_some(Unique::Email).or(has_username.then_some(Unique::Username)))
     }
 
-    async fn create_now(&self, new: NewUser) -> Result<(), StoreError> {
+    async fn create_now(&self, new: NewUser) -> Result<Created, StoreError> {
+        let (statement, values) = match &new.answer {
+            Some(answer) => (&statements::CREATE_ONCE, of_new_with(&new, answer)),
+            None => (&statements::CREATE, of_new(&new)),
+        };
         for _ in 0..TRIES {
-            if !self.execute(&statements::CREATE, of_new(&new)).await?.is_empty() {
-                return Ok(());
+            match self.database.execute(statement, values.clone()).await {
+                Ok(rows) if !rows.is_empty() => return Ok(Created::Done),
+                Ok(_) | Err(SqlError::Taken) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if let Some(answer) = &new.answer
+                && let Some(before) = self.find_answer(&answer.key.id).await?
+            {
+                return Ok(Created::Before(before));
             }
             if let Some(unique) = self.find_taken(&new.user).await? {
                 return Err(StoreError::Taken(unique));
             }
         }
         Err(StoreError::Other("the user was not added, and no other has the same address or username".into()))
+    }
+
+    async fn find_answer(&self, id: &str) -> Result<Option<StoredAnswer>, StoreError> {
+        let rows = self.execute(&statements::FIND_ANSWER, vec![id.into()]).await?;
+        Ok(rows.into_iter().next().map(read_answer).transpose()?)
     }
 
     async fn replace_now(&self, user: User, known: Version) -> Result<Written, StoreError> {
@@ -129,8 +146,13 @@ impl SqlUsers {
 
 #[async_trait]
 impl UserStore for SqlUsers {
-    async fn create(&self, user: NewUser) -> Result<(), StoreError> {
+    async fn create(&self, user: NewUser) -> Result<Created, StoreError> {
         self.call(self.create_now(user)).await
+    }
+
+    async fn forget_answers(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let forgotten = self.call(self.execute(&statements::FORGET_ANSWERS, vec![now.as_microsecond().into()])).await?;
+        Ok(u64::try_from(forgotten.len()).unwrap_or(u64::MAX))
     }
 
     async fn find(&self, id: UserId) -> Result<Option<User>, StoreError> {

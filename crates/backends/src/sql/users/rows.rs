@@ -1,5 +1,6 @@
 //! Users as rows.
 
+use chassis::http::{RequestKey, StoredAnswer};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use users::model::{Credentials, Email, NewUser, User, UserId, UsernameKey, Version};
@@ -8,7 +9,7 @@ use crate::sql::SqlError;
 use crate::sql::value::{Columns, Row, Value};
 
 /// As [`CREATE`](super::statements::CREATE) takes it.
-pub(super) fn of_new(NewUser { user, password }: &NewUser) -> Vec<Value> {
+pub(super) fn of_new(NewUser { user, password, .. }: &NewUser) -> Vec<Value> {
     vec![
         user.id.0.into(),
         user.name.as_str().into(),
@@ -22,6 +23,22 @@ pub(super) fn of_new(NewUser { user, password }: &NewUser) -> Vec<Value> {
         user.created_at.as_microsecond().into(),
         user.updated_at.as_microsecond().into(),
     ]
+}
+
+/// As [`CREATE_ONCE`](super::statements::CREATE_ONCE) takes it.
+pub(super) fn of_new_with(new: &NewUser, answer: &StoredAnswer) -> Vec<Value> {
+    let mut values = of_new(new);
+    let StoredAnswer { key, answer, expires_at } = answer;
+    let kept = [key.id.as_str().into(), key.fingerprint.as_str().into(), answer.as_str().into()];
+    values.extend(kept);
+    values.push(expires_at.as_microsecond().into());
+    values
+}
+
+pub(super) fn read_answer(row: Row) -> Result<StoredAnswer, SqlError> {
+    let mut columns = row.read();
+    let key = RequestKey { id: columns.text()?, fingerprint: columns.text()? };
+    Ok(StoredAnswer { key, answer: columns.text()?, expires_at: read_time(&mut columns)? })
 }
 
 /// As [`REPLACE`](super::statements::REPLACE) takes it, which knows whether the user is registered.

@@ -25,6 +25,39 @@ pub(super) static CREATE: Statement = Statement::write(
      ON CONFLICT DO NOTHING RETURNING id",
 );
 
+/// The same together with the answer to the request, unless one is kept already. Two that come at once with one key
+/// break the primary key of the answers, and the one that is asked again finds the other's.
+pub(super) static CREATE_ONCE: Statement = Statement::write(
+    "INSERT INTO users (id, name, username_key, email, email_key, age, is_active, password_hash, version, created_at, \
+     updated_at) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 \
+     WHERE NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE id = $12) ON CONFLICT DO NOTHING RETURNING id",
+)
+.then_on_sqlite(
+    "INSERT INTO idempotency_keys (id, fingerprint, answer, expires_at) SELECT $12, $13, $14, $15 \
+     WHERE EXISTS (SELECT 1 FROM users WHERE id = $1)",
+)
+.shared_on_postgres(
+    "WITH new AS (SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int8[], \
+     $7::bool[], $8::text[], $9::int8[], $10::int8[], $11::int8[], $12::text[], $13::text[], $14::text[], $15::int8[]) \
+     AS new (id, name, username_key, email, email_key, age, is_active, password_hash, version, created_at, updated_at, \
+     request_id, fingerprint, answer, expires_at)), \
+     created AS (INSERT INTO users (id, name, username_key, email, email_key, age, is_active, password_hash, version, \
+     created_at, updated_at) SELECT id, name, username_key, email, email_key, age, is_active, password_hash, version, \
+     created_at, updated_at FROM new WHERE NOT EXISTS (SELECT FROM idempotency_keys WHERE \
+     idempotency_keys.id = new.request_id) ORDER BY new.email_key COLLATE \"C\" ON CONFLICT DO NOTHING RETURNING id), \
+     kept AS (INSERT INTO idempotency_keys (id, fingerprint, answer, expires_at) SELECT new.request_id, new.fingerprint, \
+     new.answer, new.expires_at FROM new JOIN created USING (id)) SELECT id FROM created",
+);
+
+pub(super) static FIND_ANSWER: Statement =
+    Statement::read("SELECT id, fingerprint, answer, expires_at FROM idempotency_keys WHERE id = $1");
+
+/// Some at a time, so that nobody waits for long.
+pub(super) static FORGET_ANSWERS: Statement = Statement::write(
+    "DELETE FROM idempotency_keys WHERE id IN (SELECT id FROM idempotency_keys WHERE expires_at <= $1 \
+     ORDER BY expires_at LIMIT 2000) RETURNING id",
+);
+
 /// Which of its keys others have: the address, the username.
 pub(super) static FIND_TAKEN: Statement = Statement::read(
     "SELECT $1, EXISTS (SELECT 1 FROM users WHERE email_key = $2 AND id <> $1), \

@@ -26,12 +26,12 @@ pub(crate) async fn open(url: &str) -> Arc<dyn UserStore> {
 /// Somebody of this name, whose address is the name too.
 pub(crate) fn user(name: &str) -> NewUser {
     let draft = UserDraft { name: name.to_owned(), email: format!("{name}@example.com"), age: Some(30) };
-    NewUser { user: draft.into_user(id(name), Timestamp::UNIX_EPOCH).unwrap(), password: None }
+    NewUser { user: draft.into_user(id(name), Timestamp::UNIX_EPOCH).unwrap(), password: None, answer: None }
 }
 
 pub(crate) fn named(name: &str, email: &str) -> NewUser {
-    let NewUser { user, password } = user(email);
-    NewUser { user: User { name: name.to_owned(), ..user }, password }
+    let NewUser { user, password, answer } = user(email);
+    NewUser { user: User { name: name.to_owned(), ..user }, password, answer }
 }
 
 /// The same for the same name, and others for others.

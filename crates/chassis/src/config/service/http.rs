@@ -7,6 +7,11 @@ use ipnet::IpNet;
 
 use super::super::{CommaList, Reader, Section, Setting};
 
+const IDEMPOTENCY_TTL: Setting<Duration> = Setting::new(
+    "IDEMPOTENCY_TTL",
+    "24h",
+    "How long the answer to a request with an `Idempotency-Key` is kept, at least 1m: until then the same request gets the same answer and is not done again.",
+);
 const RATE_LIMIT: Setting<u32> = Setting::new(
     "RATE_LIMIT",
     "100",
@@ -64,6 +69,7 @@ pub(super) const SECTION: Section = Section {
     title: "HTTP",
     settings: &[
         RATE_LIMIT.info,
+        IDEMPOTENCY_TTL.info,
         CORS_ORIGINS.info,
         TRUSTED_PROXIES.info,
         MAX_BODY_BYTES.info,
@@ -80,6 +86,8 @@ pub(super) const SECTION: Section = Section {
 /// What the edge lets in.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
+    /// `IDEMPOTENCY_TTL`.
+    pub idempotency_lifetime: Duration,
     /// `RATE_LIMIT`; `None` is off.
     pub rate_limit: Option<NonZeroU32>,
     /// Nobody set `RATE_LIMIT`, so loopback clients are free of it.
@@ -118,6 +126,7 @@ pub struct ConnectionConfig {
 impl HttpConfig {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let config = Self {
+            idempotency_lifetime: reader.get(&IDEMPOTENCY_TTL),
             rate_limit: NonZeroU32::new(reader.get(&RATE_LIMIT)),
             spare_loopback: !reader.is_set(&RATE_LIMIT.info),
             cors_origins: reader.get(&CORS_ORIGINS).0,
@@ -134,6 +143,9 @@ impl HttpConfig {
             docs: reader.get(&DOCS),
             metrics: reader.get(&ENABLE_METRICS),
         };
+        if config.idempotency_lifetime < Duration::from_secs(60) {
+            reader.refuse(&IDEMPOTENCY_TTL.info, "at least 1m: whoever lost an answer must have time to ask again");
+        }
         if config.request_timeout < SHORTEST_REQUEST_TIMEOUT {
             reader.refuse(&REQUEST_TIMEOUT.info, "at least 100ms");
         }

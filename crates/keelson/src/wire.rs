@@ -21,7 +21,7 @@ use users::MemoryUsers;
 use users::store::UserStore;
 
 pub(crate) use self::secrets::{API_TOKEN_FILE, operators_issuer, operators_verifier, secret_sources};
-use self::secrets::{api_token, token_issuer, token_keys};
+use self::secrets::{api_token, refers_to_keys, refresh_keys, token_issuer, token_keys};
 use crate::cli::ServiceName;
 use crate::commands::cost;
 use crate::failure::Failure;
@@ -204,7 +204,9 @@ pub(crate) async fn build(
             archiver::service(settings.archiver, opened(&stores.queue)?, opened(&stores.objects)?, context)
         }
         ServiceName::Users => {
-            users_service(Arc::clone(opened(&stores.users)?), opened(&stores.keys)?, settings, context)?
+            let keys = opened(&stores.keys)?;
+            let service = users_service(Arc::clone(opened(&stores.users)?), keys, settings, context)?;
+            if refers_to_keys(settings) { with_fresh_keys(service, settings, keys) } else { service }
         }
     };
     stores.failures.register(service.metrics());
@@ -223,6 +225,16 @@ fn users_service(
     let parts = users::Parts { store, hashing, answer_lifetime, keys: Arc::clone(keys), issuer };
     let no_threads = |error: io::Error| Failure::failed(format!("no threads to hash passwords on: {error}"));
     users::service(parts, context).map_err(no_threads)
+}
+
+fn with_fresh_keys(service: Service, settings: &Settings, keys: &Arc<TokenKeys>) -> Service {
+    let refreshing = refresh_keys(settings.clone(), Arc::clone(keys));
+    service.worker("token-keys", |lifecycle| async move {
+        tokio::select! {
+            never = refreshing => match never {},
+            () = lifecycle.draining().cancelled() => {}
+        }
+    })
 }
 
 /// [`open`] is told which services there are.

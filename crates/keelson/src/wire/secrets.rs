@@ -1,5 +1,6 @@
 //! The secrets of services: those that are set, fetched or generated.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use chassis::config::{JWT_PREVIOUS_SECRET_KEY, JWT_SECRET_KEY, SecretSources, Se
 use chassis::ports::{SecretError, SecretRef, SecretSource};
 use chassis::service::Context;
 use secrecy::SecretString;
+use tokio::time::sleep;
 use tracing::warn;
 
 use crate::failure::Failure;
@@ -61,6 +63,10 @@ async fn refuse_weak(source: &dyn SecretSource, reference: &SecretRef) -> Result
 /// What signs and verifies users' tokens: what is set, or what is generated where users are kept. `None` where no
 /// service of the process asks for tokens.
 pub(super) async fn token_keys(settings: &Settings, keeps_users: bool) -> Result<Option<Arc<TokenKeys>>, Failure> {
+    Ok(key_ring(settings, keeps_users).await?.map(TokenKeys::new))
+}
+
+async fn key_ring(settings: &Settings, keeps_users: bool) -> Result<Option<KeyRing>, Failure> {
     let tokens = &settings.chassis.tokens;
     let key = match &tokens.key {
         Some(key) => signing_key(settings, &JWT_SECRET_KEY.info, key).await?,
@@ -74,7 +80,30 @@ pub(super) async fn token_keys(settings: &Settings, keeps_users: bool) -> Result
         Some(previous) => Some(signing_key(settings, &JWT_PREVIOUS_SECRET_KEY.info, previous).await?),
         None => None,
     };
-    Ok(Some(TokenKeys::new(KeyRing { current: key, previous })))
+    Ok(Some(KeyRing { current: key, previous }))
+}
+
+/// How old keys may become that are referred to, before they are read again: the five minutes of the contract, less the
+/// time that a source may take.
+const KEY_INTERVAL: Duration = Duration::from_secs(290);
+
+/// Reads referenced keys again and again, so that a rotation needs no restart. While a source is down, or holds what is
+/// no key, the last good ones stay.
+pub(super) async fn refresh_keys(settings: Settings, keys: Arc<TokenKeys>) -> Infallible {
+    loop {
+        sleep(KEY_INTERVAL).await;
+        match key_ring(&settings, false).await {
+            Ok(ring) => ring.into_iter().for_each(|ring| keys.replace(ring)),
+            Err(failure) => warn!(cause = %failure, "the keys of users' tokens could not be read again"),
+        }
+    }
+}
+
+/// Whether keys are read from somewhere where they may change.
+pub(super) fn refers_to_keys(settings: &Settings) -> bool {
+    let sources = secret_sources(&settings.aws);
+    let tokens = &settings.chassis.tokens;
+    [&tokens.key, &tokens.previous_key].into_iter().flatten().any(|key| sources.reference(key).is_some())
 }
 
 async fn signing_key(settings: &Settings, setting: &SettingInfo, text: &SecretString) -> Result<SigningKey, Failure> {
@@ -126,4 +155,45 @@ pub(super) fn token_issuer(settings: &Settings, keys: &Arc<TokenKeys>, context: 
     let TokenConfig { parties, lifetime, .. } = &settings.chassis.tokens;
     let (clock, ids) = (Arc::clone(&context.clock), Arc::clone(&context.ids));
     TokenIssuer::new(Arc::clone(keys), parties.clone(), *lifetime, clock, ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::auth::Verification;
+    use chassis::config::Layers;
+
+    use super::*;
+    use crate::settings::Mode;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rotated_key_counts_within_five_minutes_and_what_is_no_key_changes_nothing() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let write = |text: &str| std::fs::write(file.path(), text).unwrap();
+        write("0123456789abcdef0123456789abcdef-first");
+        let reference = format!("file:{}", file.path().display());
+        let layers = Layers::of(&[("JWT_SECRET_KEY", &reference)]);
+        let settings = Settings::read(&layers, Mode::Up, &[]).unwrap();
+        assert!(refers_to_keys(&settings));
+        let keys = token_keys(&settings, true).await.unwrap().unwrap();
+        let context = Context::system();
+        let issue = || token_issuer(&settings, &keys, &context).issue("ann", "ann", &[]).unwrap();
+        let parties = settings.chassis.tokens.parties.clone();
+        let verifier = TokenVerifier::new(Arc::clone(&keys), parties, Arc::clone(&context.clock));
+        let is_good = |token: &SecretString| {
+            let verified = verifier.verify(secrecy::ExposeSecret::expose_secret(token));
+            matches!(verified, Verification::Valid(_))
+        };
+
+        let five_minutes = || async {
+            let refreshing = refresh_keys(settings.clone(), Arc::clone(&keys));
+            let _elapsed = tokio::time::timeout(Duration::from_secs(300), refreshing).await;
+        };
+        let first = issue();
+        write("-----BEGIN PUBLIC KEY-----");
+        five_minutes().await;
+        assert!(is_good(&first), "what is no key changes nothing");
+        write("fedcba9876543210fedcba9876543210-second");
+        five_minutes().await;
+        assert!(!is_good(&first) && is_good(&issue()));
+    }
 }

@@ -1,6 +1,6 @@
 //! Who gets a token, and who is kept from guessing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -58,6 +58,30 @@ async fn who_guesses_waits_and_the_owner_at_home_does_not() {
     let app = app.from_peer("203.0.113.7");
     app.clock.advance(Duration::from_secs(wait));
     log_in(&app, "johnny", PASSWORD).await.expect(200);
+}
+
+/// A sign test: of interleaved pairs, about half must be slower for the known name, within four standard deviations.
+#[tokio::test]
+#[ignore = "the long run of `./test full`"]
+async fn known_and_unknown_names_take_the_same_time() {
+    const PAIRS: i32 = 2_000;
+    let app = app();
+    register(&app, "johnny", PASSWORD).await.expect(200);
+    let mut known_slower = 0;
+    for pair in 0..PAIRS {
+        // Nobody is to wait for earlier guesses.
+        app.clock.advance(Duration::from_secs(20 * 60));
+        let mut times = [Duration::ZERO; 2];
+        for place in [pair % 2, 1 - pair % 2] {
+            let begun = Instant::now();
+            log_in(&app, ["johnny", "nobody"][place as usize], "a wrong password").await.expect(401);
+            times[place as usize] = begun.elapsed();
+        }
+        known_slower += i32::from(times[0] > times[1]);
+    }
+    let deviation = f64::from(known_slower - PAIRS / 2) / (f64::from(PAIRS) / 4.0).sqrt();
+    println!("the known name was slower in {known_slower} of {PAIRS} pairs, {deviation:.1} standard deviations");
+    assert!(deviation.abs() < 4.0, "{known_slower} of {PAIRS}");
 }
 
 #[tokio::test]

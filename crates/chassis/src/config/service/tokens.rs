@@ -10,7 +10,7 @@ use crate::auth::Parties;
 /// What signs tokens, or where it is.
 pub const JWT_SECRET_KEY: OptionalSetting<SecretString> = OptionalSetting::secret(
     "JWT_SECRET_KEY",
-    "What signs the tokens of users, or a reference to it such as `file:PATH`: a secret of at least 32 bytes (HS256), which every service that takes tokens needs too, or a private key in PEM: P-256 (ES256) or RSA of at least 2048 bits (RS256). Unset, `up` makes a secret in the data folder (`secrets/jwt_secret_key`); `serve users` needs it set.",
+    "What signs the tokens of users, or a reference to it such as `file:PATH`: a secret of at least 32 bytes (HS256), which every service that takes tokens needs too, or a private key in PEM: P-256 (ES256) or RSA of at least 2048 bits (RS256). A referenced key is read again before it is 5 minutes old, so a rotation needs no restart. Unset, `up` makes a secret in the data folder (`secrets/jwt_secret_key`); `serve users` needs it set.",
 );
 /// What signed them before the last rotation.
 pub const JWT_PREVIOUS_SECRET_KEY: OptionalSetting<SecretString> = OptionalSetting::secret(

@@ -65,11 +65,9 @@ async fn what_is_planned_is_made_once_and_listed_with_its_time() {
 #[tokio::test]
 async fn looking_makes_no_file() {
     let (folder, url) = file();
-    assert_eq!(plan(&USERS, &url).await.unwrap().len(), USERS_ON_SQLITE);
+    assert_eq!(plan(&USERS, &url).await.unwrap().len(), 1);
     assert!(folder.path().read_dir().unwrap().next().is_none());
 }
-
-const USERS_ON_SQLITE: usize = 1;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_that_start_at_once_on_an_empty_database_one_makes_the_tables() {

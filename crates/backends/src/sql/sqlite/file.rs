@@ -117,7 +117,7 @@ pub(super) fn connect_again(path: &Path) -> rusqlite::Result<Connection> {
 /// Opens a file that is there, to read it.
 pub(crate) fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(path)?;
-    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;")?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;")?;
     Ok(connection)
 }
 

@@ -104,3 +104,38 @@ impl Work for Reads {
         self.0.read_until(calls, deadline).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sql::database::Statement;
+
+    static ENDLESS: Statement =
+        Statement::read("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n");
+    static ONE: Statement = Statement::read("SELECT $1");
+
+    #[tokio::test]
+    async fn a_read_without_an_end_is_given_up_and_its_connection_reads_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        drop(file::open(&path).unwrap());
+        let readers = Readers::new(&path);
+        let endless = (0..READERS).map(|_| {
+            let calls = vec![Call { statement: &ENDLESS, values: Vec::new() }];
+            readers.read_until(calls, Instant::now() + Duration::from_millis(100))
+        });
+        for outcome in futures_util::future::join_all(endless).await {
+            assert!(matches!(
+                outcome.map(|mut calls| calls.remove(0)),
+                Err(SqlError::Timeout) | Ok(Err(SqlError::Timeout))
+            ));
+        }
+        let begun = Instant::now();
+        let calls = vec![Call { statement: &ONE, values: vec![7.into()] }];
+        let rows = readers.read(calls).await.unwrap().remove(0).unwrap();
+        assert_eq!(rows.into_iter().next().unwrap().read().int().unwrap(), 7);
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    }
+}

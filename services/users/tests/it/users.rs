@@ -207,3 +207,17 @@ async fn the_name_of_a_registered_user_is_the_username() {
     crate::kit::log_in(&app, "ANNA", crate::kit::PASSWORD).await.expect(200);
     crate::kit::log_in(&app, "ann-marie", crate::kit::PASSWORD).await.expect(401);
 }
+
+#[tokio::test]
+async fn a_wrong_method_is_told_all_that_are_right() {
+    let app = app();
+    for (path, right) in [
+        ("/api/v1/users", &["GET", "HEAD", "POST"][..]),
+        ("/api/v1/users/42", &["GET", "HEAD", "PUT", "DELETE"]),
+        ("/api/v1/users/login", &["POST"]),
+    ] {
+        let answer = with(&app, Method::PATCH, path, ("accept", "*/*"), Value::Null).await.expect(405);
+        let allowed: std::collections::BTreeSet<&str> = answer.header("allow").split(',').map(str::trim).collect();
+        assert_eq!(allowed, right.iter().copied().collect(), "{path}");
+    }
+}

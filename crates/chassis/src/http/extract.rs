@@ -15,8 +15,8 @@ use super::body::RawBody;
 use super::edge::EDGE_HEADERS;
 use crate::error::{Error, FieldError};
 
-/// The JSON body of a request, of a known shape; or of an answer. Unknown members are ignored, and so is the content
-/// type.
+/// The JSON body of a request, an object of a known shape; or of an answer. Unknown members are ignored, and so is the
+/// content type.
 ///
 /// # Errors
 /// 422 with `loc: ["body", …]` when it is not JSON or not of the shape; 413 over the body limit.
@@ -34,6 +34,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
 /// A body of a known shape.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    // What serde derives for a struct would take an array too, as the values of the members in their order.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(invalid("body", "expected an object", "shape"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(shape_error)?;
     deserializer.end().map_err(|_| invalid("body", "expected one JSON value", "json_invalid"))?;

@@ -164,6 +164,7 @@ async fn extractors_say_what_is_wrong_and_where() {
         ("/orders/1", "{", vec!["body"]),
         ("/orders/1", r#"{"quantity":"#, vec!["body"]),
         ("/orders/1", "null", vec!["body"]),
+        ("/orders/1", " [2]", vec!["body"]),
         ("/orders/1", r#"{"quantity": "secret-text"}"#, vec!["body", "quantity"]),
         ("/orders/1", r#"{"quantity": null}"#, vec!["body", "quantity"]),
         ("/orders/1", "{}", vec!["body"]),

@@ -61,7 +61,7 @@ async fn what_breaks_a_rule_is_422_with_every_place() {
         assert_eq!(wrong(&problem), places);
         assert!(problem.to_string().len() < 1500, "the input is not echoed");
     }
-    for body in ["", "{", "[]", "null", "\"text\"", "{} {}"] {
+    for body in ["", "{", "[]", r#"["A","a@example.com",30]"#, "null", "\"text\"", "{} {}"] {
         let problem = app.post("/api/v1/users", body).await.expect_problem(422, "Validation failed");
         assert_eq!(problem["errors"][0]["loc"][0], "body", "{body}");
     }

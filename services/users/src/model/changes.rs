@@ -1,7 +1,9 @@
 //! From what callers send to a user: a new one, a registered one, a changed one.
 
 use jiff::Timestamp;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use serde_json::Number;
 use utoipa::ToSchema;
 
 use super::rules::{NAME, Rules, USERNAME};
@@ -17,6 +19,7 @@ pub struct UserDraft {
     #[schema(example = "john.doe@example.com", format = Email)]
     pub email: String,
     /// Years.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(example = 30, minimum = 0, maximum = 150)]
     pub age: Option<i64>,
 }
@@ -48,8 +51,16 @@ fn required<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> 
 }
 
 /// A member that may be left out, and `null` means something.
-fn clearable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+fn clearable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
+    whole(deserializer).map(Some)
+}
+
+/// A whole number, which JSON Schema and FastAPI's clients may also write as `30.0`. What no integer holds becomes the
+/// nearest that there is, and is refused with the rule that it breaks.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let Some(number) = Option::<Number>::deserialize(deserializer)? else { return Ok(None) };
+    let of_float = || number.as_f64().filter(|float| float.fract() == 0.0).map(|float| float as i64);
+    number.as_i64().or_else(of_float).map(Some).ok_or_else(|| D::Error::custom("expected a whole number"))
 }
 
 impl UserDraft {
@@ -173,6 +184,19 @@ mod tests {
         assert_eq!((cleared.age, cleared.is_active), (None, false));
         for wrong in [r#"{"name":null}"#, r#"{"email":null}"#, r#"{"is_active":null}"#, r#"{"age":"30"}"#] {
             assert!(changes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_age_is_a_whole_number_however_it_is_written() {
+        for (written, age) in [("30", 30), ("30.0", 30), ("3e1", 30), ("-1.0", -1), ("1e300", i64::MAX)] {
+            assert_eq!(changes(&format!("{{\"age\":{written}}}")).unwrap().age, Some(Some(age)), "{written}");
+            let draft = format!("{{\"name\":\"Ann\",\"email\":\"a@b.cd\",\"age\":{written}}}");
+            assert_eq!(serde_json::from_str::<UserDraft>(&draft).unwrap().age, Some(age), "{written}");
+        }
+        for wrong in ["30.5", "\"30\"", "true", "[]"] {
+            let error = changes(&format!("{{\"age\":{wrong}}}")).unwrap_err().to_string();
+            assert!(error.contains("expected a"), "{wrong}: {error}");
         }
     }
 

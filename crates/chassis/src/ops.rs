@@ -26,7 +26,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<ServiceState>> {
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 struct LogLevel {
     /// DEBUG, INFO, WARNING, ERROR or CRITICAL.
-    #[schema(example = "DEBUG")]
+    #[schema(example = "DEBUG", pattern = "^(DEBUG|INFO|WARNING|ERROR|CRITICAL)$")]
     level: String,
 }
 
@@ -37,7 +37,10 @@ async fn get_log_level(State(state): State<Arc<ServiceState>>) -> Json<LogLevel>
 }
 
 /// Changes the level at which the process logs, until it ends.
-#[utoipa::path(put, path = "/ops/v1/log-level", tag = "operations", request_body = LogLevel, responses((status = 200, body = LogLevel)))]
+#[utoipa::path(
+    put, path = "/ops/v1/log-level", tag = "operations", request_body = LogLevel,
+    responses((status = 200, body = LogLevel), (status = 422, description = "No such level"))
+)]
 async fn put_log_level(
     State(state): State<Arc<ServiceState>>,
     Json(wanted): Json<LogLevel>,

@@ -33,6 +33,7 @@ pub(crate) fn routes(queue: &Arc<dyn Queue>) -> OpenApiRouter {
 #[into_params(parameter_in = Query)]
 struct Limit {
     /// 1 to 1000.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
@@ -73,7 +74,10 @@ async fn get_queue(State(queue): State<Arc<dyn Queue>>) -> Result<Json<Value>, E
 }
 
 /// The dead letters, the oldest death first, without their bodies.
-#[utoipa::path(get, path = "/ops/v1/dead-letters", tag = "operations", params(Limit), responses((status = 200, description = "The list")))]
+#[utoipa::path(
+    get, path = "/ops/v1/dead-letters", tag = "operations", params(Limit),
+    responses((status = 200, description = "The list"), (status = 422, description = "`limit` is out of bounds"))
+)]
 async fn list_dead_letters(
     State(queue): State<Arc<dyn Queue>>,
     Query(Limit { limit }): Query<Limit>,
@@ -98,7 +102,10 @@ async fn get_dead_letter(
 }
 
 /// Sends dead letters back to the queue, under their old ids and with their count at zero.
-#[utoipa::path(post, path = "/ops/v1/dead-letters/redrive", tag = "operations", request_body = Wanted, responses((status = 200, body = Count)))]
+#[utoipa::path(
+    post, path = "/ops/v1/dead-letters/redrive", tag = "operations", request_body = Wanted,
+    responses((status = 200, body = Count), (status = 422, description = "Neither `all` nor `ids`, or both"))
+)]
 async fn redrive_dead_letters(
     State(queue): State<Arc<dyn Queue>>,
     Json(wanted): Json<Wanted>,
@@ -108,7 +115,10 @@ async fn redrive_dead_letters(
 }
 
 /// Deletes dead letters for good: every one, unless the body names some.
-#[utoipa::path(delete, path = "/ops/v1/dead-letters", tag = "operations", request_body = Option<Wanted>, responses((status = 200, body = Count)))]
+#[utoipa::path(
+    delete, path = "/ops/v1/dead-letters", tag = "operations", request_body = Option<Wanted>,
+    responses((status = 200, body = Count), (status = 422, description = "Neither `all` nor `ids`, or both"))
+)]
 async fn purge_dead_letters(State(queue): State<Arc<dyn Queue>>, RawBody(body): RawBody) -> Result<Json<Count>, Error> {
     let wanted = if body.is_empty() {
         None

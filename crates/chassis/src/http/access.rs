@@ -16,7 +16,7 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 
 use super::bearer::Shown;
-use super::docs::{USER, operations};
+use super::docs::{USER, add_answer, operations};
 use crate::auth::{Access, Caller};
 use crate::error::{Error, Kind};
 
@@ -75,26 +75,25 @@ impl Routes {
                 return router.routes(handlers);
             }
             for item in handlers.1.paths.values_mut() {
-                operations(item).for_each(|operation| describe(operation, access));
+                operations(item).for_each(|operation| describe(operation, access, production));
             }
             router.routes(handlers.layer(guard(Guard { access, production })))
         })
     }
 }
 
-/// Says in the document who may call.
-fn describe(operation: &mut Operation, access: Access) {
+/// Says in the document who may call: in development, nobody needs the token that production asks for.
+fn describe(operation: &mut Operation, access: Access, production: bool) {
     let scopes: Vec<&str> = match access {
         Access::Scope(scope) | Access::Own(scope) => vec![scope],
         Access::Public | Access::Bearer => Vec::new(),
     };
-    operation.security = Some(vec![SecurityRequirement::new(USER, scopes)]);
-    let mut answer = |status: &str, text: &str| {
-        operation.responses.responses.entry(status.into()).or_insert_with(|| DocumentedResponse::new(text).into());
-    };
-    answer("401", "The token is missing, invalid or expired");
+    let nobody = (!production && access != Access::Bearer).then(SecurityRequirement::default);
+    operation.security = Some([SecurityRequirement::new(USER, scopes)].into_iter().chain(nobody).collect());
+    add_answer(operation, "401", || DocumentedResponse::new("The token is missing, invalid or expired").into());
     if let Access::Scope(scope) | Access::Own(scope) = access {
-        answer("403", &format!("The token lacks the scope {scope}"));
+        let text = format!("The token lacks the scope {scope}");
+        add_answer(operation, "403", || DocumentedResponse::new(text).into());
     }
 }
 

@@ -9,7 +9,7 @@ use prometheus::Histogram;
 use crate::telemetry::metrics::{Metrics, UNMATCHED, is_known};
 
 /// Routes that load balancers and scrapers ask: never limited.
-const UNLIMITED: &[&str] = &["/health", "/health/live", "/health/ready", "/ready", "/metrics"];
+pub(super) const UNLIMITED: &[&str] = &["/health", "/health/live", "/health/ready", "/ready", "/metrics"];
 /// Histograms that one route keeps at hand.
 const MAX_DURATIONS: usize = 32;
 

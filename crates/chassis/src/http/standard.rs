@@ -70,22 +70,25 @@ pub(super) struct Ready {
 }
 
 /// Who this is and where to look next.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Welcome<'a> {
+    #[schema(value_type = String, example = "Welcome to ingest")]
     message: std::fmt::Arguments<'a>,
     service: &'a str,
     version: &'a str,
     status: &'static str,
+    #[schema(value_type = String, format = DateTime)]
     timestamp: Timestamp,
     consumer_services: usize,
     docs: &'static str,
     health: &'static str,
     #[serde(flatten)]
+    #[schema(ignore)]
     of_service: &'a Map<String, Value>,
 }
 
 /// Who this is and where to look next.
-#[utoipa::path(get, path = "/", tag = "service", responses((status = 200, description = "Who this is and where to look next")))]
+#[utoipa::path(get, path = "/", tag = "service", responses((status = 200, body = Welcome)))]
 async fn get_welcome(State(state): State<Arc<ServiceState>>) -> Response {
     let welcome = Welcome {
         message: format_args!("Welcome to {}", state.name),

@@ -169,3 +169,14 @@ fn the_document_says_who_may_call() {
         assert_eq!(content["schema"]["$ref"], "#/components/schemas/Problem", "{status}");
     }
 }
+
+#[tokio::test]
+async fn the_document_of_development_asks_for_a_token_where_it_does() {
+    let document = TestApp::start(service).get("/openapi.json").await.expect(200).json();
+    let of = |path: &str| document["paths"][path]["get"]["security"].clone();
+    assert_eq!(of("/public"), serde_json::Value::Null);
+    assert_eq!(of("/bearer"), serde_json::json!([{ "user": [] }]));
+    assert_eq!(of("/scope"), serde_json::json!([{ "user": ["things:read"] }, {}]));
+    assert_eq!(of("/own"), serde_json::json!([{ "user": ["things:read"] }, {}]));
+    assert_eq!(of("/ops/v1/log-level"), serde_json::json!([{ "operator": [] }]));
+}

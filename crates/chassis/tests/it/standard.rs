@@ -5,7 +5,7 @@ use chassis::health::{Check, Need};
 use chassis::service::{Context, Identity, Service};
 use chassis::testing::{TestApp, check_exposition};
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const IDENTITY: Identity = Identity { name: "test-service", short_name: "test", about: "A service under test." };
 
@@ -108,6 +108,13 @@ async fn the_document_is_openapi_3_1_and_the_page_needs_no_internet() {
     for path in ["/", "/health", "/health/live", "/health/ready", "/ready", "/metrics", "/status"] {
         assert!(document["paths"][path]["get"]["operationId"].is_string(), "{path} is not documented");
     }
+    let answers = |path: &str| document["paths"][path]["get"]["responses"].clone();
+    assert_eq!(answers("/")["503"]["$ref"], "#/components/responses/Unavailable");
+    assert!(document["components"]["responses"]["Unavailable"]["headers"]["Retry-After"].is_object());
+    assert!(answers("/")["429"].is_object());
+    assert_eq!(answers("/health")["429"], Value::Null, "what is never counted does not say so");
+    assert!(answers("/ready")["503"]["description"].is_string(), "a route's own words stay");
+    assert_eq!(answers("/ops/v1/log-level")["401"]["content"].as_object().unwrap().len(), 1);
     assert_eq!(app.get("/docs").await.status.as_u16() / 100, 3);
     for asset in ["", "swagger-ui-bundle.js", "swagger-ui.css", "swagger-ui-standalone-preset.js"] {
         let answer = app.get(&format!("/docs/{asset}")).await.expect(200);

@@ -13,6 +13,8 @@ use http::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::SchemaType;
+use utoipa::openapi::{Object, ObjectBuilder, Type};
 
 use super::Ingest;
 use super::enqueue::{WORK_TIMEOUT, enqueue};
@@ -50,10 +52,19 @@ struct MessageData {
 #[expect(dead_code, reason = "describes the body in the API document; the handler keeps the text as it came")]
 struct Submit {
     /// The API token.
+    #[schema(min_length = 1)]
     token: String,
-    /// ISO 8601, or ticks as a number or digits.
-    #[schema(example = "2025-06-09T10:30:45.123Z")]
-    email_timestream: String,
+    #[schema(schema_with = timestream)]
+    email_timestream: (),
+}
+
+fn timestream() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Number]))
+        .description(Some("ISO 8601, or ticks as a number or digits."))
+        .min_length(Some(1))
+        .examples(["2025-06-09T10:30:45.123Z"])
+        .build()
 }
 
 /// A message that the queue has.

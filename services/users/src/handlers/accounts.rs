@@ -29,9 +29,9 @@ const PASSWORD: std::ops::RangeInclusive<usize> = 8..=100;
 /// Somebody who wants an account.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct Registration {
-    #[schema(example = "john", min_length = 3, max_length = 50)]
+    #[schema(example = "john", min_length = 3, max_length = 50, pattern = r"^[^\u0000]*$")]
     username: String,
-    #[schema(example = "john.doe@example.com", format = Email)]
+    #[schema(example = "john.doe@example.com", format = Email, max_length = 254)]
     email: String,
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 100)]
     password: SecretString,

@@ -24,7 +24,10 @@ const ATTEMPTS: usize = 8;
     post, path = "/api/v1/users", tag = "users", request_body = UserDraft,
     params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is answered as before and not done again")),
     responses(
-        (status = 201, body = UserAnswer, headers(("ETag" = String, description = "For `If-Match`"))),
+        (status = 201, body = UserAnswer, headers(
+            ("ETag" = String, description = "For `If-Match`"),
+            ("Location" = String, description = "The path of the user"),
+        )),
         (status = 409, description = "User with this email already exists, or a request with this key is being worked on"),
         (status = 422, description = "A value breaks a rule"),
         (status = 503, description = "The store is unreachable"),

@@ -13,10 +13,10 @@ use super::{Email, FieldError, User, UserId, Version};
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct UserDraft {
     /// What to call them.
-    #[schema(example = "John Doe", min_length = 1, max_length = 200)]
+    #[schema(example = "John Doe", min_length = 1, max_length = 200, pattern = r"^[^\u0000]*$")]
     pub name: String,
     /// Their address; nobody else has it, whatever its case.
-    #[schema(example = "john.doe@example.com", format = Email)]
+    #[schema(example = "john.doe@example.com", format = Email, max_length = 254)]
     pub email: String,
     /// Years.
     #[serde(default, deserialize_with = "whole")]
@@ -29,11 +29,11 @@ pub struct UserDraft {
 pub struct UserChanges {
     /// What to call them; of a registered user the username.
     #[serde(default, deserialize_with = "required")]
-    #[schema(nullable = false, example = "Jane Doe", min_length = 1, max_length = 200)]
+    #[schema(nullable = false, example = "Jane Doe", min_length = 1, max_length = 200, pattern = r"^[^\u0000]*$")]
     pub name: Option<String>,
     /// Their address.
     #[serde(default, deserialize_with = "required")]
-    #[schema(nullable = false, example = "jane.doe@example.com", format = Email)]
+    #[schema(nullable = false, example = "jane.doe@example.com", format = Email, max_length = 254)]
     pub email: Option<String>,
     /// Years; `null` forgets them.
     #[serde(default, deserialize_with = "clearable")]

@@ -12,7 +12,8 @@ test_tools() {
     cargo fetch --locked
     # Two and a half minutes on two cores, once.
     cargo_tool cargo-deny 0.20.2
-    aws_emulators
+    python_tools aws
+    python_tools schemathesis
     postgres_server
     if [ "$(uname -s)" = Linux ]; then linux_tools; else other_tools; fi
 }
@@ -55,9 +56,9 @@ need() {
     return 1
 }
 
-# Two emulators of AWS in a Python environment of their own; half a minute, once.
-aws_emulators() {
-    local folder=$tools_dir/aws-venv requirements=scripts/requirements-aws.txt
+# python_tools NAME: what scripts/requirements-NAME.txt lists, in a Python environment of its own; half a minute, once.
+python_tools() {
+    local folder=$tools_dir/$1-venv requirements=scripts/requirements-$1.txt
     if cmp --silent "$requirements" "$folder/requirements.txt"; then return; fi
     python3 -m venv --clear "$folder" || need python3-venv "install the package python3-venv"
     "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"

@@ -34,6 +34,7 @@ mod production;
 mod restart;
 mod retention;
 mod rollup;
+mod schema;
 mod send;
 mod send_faults;
 mod stopped;

@@ -6,6 +6,7 @@ import schemathesis
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 CHANGED = "Changed meanwhile: read it again, and use its new ETag in If-Match"
+REUSED = "Idempotency-Key was used before with another body"
 CHOICE = "expected either `all: true` or a non-empty list `ids`"
 
 # Refusals of requests that are valid by themselves: what they say clashes with what is there, or is easy to guess. Each
@@ -17,7 +18,11 @@ REFUSALS = {
         "Password is too common, choose another one",
         "Password must not be the username",
         "Password must not be the e-mail address or a part of it",
+        REUSED,
     },
+    "POST /api/v1/users": {REUSED},
+    # After ten wrong passwords the right one has to wait.
+    "POST /api/v1/users/login": {"Too many failed logins, try again later"},
     # Who is registered keeps a name that can log in; the name of anybody else may be shorter or longer.
     "PUT /api/v1/users/{user_id}": {
         CHANGED,

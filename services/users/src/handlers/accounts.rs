@@ -92,7 +92,7 @@ pub(crate) struct Counts {
 /// Registers an account that can log in.
 #[utoipa::path(
     post, path = "/api/v1/users/register", tag = "accounts", request_body = Registration,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is answered as before and not done again")),
+    params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,255}$", description = "Sent again with the same key, the request is answered as before and not done again")),
     responses(
         (status = 200, body = Envelope<Registered>),
         (status = 400, description = "User with this username or email already exists"),

@@ -22,7 +22,7 @@ const ATTEMPTS: usize = 8;
 /// Creates a user who cannot log in.
 #[utoipa::path(
     post, path = "/api/v1/users", tag = "users", request_body = UserDraft,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is answered as before and not done again")),
+    params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,255}$", description = "Sent again with the same key, the request is answered as before and not done again")),
     responses(
         (status = 201, body = UserAnswer, headers(
             ("ETag" = String, description = "For `If-Match`"),

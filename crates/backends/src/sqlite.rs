@@ -1,7 +1,7 @@
 //! Files of SQLite: what the embedded stores have in common.
 
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chassis::telemetry::storage::StorageFailure;
 use rusqlite::config::DbConfig;
@@ -89,9 +89,14 @@ pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
 /// acknowledged.
 pub(crate) fn is_log_alone(path: &Path) -> bool {
     let length = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    length(path) == 0 && length(&log_of(path)) > 0
+}
+
+/// Where the log of a file is.
+pub(crate) fn log_of(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    length(path) == 0 && length(Path::new(&log)) > 0
+    log.into()
 }
 
 /// Closes a connection whose file may not be in its place any more, without a further write: the log that SQLite would

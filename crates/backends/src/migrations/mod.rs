@@ -56,6 +56,8 @@ pub enum Progress {
     Applied(Timestamp),
     /// It was not; this is what it would execute.
     Pending(&'static str),
+    /// It was, then, and this program does not know it: a newer one made it.
+    Newer(Timestamp),
 }
 
 impl Migrations {
@@ -76,14 +78,13 @@ impl Migrations {
         self.state(migration, Progress::Applied(applied_at))
     }
 
-    fn states(&self, history: History) -> Vec<MigrationState> {
-        let applied = history.recorded.into_iter().map(|Recorded { version, name, applied_at, .. }| MigrationState {
-            service: self.service,
-            version,
-            name,
-            progress: Progress::Applied(applied_at),
+    fn states(&self, history: History, known: &[Migration]) -> Vec<MigrationState> {
+        let recorded = history.recorded.into_iter().map(|Recorded { version, name, applied_at, .. }| {
+            let is_known = known.iter().any(|migration| migration.version == version);
+            let progress = if is_known { Progress::Applied(applied_at) } else { Progress::Newer(applied_at) };
+            MigrationState { service: self.service, version, name, progress }
         });
-        let mut states: Vec<_> = applied.collect();
+        let mut states: Vec<_> = recorded.collect();
         states.extend(history.pending.iter().map(|migration| self.state(migration, Progress::Pending(migration.sql))));
         states.sort_by_key(|state| state.version);
         states
@@ -91,20 +92,19 @@ impl Migrations {
 }
 
 /// What was made in the database that `url` names, and what was not, by version. Those of a newer program are there too.
-/// Changes nothing, and makes no file.
+/// Changes nothing, and makes no file; the log of a process that was killed stays as it is.
 ///
 /// # Errors
 /// When the URL is not understood, the database cannot be read, or one that was made is not the one that is known.
 pub async fn status(migrations: &'static Migrations, url: &str) -> Result<Vec<MigrationState>, OpenError> {
-    let history = match DatabasePlace::of(migrations.kind, url)? {
-        DatabasePlace::Memory => return Ok(Vec::new()),
-        DatabasePlace::File(path) => sqlite::look(migrations, &path).await?,
+    Ok(match DatabasePlace::of(migrations.kind, url)? {
+        DatabasePlace::Memory => Vec::new(),
+        DatabasePlace::File(path) => migrations.states(sqlite::look(migrations, &path).await?, migrations.sqlite),
         DatabasePlace::Postgres(rest) => {
             let address = Address::of(migrations.kind, rest.expose_secret())?;
-            postgres::look(migrations, &address).await?
+            migrations.states(postgres::look(migrations, &address).await?, migrations.postgres)
         }
-    };
-    Ok(migrations.states(history))
+    })
 }
 
 /// What [`apply`] would make, in this order.

@@ -9,6 +9,7 @@ use super::history::{CHANGED_REMEDY, Changed, History, Recorded};
 use super::{Migration, MigrationState, Migrations};
 use crate::OpenError;
 use crate::sql::sqlite::file::{self, Fault};
+use crate::sqlite::{is_log_alone, keep_log, log_of};
 
 /// Opens the file, or makes it, with tables that are up to date. Answers what was made for that.
 pub(crate) async fn open(
@@ -27,12 +28,27 @@ pub(crate) async fn open(
 /// What was made in the file, if there is one.
 pub(super) async fn look(migrations: &'static Migrations, path: &Path) -> Result<History, OpenError> {
     let look = move |path: &Path| {
+        if is_log_alone(path) {
+            return Err(log_alone());
+        }
         if !path.exists() {
             return Ok(History::of(migrations.sqlite, Vec::new())?);
         }
-        read(migrations, &file::connect_reader(path)?)
+        let has_log = log_of(path).exists();
+        let connection = file::connect_reader(path)?;
+        // Whoever closes last would move it into the file: that of a process that was killed is not ours to move.
+        keep_log(&connection, has_log);
+        read(migrations, &connection)
     };
     file::patiently(path, look).await
+}
+
+/// SQLite would take the log for a left-over and remove it, even for one who only reads.
+fn log_alone() -> Fault {
+    Fault::Unfit {
+        problem: "it is missing or empty, and its log is not".into(),
+        remedy: "restore it and its log from a backup, or move both away to start without data".into(),
+    }
 }
 
 fn bring(migrations: &Migrations, connection: &mut Connection, now: Timestamp) -> Result<Vec<MigrationState>, Fault> {

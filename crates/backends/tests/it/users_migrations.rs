@@ -6,6 +6,7 @@ use backends::migrations::{Progress, apply, plan, status};
 use backends::{OpenError, USERS};
 use chassis::clock::SystemClock;
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use rusqlite::Connection;
 use sqlx::Connection as _;
 use tokio::time::{Instant, sleep};
@@ -67,6 +68,30 @@ async fn looking_makes_no_file() {
     let (folder, url) = file();
     assert_eq!(plan(&USERS, &url).await.unwrap().len(), 1);
     assert!(folder.path().read_dir().unwrap().next().is_none());
+}
+
+const USERS_ON_SQLITE: usize = 1;
+
+#[tokio::test]
+async fn looking_leaves_what_a_killed_process_left_as_it_is() {
+    let (living, url) = file();
+    let (left, left_url) = file();
+    let paths = ["users.db", "users.db-wal"].map(|name| left.path().join(name));
+    let store = open(&url).await;
+    store.create(user("ann")).await.unwrap();
+    for path in &paths {
+        std::fs::copy(living.path().join(path.file_name().unwrap()), path).unwrap();
+    }
+    let bytes = || paths.each_ref().map(|path| std::fs::read(path).unwrap());
+    let before = bytes();
+    assert!(before.iter().all(|bytes| !bytes.is_empty()), "it left no log");
+    assert!(matches!(status(&USERS, &left_url).await.unwrap()[0].progress, Progress::Applied(_)));
+    assert_eq!(bytes(), before, "a look has changed something");
+
+    std::fs::write(&paths[0], "").unwrap();
+    let text = status(&USERS, &left_url).await.unwrap_err().to_string();
+    assert!(text.contains("it is missing or empty, and its log is not"), "{text}");
+    assert_eq!(bytes()[1], before[1], "a look has removed what was acknowledged");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -144,6 +169,9 @@ async fn tables_of_a_newer_version_are_worked_with_and_shown() {
         open(&url).await.create(user("ann")).await.unwrap();
         let states = status(&USERS, &url).await.unwrap();
         assert_eq!((states[1].version, states[1].name.as_str()), (99, "add_photos"), "{url}");
+        assert!(matches!(states[0].progress, Progress::Applied(_)), "{url}");
+        assert_eq!(states[1].progress, Progress::Newer(Timestamp::from_second(1).unwrap()), "{url}");
+        assert!(plan(&USERS, &url).await.unwrap().is_empty());
     }
 }
 

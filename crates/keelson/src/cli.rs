@@ -4,6 +4,7 @@ mod archive;
 mod cost;
 mod dlq;
 mod doctor;
+mod migrate;
 mod send;
 mod token;
 
@@ -17,6 +18,7 @@ pub(crate) use archive::{ArchiveArgs, ArchiveCommand, Days, ExpireArgs, FindArgs
 pub(crate) use cost::CostArgs;
 pub(crate) use dlq::{Chosen, DlqArgs, DlqCommand};
 pub(crate) use doctor::DoctorArgs;
+pub(crate) use migrate::{MigrateArgs, MigrateCommand, MigratedService, MigratedServices};
 pub(crate) use send::SendArgs;
 pub(crate) use token::{IssueArgs, TokenArgs, TokenCommand};
 
@@ -88,6 +90,9 @@ pub(crate) enum Command {
     /// Print tokens for operators and scripts, and what a token says
     #[command(after_help = token::HELP)]
     Token(TokenArgs),
+    /// List the migrations of services' tables, print their SQL, apply what is pending
+    #[command(after_help = migrate::HELP)]
+    Migrate(MigrateArgs),
     /// Check that what the settings name is set up right, and say the fix where it is not
     #[command(after_help = doctor::HELP)]
     Doctor(DoctorArgs),

@@ -1,6 +1,7 @@
 //! The one file that knows every service and every backend: configuration becomes stores, stores become services.
 
 mod secrets;
+mod tables;
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -22,6 +23,7 @@ use users::store::UserStore;
 
 pub(crate) use self::secrets::{API_TOKEN_FILE, operators_issuer, operators_verifier, secret_sources};
 use self::secrets::{api_token, refers_to_keys, refresh_keys, token_issuer, token_keys};
+pub(crate) use self::tables::{Tables, own_folder, tables};
 use crate::cli::ServiceName;
 use crate::commands::cost;
 use crate::failure::Failure;

@@ -10,6 +10,7 @@ mod doctor;
 pub(crate) mod e2e;
 mod healthcheck;
 mod http_client;
+mod migrate;
 mod openapi;
 mod process;
 pub(crate) mod send;
@@ -49,6 +50,7 @@ async fn run_tool(command: Command, common: &Common) -> Result<(), Failure> {
         Command::EndToEnd(args) => e2e::run(common, &args).await,
         Command::Healthcheck(args) => healthcheck::run(common, &args).await,
         Command::Token(args) => token::run(common, &args).await,
+        Command::Migrate(args) => migrate::run(common, &args).await,
         Command::Config(args) => config::run(common, &args),
         Command::Openapi(args) => openapi::run(common, &args),
         Command::Completions { shell } => completions::run(shell),

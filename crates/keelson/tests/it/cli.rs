@@ -133,7 +133,22 @@ fn the_api_document_has_both_routes() {
 
 #[test]
 fn every_command_shows_examples_and_completions_know_them_all() {
-    let commands = ["up", "serve", "e2e", "send", "dlq", "doctor", "healthcheck", "config", "openapi", "completions"];
+    let commands = [
+        "up",
+        "serve",
+        "e2e",
+        "send",
+        "dlq",
+        "archive",
+        "token",
+        "migrate",
+        "doctor",
+        "cost",
+        "healthcheck",
+        "config",
+        "openapi",
+        "completions",
+    ];
     assert!(printed(&Launch::new(&["--help"])).contains("Examples"));
     let completions = printed(&Launch::new(&["completions", "bash"]));
     for command in commands {

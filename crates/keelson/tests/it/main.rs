@@ -26,6 +26,8 @@ mod hostile;
 mod launch;
 mod layering;
 mod message;
+mod migrate;
+mod migrate_postgres;
 mod postgres;
 mod postgres_chaos;
 #[path = "../../../backends/tests/it/postgres/server.rs"]

@@ -3,7 +3,7 @@
 mod faults;
 mod here;
 mod mistakes;
-mod postgres;
+pub(crate) mod postgres;
 mod work;
 
 use serde_json::Value;

@@ -10,25 +10,25 @@ use crate::postgres_server::Server;
 use crate::production;
 use crate::system::{Answer, email, eventually, files};
 
-const PASSWORD: &str = "hunter2-hunter2";
+pub(crate) const PASSWORD: &str = "hunter2-hunter2";
 
 /// Every check of the queue.
 const CHECKS: [&str; 8] =
     ["queue", "schema", "rights", "dead_letters", "connections", "durability", "database_clock", "visibility"];
 
 impl Server {
-    fn sql(&self, statement: &str) {
+    pub(crate) fn sql(&self, statement: &str) {
         self.control(&format!("sql postgres {statement}"));
     }
 
     /// Until a condition of SQL holds.
-    async fn until(&self, condition: &str) {
+    pub(crate) async fn until(&self, condition: &str) {
         let assertion = format!("sql postgres DO $$ BEGIN ASSERT {condition}; END $$");
         eventually(condition, || (self.ask(&assertion) == "ok").then_some(())).await;
     }
 
     /// A role that needs its password; the administrator needs none.
-    fn add_user(&self, name: &str) -> String {
+    pub(crate) fn add_user(&self, name: &str) -> String {
         self.sql(&format!("CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'"));
         format!("postgres://{name}:{PASSWORD}@127.0.0.1:{}/postgres", self.port)
     }

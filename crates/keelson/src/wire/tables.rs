@@ -1,0 +1,32 @@
+//! The tables of services, as migrations find them.
+
+use backends::local::{DataFolder, FolderError};
+use backends::migrations::Migrations;
+use backends::{USERS, is_local};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::whole_url;
+use crate::cli::MigratedService;
+use crate::failure::Failure;
+use crate::settings::Settings;
+
+/// The tables of a service.
+pub(crate) struct Tables {
+    pub(crate) migrations: &'static Migrations,
+    /// The whole URL of their database.
+    pub(crate) url: SecretString,
+}
+
+/// Where the settings say that the tables of a service are.
+pub(crate) async fn tables(settings: &Settings, service: MigratedService) -> Result<Tables, Failure> {
+    let (migrations, database) = match service {
+        MigratedService::Users => (&USERS, &settings.users),
+    };
+    Ok(Tables { migrations, url: whole_url(settings, database).await? })
+}
+
+/// Owns the data folder where the tables lie in a file, as their service would: whoever changes them keeps all others from
+/// writing, and a system that runs would refuse its callers meanwhile.
+pub(crate) fn own_folder(settings: &Settings, tables: &Tables) -> Result<Option<DataFolder>, FolderError> {
+    is_local(tables.url.expose_secret()).then(|| DataFolder::lock(&settings.data)).transpose()
+}

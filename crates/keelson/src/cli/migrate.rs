@@ -17,6 +17,7 @@ Examples:
   keelson migrate up
   keelson migrate status || keelson migrate up
   DATABASE_URL=postgres://owner@db/keelson keelson migrate up
+  keelson migrate new users add_photo             the next pair of files, for developers of Keelson
 
 Exit codes: 0 done, and nothing is pending, 1 `status` alone: something is pending, 64 wrong usage
 or configuration, 69 the database cannot be used, or another process has the data folder, 130
@@ -53,6 +54,14 @@ pub(crate) enum MigrateCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Make the files of the next migration in a checkout of Keelson, one for each kind of database
+    New {
+        /// Whose tables it changes
+        service: MigratedService,
+        /// What it does, such as add_photo
+        #[arg(value_parser = migration_name)]
+        name: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -77,10 +86,49 @@ impl MigratedServices {
     }
 }
 
+impl MigratedService {
+    /// As its folders are named.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+        }
+    }
+}
+
 impl From<MigratedService> for ServiceName {
     fn from(service: MigratedService) -> Self {
         match service {
             MigratedService::Users => Self::Users,
         }
+    }
+}
+
+/// Longer is no name but a story.
+const LONGEST_NAME: usize = 60;
+
+fn migration_name(text: &str) -> Result<String, String> {
+    let is_word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit())
+    };
+    let starts_well = text.starts_with(|letter: char| letter.is_ascii_lowercase());
+    match text.len() <= LONGEST_NAME && starts_well && text.split('_').all(is_word) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("expected lower_snake_case of at most {LONGEST_NAME} letters, such as `add_photo`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_migration_is_lower_snake_case() {
+        for name in ["add_photo", "add_2_photos", "a", &"a".repeat(60)] {
+            assert_eq!(migration_name(name).as_deref(), Ok(name));
+        }
+        for name in ["", "Add", "add-photo", "add photo", "_add", "add_", "add__photo", "2_photos", "../x", "ä"] {
+            assert!(migration_name(name).is_err(), "{name}");
+        }
+        assert!(migration_name(&"a".repeat(61)).is_err());
     }
 }

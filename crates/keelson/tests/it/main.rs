@@ -27,6 +27,7 @@ mod launch;
 mod layering;
 mod message;
 mod migrate;
+mod migrate_new;
 mod migrate_postgres;
 mod postgres;
 mod postgres_chaos;

@@ -154,7 +154,7 @@ fn wrong_settings_are_64_and_an_unknown_service_lists_the_known_ones() {
     }
     let missing = launch.clone().env("POSTGRES_HOST", "db").env("POSTGRES_PASSWORD", "file:/nowhere");
     assert!(refused(&missing, &["status"], 64).contains("POSTGRES_PASSWORD=file:/nowhere"));
-    for command in [&["status", "ingest"][..], &["plan", "x"], &["up", "x"]] {
+    for command in [&["status", "ingest"][..], &["plan", "x"], &["up", "x"], &["new", "x", "add_photo"]] {
         let text = refused(&launch, command, 64);
         assert!(text.contains("[possible values: users]"), "{text}");
     }

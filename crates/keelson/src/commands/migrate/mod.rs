@@ -1,5 +1,6 @@
-//! `keelson migrate`: the migrations of services in the database that the settings name.
+//! `keelson migrate`: the migrations of services in the database that the settings name, and the files of a new one.
 
+mod new;
 mod plan;
 mod show;
 mod status;
@@ -10,12 +11,13 @@ use crate::failure::Failure;
 use crate::settings::{self, Mode, Settings};
 use crate::wire::{self, Tables};
 
-/// Lists, plans or applies.
+/// Lists, plans, applies, or makes the files of a new one.
 pub(crate) async fn run(common: &Common, args: &MigrateArgs) -> Result<(), Failure> {
     match &args.command {
         MigrateCommand::Status { services, json } => status::run(&find(common, services).await?.tables, *json).await,
         MigrateCommand::Plan(services) => plan::run(&find(common, services).await?.tables).await,
         MigrateCommand::Up { services, json } => up::run(&find(common, services).await?, *json).await,
+        MigrateCommand::New { service, name } => new::run(*service, name),
     }
 }
 

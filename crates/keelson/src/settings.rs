@@ -127,6 +127,7 @@ impl Settings {
         }
         if has_users && queue_url != postgres::HERE {
             place.refuse_others(&mut reader, (&DATABASE_URL.info, &users.url));
+            users.refuse_unused_server(&mut reader, &queue_url);
         }
         let settings = Self {
             chassis: ChassisConfig::read(&mut reader, services.len(), default_host),
@@ -189,6 +190,10 @@ impl Settings {
         }
         let sources = crate::wire::secret_sources(&self.aws);
         for (setting, key) in [(&JWT_SECRET_KEY, &tokens.key), (&JWT_PREVIOUS_SECRET_KEY, &tokens.previous_key)] {
+            // As with the API token: everybody could guess it.
+            if key.as_ref().is_some_and(|key| key.expose_secret().starts_with("arn:")) {
+                reader.refuse(&setting.info, "`ssm:` or `secretsmanager:` before the ARN");
+            }
             if self.chassis.production
                 && let Some(key) = key.as_ref().filter(|key| sources.reference(key).is_none())
                 && let Some(expected) = check_secret(key)
@@ -200,11 +205,12 @@ impl Settings {
 
     /// Whether anything in AWS is used.
     pub(crate) fn uses_aws(&self) -> bool {
-        let token = self.ingest.api_token.as_ref().map_or("", |token| token.expose_secret());
+        let tokens = &self.chassis.tokens;
+        let secrets = [&self.ingest.api_token, &tokens.key, &tokens.previous_key];
+        let is_in_aws = |secret: &str| secret.starts_with("ssm:") || secret.starts_with("secretsmanager:");
         self.queue.url.starts_with("sqs:")
             || self.objects_url.starts_with("s3:")
-            || token.starts_with("ssm:")
-            || token.starts_with("secretsmanager:")
+            || secrets.into_iter().flatten().any(|secret| is_in_aws(secret.expose_secret()))
     }
 
     /// The port of a service, and the variable that changes it.

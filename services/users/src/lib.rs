@@ -15,18 +15,20 @@ pub mod testing;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chassis::auth::{GuessLimits, PasswordHasher, PoolSize, TokenIssuer, TokenKeys};
 use chassis::health::{Check, Need};
 use chassis::http::Idempotency;
 use chassis::service::{Context, Identity, Service};
 use jiff::Timestamp;
+use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tracing::debug;
 
 pub use memory::MemoryUsers;
 use metrics::UserMetrics;
+use model::UserCounts;
 use store::UserStore;
 
 /// Who users is.
@@ -62,6 +64,8 @@ struct Users {
     issuer: TokenIssuer,
     hasher: PasswordHasher,
     idempotency: Idempotency,
+    /// The last count, and when it began.
+    counted: Mutex<Option<(Instant, UserCounts)>>,
     guesses: GuessLimits,
     context: Context,
     metrics: UserMetrics,
@@ -79,6 +83,7 @@ pub fn service(parts: Parts, context: &Context) -> io::Result<Service> {
         keys,
         issuer,
         hasher: PasswordHasher::start(hashing, service.metrics())?,
+        counted: Mutex::default(),
         idempotency: Idempotency::new(answer_lifetime, Arc::clone(&context.clock)),
         guesses: GuessLimits::new(Arc::clone(&context.clock)),
         context: context.clone(),

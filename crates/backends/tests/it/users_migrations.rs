@@ -70,8 +70,6 @@ async fn looking_makes_no_file() {
     assert!(folder.path().read_dir().unwrap().next().is_none());
 }
 
-const USERS_ON_SQLITE: usize = 1;
-
 #[tokio::test]
 async fn looking_leaves_what_a_killed_process_left_as_it_is() {
     let (living, url) = file();

@@ -1,8 +1,8 @@
 //! Limits for guessing passwords: how often one network may fail on one account, on all accounts, and how often all
 //! networks together may fail on one account.
 //!
-//! The owner of an account is never locked out. Where it was logged in to before, only that place's own failures count,
-//! which is the idea of device cookies without the cookie: <https://owasp.org/www-community/Slow_Down_Online_Guessing_Attacks_with_Device_Cookies>.
+//! The owner of an account is not locked out at home. Where it was logged in to before, only that place's own failures
+//! count, and elsewhere the owner shares a few attempts with whoever guesses, which is the idea of device cookies without the cookie: <https://owasp.org/www-community/Slow_Down_Online_Guessing_Attacks_with_Device_Cookies>.
 //! Everything is in the memory of one process, so several processes allow as many times as much.
 
 mod counter;
@@ -95,7 +95,8 @@ impl GuessLimits {
         Self { clock, keys: RandomState::new(), state: Mutex::new(state) }
     }
 
-    /// Asks whether `client` may try a password of `account`, which is a username as it was typed. To be asked before the
+    /// Asks whether `client` may try a password of `account`, which is a username in the form by which accounts are found:
+    /// another spelling of it must not be another account. To be asked before the
     /// password is hashed, so that a guess that is refused costs nothing.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use tower::{Layer, Service, service_fn};
 use utoipa::openapi::Response as DocumentedResponse;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::SecurityRequirement;
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::bearer::Shown;
 use super::docs::{USER, add_answer, operations};
@@ -77,7 +77,9 @@ impl Routes {
             for item in handlers.1.paths.values_mut() {
                 operations(item).for_each(|operation| describe(operation, access, production));
             }
-            router.routes(handlers.layer(guard(Guard { access, production })))
+            // Around the handlers alone: a wrong method is 405 for everybody.
+            handlers.2 = handlers.2.route_layer(guard(Guard { access, production }));
+            router.routes(handlers)
         })
     }
 }

@@ -50,15 +50,29 @@ impl<S: Send + Sync> FromRequestParts<S> for Conditions {
 }
 
 fn read<H: Header>(headers: &HeaderMap, name: &HeaderName) -> Result<Option<H>, Error> {
-    let expected = format!("{name}: expected `*`, or entity tags such as \"1\", with their quotes");
-    headers.typed_try_get().map_err(|_| Error::new(Kind::BadRequest, expected))
+    if !headers.get_all(name).iter().all(|value| is_list(value.as_bytes())) {
+        let expected = format!("{name}: expected `*`, or entity tags such as \"1\", with their quotes");
+        return Err(Error::new(Kind::BadRequest, expected));
+    }
+    Ok(headers.typed_get())
+}
+
+/// `*`, or entity tags with commas between them. The library takes anything, and what is no tag matches nothing.
+fn is_list(value: &[u8]) -> bool {
+    let is_tag = |part: &[u8]| {
+        let part = part.trim_ascii();
+        let part = part.strip_prefix(b"W/").unwrap_or(part);
+        let inner = part.strip_prefix(b"\"").and_then(|part| part.strip_suffix(b"\""));
+        inner.is_some_and(|inner| inner.iter().all(|byte| matches!(byte, 0x21 | 0x23..=0x7E | 0x80..)))
+    };
+    value.trim_ascii() == b"*" || value.split(|byte| *byte == b',').all(is_tag)
 }
 
 impl Conditions {
-    /// Whether a write depends on the state of what it changes.
+    /// Whether a write is for certain states of what it changes; `*` is for any.
     #[must_use]
-    pub fn has_if_match(&self) -> bool {
-        self.if_match.is_some()
+    pub fn names_states(&self) -> bool {
+        self.if_match.as_ref().is_some_and(|condition| !condition.is_any())
     }
 
     /// Lets a write pass that names this state, or none.
@@ -100,7 +114,7 @@ mod tests {
     async fn a_write_is_done_in_the_state_that_it_names() {
         let present = EntityTag::of_version(2).unwrap();
         for (value, passes) in
-            [("\"2\"", true), ("\"1\", \"2\"", true), ("*", true), ("\"1\"", false), ("W/\"2\"", false), ("2", false)]
+            [("\"2\"", true), ("\"1\", \"2\"", true), ("*", true), ("\"1\"", false), ("W/\"2\"", false)]
         {
             let checked = conditions("if-match", value).await.unwrap().check_write(&present);
             assert_eq!(
@@ -109,8 +123,11 @@ mod tests {
                 "{value}"
             );
         }
+        for wrong in ["2", "\"1\", 2", "\"a b\"", "", "*, \"1\""] {
+            assert_eq!(conditions("if-match", wrong).await.unwrap_err().kind(), Kind::BadRequest, "{wrong}");
+        }
         let unconditional = conditions("accept", "*/*").await.unwrap();
-        assert!(!unconditional.has_if_match() && unconditional.check_write(&present).is_ok());
+        assert!(!unconditional.names_states() && unconditional.check_write(&present).is_ok());
     }
 
     #[tokio::test]

@@ -6,12 +6,13 @@
 //! alone, and no lock that a process could leave behind.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::digest;
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, Request};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,12 +22,16 @@ use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::bearer::Shown;
 use super::body::RawBody;
 use super::extract::parse;
+use super::rate_limit::network_of;
 use crate::auth::Caller;
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
+use crate::telemetry::correlation::with_current;
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 /// Says that an answer is one of before, as Stripe's API names it.
@@ -37,10 +42,10 @@ const MAX_KEY_CHARS: usize = 255;
 /// A request as its key names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestKey {
-    /// A digest of the caller, the method, the path and the key; 43 characters.
+    /// A digest of the caller, the method, the path and the key; 43 characters. Who shows no token is known by the network.
     pub id: String,
-    /// A digest of the body under the key, 43 characters. The key itself is kept nowhere, so that nobody who reads the
-    /// store can try passwords against it.
+    /// A digest of the body, 43 characters. A member `password` is left out: nobody who reads the store is to try
+    /// passwords against it.
     pub fingerprint: String,
 }
 
@@ -57,7 +62,7 @@ pub struct Keyed<T> {
 }
 
 /// An answer as a store keeps it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct StoredAnswer {
     /// The request that it answers.
     pub key: RequestKey,
@@ -94,15 +99,39 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Keyed<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
-        let (mut parts, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
         let named = key_of(&parts)?;
-        let caller = Caller::from_request_parts(&mut parts, state).await.ok();
-        let key = |body: &[u8]| {
-            named.as_ref().map(|key| RequestKey::new(key, caller.as_ref().and_then(Caller::subject), &parts, body))
-        };
         let RawBody(bytes) = RawBody::from_request(Request::new(body), state).await?;
-        Ok(Self { key: key(&bytes), body: parse(&bytes)? })
+        let body = parse(&bytes)?;
+        let key = match named {
+            Some(key) => Some(RequestKey::new(&key, &caller(&parts), &parts, &without_password(&bytes)?)),
+            None => None,
+        };
+        Ok(Self { key, body })
     }
+}
+
+/// Who asks: the bearer of a good token, on public routes too, or else somebody of a network.
+fn caller(parts: &Parts) -> String {
+    let guarded = parts.extensions.get::<Caller>().and_then(Caller::subject);
+    let shown = match parts.extensions.get::<Shown>() {
+        Some(Shown::Good(claims)) => Some(claims.sub.as_str()),
+        _ => None,
+    };
+    let network = || with_current(|scope| scope.client).flatten().map(network_of);
+    match guarded.or(shown) {
+        Some(subject) => format!("subject {subject}"),
+        None => format!("network {:?}", network()),
+    }
+}
+
+/// The body without what may not be kept in any form.
+fn without_password(body: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut value: Value = serde_json::from_slice(body).map_err(Error::internal)?;
+    if let Value::Object(members) = &mut value {
+        members.shift_remove("password");
+    }
+    serde_json::to_vec(&value).map_err(Error::internal)
 }
 
 fn key_of(parts: &Parts) -> Result<Option<String>, Error> {
@@ -118,16 +147,15 @@ fn key_of(parts: &Parts) -> Result<Option<String>, Error> {
 }
 
 impl RequestKey {
-    fn new(key: &str, caller: Option<&str>, parts: &Parts, body: &[u8]) -> Self {
+    fn new(key: &str, caller: &str, parts: &Parts, body: &[u8]) -> Self {
         let mut id = digest::Context::new(&digest::SHA256);
-        // None of them but the last can hold a zero byte. Nobody is another caller than one without a name.
-        let caller = caller.map(|caller| format!("as {caller}")).unwrap_or_default();
-        for part in [caller.as_str(), parts.method.as_str(), parts.uri.path(), key] {
+        // None of them can hold a zero byte.
+        for part in [caller, parts.method.as_str(), parts.uri.path(), key] {
             id.update(part.as_bytes());
             id.update(&[0]);
         }
-        let secret = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
-        Self { id: URL_SAFE_NO_PAD.encode(id.finish()), fingerprint: URL_SAFE_NO_PAD.encode(hmac::sign(&secret, body)) }
+        let fingerprint = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, body));
+        Self { id: URL_SAFE_NO_PAD.encode(id.finish()), fingerprint }
     }
 }
 
@@ -203,6 +231,13 @@ impl StoredAnswer {
     }
 }
 
+impl fmt::Debug for StoredAnswer {
+    /// The answer may be personal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredAnswer").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
@@ -211,8 +246,6 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
     use crate::testing::ManualClock;
 
@@ -235,8 +268,10 @@ mod tests {
         assert_eq!(keyed("/a?x=1", &["k1"], "{}").await.unwrap().unwrap(), first);
         assert_ne!(keyed("/a", &["k2"], "{}").await.unwrap().unwrap().id, first.id);
         assert_ne!(keyed("/b", &["k1"], "{}").await.unwrap().unwrap().id, first.id);
-        let other = keyed("/a", &["k1"], "{} ").await.unwrap().unwrap();
+        let other = keyed("/a", &["k1"], r#"{"a":1}"#).await.unwrap().unwrap();
         assert!(other.id == first.id && other.fingerprint != first.fingerprint);
+        let with_password = keyed("/a", &["k1"], r#"{"a":1, "password":"hunter2"}"#).await.unwrap().unwrap();
+        assert_eq!(with_password, other);
         assert_eq!(keyed("/a", &[], "{}").await.unwrap(), None);
         assert_eq!((first.id.len(), first.fingerprint.len()), (43, 43));
     }
@@ -274,7 +309,7 @@ mod tests {
         assert_eq!(again.headers()[REPLAYED], "true");
         let text = |response: Response| async { response.into_body().collect().await.unwrap().to_bytes() };
         assert_eq!(text(again).await, text(answer).await);
-        let other = keyed("/a", &["k1"], "[]").await.unwrap().unwrap();
+        let other = keyed("/a", &["k1"], r#"{"b":2}"#).await.unwrap().unwrap();
         assert_eq!(stored.replay(&other).unwrap_err().kind(), Kind::Invalid);
     }
 }

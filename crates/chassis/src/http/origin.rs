@@ -15,8 +15,9 @@ const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, 
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
     "authorization, content-type, idempotency-key, if-match, if-none-match, x-access-token, x-correlation-id, x-request-id",
 );
-const EXPOSED_HEADERS: HeaderValue =
-    HeaderValue::from_static("etag, link, ratelimit, ratelimit-policy, retry-after, x-correlation-id, x-total-count");
+const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "etag, idempotency-replayed, link, location, ratelimit, ratelimit-policy, retry-after, x-correlation-id, x-total-count",
+);
 
 /// The rules of one service.
 #[derive(Debug, Clone)]

@@ -1,5 +1,7 @@
 //! Where users are kept.
 
+use std::fmt;
+
 use chassis::config::{OptionalSetting, Reader};
 
 use super::postgres::{self, PostgresPlace};
@@ -10,12 +12,20 @@ pub(super) const DATABASE_URL: OptionalSetting<String> = OptionalSetting::new(
 );
 
 /// One database.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Database {
     /// Its URL.
     pub(crate) url: String,
     /// Where it is when the URL does not say more than `postgres:`.
     pub(crate) place: Option<PostgresPlace>,
+}
+
+impl fmt::Debug for Database {
+    /// The URL may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = self.url.split(':').next().unwrap_or_default();
+        f.debug_struct("Database").field("scheme", &scheme).field("place", &self.place).finish_non_exhaustive()
+    }
 }
 
 impl Database {
@@ -29,5 +39,14 @@ impl Database {
         let seeds = || postgres::names_a_server(reader).then(|| postgres::HERE.to_owned());
         let default = seeds().unwrap_or(default);
         Self::new(reader.get_optional(&DATABASE_URL).unwrap_or(default), place)
+    }
+
+    /// Refuses a server that nobody would ask: the database of users and the queue are elsewhere.
+    pub(super) fn refuse_unused_server(&self, reader: &mut Reader<'_>, queue_url: &str) {
+        let is_postgres = |url: &str| url.starts_with("postgres");
+        if postgres::names_a_server(reader) && !is_postgres(&self.url) && !is_postgres(queue_url) {
+            let url = reader.found(&DATABASE_URL.info);
+            postgres::refuse_server(reader, &format!("it unset, or {url} unset: one of the two is not used"));
+        }
     }
 }

@@ -35,6 +35,11 @@ pub(super) fn names_a_server(reader: &Reader<'_>) -> bool {
     reader.is_set(&POSTGRES_HOST.info)
 }
 
+/// Remembers that the server breaks a rule.
+pub(super) fn refuse_server(reader: &mut Reader<'_>, expected: &str) {
+    reader.refuse(&POSTGRES_HOST.info, expected);
+}
+
 /// What follows the scheme of a URL of PostgreSQL.
 fn rest_of(url: &str) -> Option<&str> {
     url.split_once(':').filter(|(scheme, _)| matches!(*scheme, "postgres" | "postgresql")).map(|(_, rest)| rest)
@@ -199,6 +204,25 @@ mod tests {
         for (name, value) in [("POSTGRES_PASSWORD", "hunter3"), ("POSTGRES_DB", "postgres"), ("POSTGRES_HOST", "db")] {
             let text = refused(&[("QUEUE_URL", "postgres://keelson@h"), (name, value)]);
             assert!(text.contains("1 mistake:") && text.contains(name) && !text.contains("hunter"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_seeds_names_are_the_database_of_users_and_never_unused_in_silence() {
+        let users = |texts: &[(&'static str, &str)]| {
+            let all = [texts, &[("JWT_SECRET_KEY", "k")]].concat();
+            Settings::read(&Layers::of(&all), Mode::Serve, &[ServiceName::Users]).map(|settings| settings.users)
+        };
+        let production = ("PRODUCTION", "false");
+        let found = users(&[production, ("POSTGRES_HOST", "db")]).unwrap();
+        assert!(found.url == "postgres:" && found.place.is_some());
+        let own = [production, ("DATABASE_URL", "postgres://db/users"), ("POSTGRES_HOST", "db")];
+        assert!(users(&own).unwrap().place.is_none());
+        for (url, expected) in [("sqlite:u.db", "one of the two is not used"), ("postgres://other/users", "remove one")]
+        {
+            let mistakes =
+                users(&[production, ("DATABASE_URL", url), ("POSTGRES_HOST", "db")]).unwrap_err().to_string();
+            assert!(mistakes.contains("1 mistake:") && mistakes.contains(expected), "{mistakes}");
         }
     }
 }

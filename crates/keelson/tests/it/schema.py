@@ -6,6 +6,10 @@ import schemathesis
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 CHANGED = "Changed meanwhile: read it again, and use its new ETag in If-Match"
+# The document has the pattern of a list of tags; one phase of schemathesis makes headers without looking at patterns.
+NO_TAGS = {
+    f'{name}: expected `*`, or entity tags such as "1", with their quotes' for name in ("if-match", "if-none-match")
+}
 REUSED = "Idempotency-Key was used before with another body"
 CHOICE = "expected either `all: true` or a non-empty list `ids`"
 
@@ -28,8 +32,10 @@ REFUSALS = {
         CHANGED,
         "String should have at least 3 characters",
         "String should have at most 50 characters",
-    },
-    "DELETE /api/v1/users/{user_id}": {CHANGED},
+    }
+    | NO_TAGS,
+    "DELETE /api/v1/users/{user_id}": {CHANGED} | NO_TAGS,
+    "GET /api/v1/users/{user_id}": NO_TAGS,
     # ISO 8601 has too many forms for a pattern.
     "POST /submit": {"Invalid timestamp format"},
     # The one or the other, which the document says in words.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -21,7 +22,8 @@ use uuid::Uuid;
 use super::answers::Envelope;
 use crate::Users;
 use crate::error::invalid;
-use crate::model::{Credentials, MAX_USERNAME_CHARS, NewUser, User, UserId, UsernameKey};
+use crate::model::{Credentials, MAX_USERNAME_CHARS, NewUser, User, UserCounts, UserId, UsernameKey};
+use crate::store::StoreError;
 
 /// Characters of a password.
 const PASSWORD: std::ops::RangeInclusive<usize> = 8..=100;
@@ -92,7 +94,7 @@ pub(crate) struct Counts {
 /// Registers an account that can log in.
 #[utoipa::path(
     post, path = "/api/v1/users/register", tag = "accounts", request_body = Registration,
-    params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,255}$", description = "Sent again with the same key, the request is answered as before and not done again")),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = "^[!-~]{1,255}$", description = "Sent again with the same key, the request is answered as before and not done again")),
     responses(
         (status = 200, body = Envelope<Registered>),
         (status = 400, description = "User with this username or email already exists"),
@@ -134,7 +136,10 @@ pub(crate) async fn register(
     )
 )]
 pub(crate) async fn log_in(State(users): State<Arc<Users>>, Json(login): Json<Login>) -> Result<Response, Error> {
-    let attempt = users.guesses.admit(&login.username, client()).map_err(|wait| {
+    // Whoever spells a name in other letters guesses at the same account. A name that nobody has is cut, so that it costs
+    // no more than others.
+    let account = UsernameKey::of(&login.username.chars().take(MAX_USERNAME_CHARS + 1).collect::<String>());
+    let attempt = users.guesses.admit(account.as_str(), client()).map_err(|wait| {
         users.metrics.throttled_logins.inc();
         Error::new(Kind::TooManyRequests, "Too many failed logins, try again later").retry_after(wait)
     })?;
@@ -187,7 +192,7 @@ pub(crate) async fn get_profile(
     responses((status = 200, body = Envelope<Counts>), (status = 503, description = "The store is unreachable"))
 )]
 pub(crate) async fn count_users(State(users): State<Arc<Users>>) -> Result<Json<Envelope<Counts>>, Error> {
-    let counts = users.store.count().await?;
+    let counts = users.count().await?;
     let counts = Counts {
         total_users: counts.total,
         active_users: counts.active,
@@ -197,6 +202,22 @@ pub(crate) async fn count_users(State(users): State<Arc<Users>>) -> Result<Json<
 }
 
 impl Users {
+    /// Counting goes through all users and anybody may ask: one count runs at a time, and serves all who asked before it
+    /// began.
+    async fn count(&self) -> Result<UserCounts, StoreError> {
+        let asked = Instant::now();
+        let mut last = self.counted.lock().await;
+        if let Some((began, counts)) = *last
+            && began >= asked
+        {
+            return Ok(counts);
+        }
+        let began = Instant::now();
+        let counts = self.store.count().await?;
+        *last = Some((began, counts));
+        Ok(counts)
+    }
+
     /// Whose password this is. Whether nobody has the name, or has it and may not log in, takes as long as a wrong
     /// password.
     async fn check(&self, username: &str, password: SecretString) -> Result<Option<Credentials>, Error> {

@@ -22,7 +22,7 @@ const ATTEMPTS: usize = 8;
 /// Creates a user who cannot log in.
 #[utoipa::path(
     post, path = "/api/v1/users", tag = "users", request_body = UserDraft,
-    params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,255}$", description = "Sent again with the same key, the request is answered as before and not done again")),
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = "^[!-~]{1,255}$", description = "Sent again with the same key, the request is answered as before and not done again")),
     responses(
         (status = 201, body = UserAnswer, headers(
             ("ETag" = String, description = "For `If-Match`"),
@@ -70,7 +70,7 @@ pub(crate) async fn list_users(State(users): State<Arc<Users>>, paging: Paging) 
 /// Reads a user.
 #[utoipa::path(
     get, path = "/api/v1/users/{user_id}", tag = "users",
-    params(("user_id" = String, Path), ("If-None-Match" = Option<String>, Header)),
+    params(("user_id" = String, Path), ("If-None-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#)),
     responses(
         (status = 200, body = UserAnswer, headers(("ETag" = String, description = "For `If-Match`"))),
         (status = 304, description = "The caller has it already"),
@@ -91,7 +91,7 @@ pub(crate) async fn get_user(
 /// Changes a user; what is left out stays.
 #[utoipa::path(
     put, path = "/api/v1/users/{user_id}", tag = "users", request_body = UserChanges,
-    params(("user_id" = String, Path), ("If-Match" = Option<String>, Header)),
+    params(("user_id" = String, Path), ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#)),
     responses(
         (status = 200, body = UserAnswer, headers(("ETag" = String, description = "Of the new state"))),
         (status = 404, description = "User not found"),
@@ -119,7 +119,7 @@ pub(crate) async fn update_user(
             Written::Done => return tagged(changed),
             Written::Missing => return Err(not_found()),
             // The state that the caller named is gone; without one, the change is made to what is there now.
-            Written::Changed if conditions.has_if_match() => return Err(changed_meanwhile()),
+            Written::Changed if conditions.names_states() => return Err(changed_meanwhile()),
             Written::Changed => {}
         }
     }
@@ -129,7 +129,7 @@ pub(crate) async fn update_user(
 /// Deletes a user.
 #[utoipa::path(
     delete, path = "/api/v1/users/{user_id}", tag = "users",
-    params(("user_id" = String, Path), ("If-Match" = Option<String>, Header)),
+    params(("user_id" = String, Path), ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#)),
     responses(
         (status = 204, description = "Gone"),
         (status = 404, description = "User not found"),
@@ -145,7 +145,7 @@ pub(crate) async fn delete_user(
 ) -> Result<StatusCode, Error> {
     let mut known: Option<Version> = None;
     let id: UserId = user_id.parse().map_err(|()| not_found())?;
-    if conditions.has_if_match() {
+    if conditions.names_states() {
         let user = users.find(&user_id, &caller, WRITE).await?;
         conditions.check_write(&tag(&user)?)?;
         known = Some(user.version);

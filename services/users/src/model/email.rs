@@ -5,6 +5,8 @@ use std::fmt;
 use email_address::{EmailAddress, Options};
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::username::fold;
+
 /// Characters of an address (RFC 5321, section 4.5.3.1, as corrected by erratum 1690).
 const MAX_CHARS: usize = 254;
 
@@ -49,7 +51,7 @@ impl Email {
     #[must_use]
     pub fn key(&self) -> EmailKey {
         let (local, domain) = self.parts();
-        let local: String = local.nfc().flat_map(char::to_lowercase).nfc().collect();
+        let local: String = fold(local.nfc()).nfc().collect();
         let domain = self.ascii_domain().unwrap_or_else(|| domain.to_lowercase());
         EmailKey(format!("{local}@{domain}"))
     }
@@ -111,6 +113,7 @@ mod tests {
         let key = |text| Email::parse(text).unwrap().key();
         assert_eq!(key("John.Doe@Example.COM"), key("john.doe@example.com"));
         assert_eq!(key("j\u{f6}rg@ex\u{e4}mple.de"), key("JO\u{308}RG@xn--exmple-cua.de"));
+        assert_eq!(key("Νίκος@example.com"), key("ΝΊΚΟΣ@example.com"));
         assert_ne!(key("john@example.com"), key("jon@example.com"));
     }
 }

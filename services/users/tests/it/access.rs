@@ -49,6 +49,16 @@ async fn production_knows_own_others_and_scopes() {
 }
 
 #[tokio::test]
+async fn a_wrong_method_is_405_for_everybody() {
+    for app in [in_production(), app()] {
+        for path in ["/api/v1/users", "/api/v1/users/42", "/api/v1/users/profile"] {
+            let request = app.request(Method::PATCH, path).body(String::new().into()).unwrap();
+            app.send(request).await.expect_problem(405, "Method Not Allowed");
+        }
+    }
+}
+
+#[tokio::test]
 async fn production_serves_the_public_routes_without_a_token() {
     let app = in_production();
     member(&app, "annie").await;

@@ -90,5 +90,7 @@ async fn unknown_accounts_are_guessed_at_no_faster() {
     for _ in 0..10 {
         log_in(&app, "nobody", "a wrong password").await.expect_problem(401, TEXT);
     }
-    log_in(&app, "NOBODY", "a wrong password").await.expect(429);
+    for spelling in ["NOBODY", "ｎobody", "ⓝⓞbody"] {
+        log_in(&app, spelling, "a wrong password").await.expect(429);
+    }
 }

@@ -15,7 +15,7 @@ use crate::gather::{CALL_TIMEOUT, Work};
 use crate::sql::SqlError;
 use crate::sqlite::{Place, abandon, place};
 
-/// Two that look things up, and two that go through many rows.
+/// A thread each while they read.
 const READERS: usize = 4;
 /// Steps of SQLite's machine between two looks at the time: less than a millisecond.
 const STEPS: i32 = 10_000;

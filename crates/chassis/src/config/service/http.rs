@@ -15,7 +15,7 @@ const IDEMPOTENCY_TTL: Setting<Duration> = Setting::new(
 const RATE_LIMIT: Setting<u32> = Setting::new(
     "RATE_LIMIT",
     "100",
-    "Requests per minute for each client address; 0 is off. More is answered 429. Health and metrics do not count. Clients on the same machine are limited only when this is set.",
+    "Requests per minute for each client, which is the subject of its token, else its address; 0 is off. More is answered 429. Health and metrics do not count. Clients on the same machine are limited only when this is set.",
 );
 const CORS_ORIGINS: Setting<CommaList<String>> = Setting::new(
     "CORS_ORIGINS",

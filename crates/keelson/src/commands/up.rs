@@ -63,14 +63,14 @@ impl Ready {
             let shown = std::fs::read_to_string(file).ok().filter(|_| io::stdout().is_terminal());
             row("token", shown.map_or(file.display().to_string(), |token| token.trim().to_owned()));
         }
-        if let Some(ingest) = self.services.get("ingest") {
-            text.push_str(&format!("\n{}\n{}", bold("Try", color), self.examples(ingest)));
+        if let (Some(ingest), Some(users)) = (self.services.get("ingest"), self.services.get("users")) {
+            text.push_str(&format!("\n{}\n{}", bold("Try", color), self.examples(ingest, users)));
         }
         text.push('\n');
         text
     }
 
-    fn examples(&self, ingest: &str) -> String {
+    fn examples(&self, ingest: &str, users: &str) -> String {
         let data = self.data.display();
         let token =
             self.token_file.as_ref().map_or("$API_TOKEN".to_owned(), |file| format!("$(cat {})", file.display()));
@@ -80,8 +80,10 @@ impl Ready {
              -d '{{\"token\":\"'\"{token}\"'\",\"data\":{{\"email_subject\":\"Hello\",\"email_sender\":\"Ann\",\
              \"email_timestream\":\"1693561101\",\"email_content\":\"Hi!\"}}}}'\n  \
              find {data}/objects -name '*.json' | xargs tail -n +1     what is stored\n  \
-             cargo run -- e2e{folder}     sends a message and finds it stored\n\n  \
-             API in a browser: {ingest}/docs\n"
+             cargo run -- e2e{folder}     sends a message and finds it stored\n  \
+             curl {users}/api/v1/users/register -H 'Content-Type: application/json' \\\n    \
+             -d '{{\"username\":\"ann\",\"email\":\"ann@example.com\",\"password\":\"one of your own\"}}'\n\n  \
+             API in a browser: {users}/docs and {ingest}/docs\n"
         )
     }
 }

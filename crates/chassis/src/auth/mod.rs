@@ -11,7 +11,7 @@ pub use access::{Access, Caller};
 pub use api_token::{ApiToken, Verdict};
 pub(crate) use compare::is_same;
 pub use guesses::{Attempt, GuessLimits};
-pub use passwords::{Check, PasswordError, PasswordHash, PasswordHasher, PoolSize, Weakness, is_common, weakness_of};
+pub use passwords::{Check, PasswordError, PasswordHash, PasswordHasher, PoolSize, Weakness, weakness_of};
 pub use tokens::{
     Claims, IssueError, Jwks, KeyError, KeyRing, MAX_TOKEN_BYTES, Parties, Refusal, SigningKey, TokenIssuer, TokenKeys,
     TokenVerifier, Verification,

@@ -78,7 +78,8 @@ impl Routes {
                 operations(item).for_each(|operation| describe(operation, access, production));
             }
             // Around the handlers alone: a wrong method is 405 for everybody.
-            handlers.2 = handlers.2.route_layer(guard(Guard { access, production }));
+            let declared = Guard { access, production };
+            handlers.2 = handlers.2.route_layer(guard(move |request| declared.admit(request)));
             router.routes(handlers)
         })
     }
@@ -133,9 +134,9 @@ pub fn lacks(scope: &str) -> Error {
     Error::new(Kind::Forbidden, format!("The token lacks the scope {scope}"))
 }
 
-/// Lets those through to a route who may call it.
-fn guard(
-    guard: Guard,
+/// Lets those requests through to a route that `admit` does not refuse.
+pub(super) fn guard(
+    admit: impl Fn(&mut Request) -> Result<(), Error> + Clone + Send + Sync + 'static,
 ) -> impl Layer<
     Route,
     Service: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync,
@@ -143,7 +144,8 @@ fn guard(
 + Send
 + Sync {
     layer_fn(move |mut inner: Route| {
-        service_fn(move |mut request: Request| match guard.admit(&mut request) {
+        let admit = admit.clone();
+        service_fn(move |mut request: Request| match admit(&mut request) {
             // A route is always ready.
             Ok(()) => Either::Left(inner.call(request)),
             Err(error) => Either::Right(ready(Ok::<_, Infallible>(error.into_response()))),

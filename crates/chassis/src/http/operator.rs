@@ -4,13 +4,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::Route;
-use futures_util::future::{Either, ready};
 use secrecy::SecretString;
-use tower::layer::layer_fn;
-use tower::{Layer, Service, service_fn};
+use tower::{Layer, Service};
 
+use super::access::guard;
 use super::bearer::bearer;
 use crate::auth::is_same;
 use crate::error::{Error, Kind};
@@ -40,12 +39,5 @@ pub(super) fn require_operator(
 > + Clone
 + Send
 + Sync {
-    layer_fn(move |mut inner: Route| {
-        let operator = Arc::clone(&operator);
-        service_fn(move |request: Request| match operator.admits(&request) {
-            // A route is always ready.
-            Ok(()) => Either::Left(inner.call(request)),
-            Err(error) => Either::Right(ready(Ok::<_, Infallible>(error.into_response()))),
-        })
-    })
+    guard(move |request| operator.admits(request))
 }

@@ -143,7 +143,7 @@ pub(crate) async fn log_in(State(users): State<Arc<Users>>, Json(login): Json<Lo
         users.metrics.throttled_logins.inc();
         Error::new(Kind::TooManyRequests, "Too many failed logins, try again later").retry_after(wait)
     })?;
-    match users.check(&login.username, login.password).await {
+    match users.check(&account, is_plausible(&login.username, &login.password), login.password).await {
         Ok(Some(found)) => {
             attempt.succeeded();
             users.metrics.logins.inc();
@@ -220,11 +220,13 @@ impl Users {
 
     /// Whose password this is. Whether nobody has the name, or has it and may not log in, takes as long as a wrong
     /// password.
-    async fn check(&self, username: &str, password: SecretString) -> Result<Option<Credentials>, Error> {
-        let found = match is_plausible(username, &password) {
-            true => self.store.find_credentials(&UsernameKey::of(username)).await?,
-            false => None,
-        };
+    async fn check(
+        &self,
+        account: &UsernameKey,
+        is_plausible: bool,
+        password: SecretString,
+    ) -> Result<Option<Credentials>, Error> {
+        let found = if is_plausible { self.store.find_credentials(account).await? } else { None };
         let active = found.filter(|found| found.is_active);
         let stored = active.as_ref().map(|found| PasswordHash::from_stored(found.password.expose_secret()));
         let check = self.hasher.verify(password.clone(), stored).await?;

@@ -22,7 +22,7 @@ mod weakness;
 pub use error::PasswordError;
 pub use phc::PasswordHash;
 pub use pool::PoolSize;
-pub use weakness::{Weakness, is_common, weakness_of};
+pub use weakness::{Weakness, weakness_of};
 
 use metrics::PoolMetrics;
 use phc::{Recipe, Stored};

@@ -52,7 +52,7 @@ pub fn weakness_of(password: &str, username: &str, email: &str) -> Option<Weakne
 
 /// Whether a password, in any case, is one of the 8,346 that are most common among those of 8 characters and more.
 #[must_use]
-pub fn is_common(password: &str) -> bool {
+fn is_common(password: &str) -> bool {
     let mut rest = COMMON;
     while let Some(last) = rest.len().checked_sub(1) {
         // The line around the middle: it ends at the first line break from there on.

@@ -12,6 +12,7 @@ pub mod http;
 pub mod ids;
 pub mod lifecycle;
 mod ops;
+pub mod outbox;
 pub mod ports;
 pub mod run;
 mod server;

@@ -13,6 +13,7 @@ use crate::health::Check;
 use crate::http::Routes;
 use crate::ids::Ids;
 use crate::lifecycle::Lifecycle;
+use crate::outbox::Relay;
 use crate::telemetry::metrics::Metrics;
 
 /// Who a service is: fixed for each room.
@@ -152,6 +153,13 @@ impl Service {
     {
         self.workers.push(Worker { name, start: Box::new(move |lifecycle| Box::pin(start(lifecycle))) });
         self
+    }
+
+    /// Lets the events of the room's outbox be delivered, and operators see those that wait.
+    #[must_use]
+    pub fn outbox(mut self, relay: Relay) -> Self {
+        self.checks.extend(relay.check());
+        self.operator_routes(relay.routes()).worker("outbox", |lifecycle| relay.run(lifecycle))
     }
 
     /// Adds a readiness check; one for each dependency.

@@ -145,6 +145,15 @@ impl Metrics {
         counters
     }
 
+    /// A registered gauge of whole numbers, without labels.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "names are constants, and every test of a service registers them")]
+    pub fn count(&self, name: &str, help: &str) -> IntGauge {
+        let gauge = IntGauge::new(name, help).expect("the gauge is valid");
+        self.register(Box::new(gauge.clone()));
+        gauge
+    }
+
     /// A registered gauge with labels from closed sets.
     #[must_use]
     #[expect(clippy::expect_used, reason = "names are constants, and every test of a service registers them")]

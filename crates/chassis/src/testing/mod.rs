@@ -5,6 +5,7 @@ mod app;
 mod clock;
 mod conformance;
 pub mod object_suite;
+pub mod outbox_suite;
 pub mod queue_suite;
 pub mod secret_suite;
 mod tools;

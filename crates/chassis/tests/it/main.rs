@@ -5,6 +5,7 @@ mod access;
 mod configuration;
 mod edge;
 mod memory_objects;
+mod memory_outbox;
 mod memory_queue;
 mod memory_secrets;
 mod standard;

@@ -57,7 +57,13 @@ impl Telemetry {
         let trace = parent
             .and_then(|parent| TraceContext::continue_from(parent, &self.ids))
             .unwrap_or_else(|| TraceContext::generate(&self.ids));
-        Scope { service: Arc::clone(&self.service), correlation_id: Some(correlation_id), trace: Some(trace) }
+        Scope {
+            service: Arc::clone(&self.service),
+            correlation_id: Some(correlation_id),
+            trace: Some(trace),
+            client: None,
+            deadline: None,
+        }
     }
 
     fn answer<B>(&self, request: &http::Request<B>, scope: &Scope) -> http::Response<Full<Bytes>> {

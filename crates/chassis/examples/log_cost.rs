@@ -25,6 +25,7 @@ fn main() -> Result<(), LogError> {
         correlation_id: Some(CorrelationId::generate(&ids)),
         trace: Some(TraceContext::generate(&ids)),
         client: None,
+        deadline: None,
     };
     let logs = Logs::install(LogSettings::new("ingest"), clock)?;
     let record = AccessRecord {

@@ -4,6 +4,7 @@
 //! The world outside is reached through [`ports`]; the drivers behind them live in the crate `backends`.
 
 pub mod auth;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod error;

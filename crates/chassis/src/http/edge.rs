@@ -99,6 +99,8 @@ impl Application for Edge {
 struct Exchange {
     edge: Arc<Inner>,
     begun: Instant,
+    /// When whoever asks no longer waits.
+    deadline: Instant,
     correlation_id: CorrelationId,
     client: IpAddr,
     route: Arc<Route>,
@@ -114,15 +116,19 @@ impl Exchange {
         let (state, headers) = (&edge.state, request.headers());
         let (correlation_id, trace) = ids_of(headers, &state.ids);
         let client = client_address(arrival.peer, headers, &state.trusted_proxies);
+        let begun = Instant::now();
+        let deadline = begun + state.request_timeout;
         let scope = Scope {
             service: Arc::clone(&state.service),
             correlation_id: Some(correlation_id.clone()),
             trace: Some(trace),
             client: Some(client),
+            deadline: Some(deadline),
         };
         state.metrics.active_requests().inc();
         let exchange = Self {
-            begun: Instant::now(),
+            begun,
+            deadline,
             correlation_id,
             client,
             route: edge.routes.find(request.uri().path()),
@@ -180,7 +186,7 @@ impl Exchange {
     /// Reads the body, waits for a turn, and calls the handler, all within the time limit.
     async fn work(&self, mut request: Request) -> Result<Response, Error> {
         let state = &*self.edge.state;
-        let deadline = self.begun + state.request_timeout;
+        let deadline = self.deadline;
         let mut memory = state.overload.body();
         // What is rarely awaited is boxed, since every request would have to carry the room for it.
         if !request.body().is_end_stream() {

@@ -168,6 +168,7 @@ async fn get_metrics(State(state): State<Arc<ServiceState>>) -> Result<Response,
 #[utoipa::path(get, path = "/status", tag = "service", responses((status = 200, description = "Counts and configuration")))]
 async fn get_status(State(state): State<Arc<ServiceState>>) -> Json<Value> {
     let RequestTotals { total, by_status, by_endpoint } = state.metrics.request_totals();
+    let service_calls = state.metrics.service_calls();
     let uptime = state.started.elapsed();
     let mut status = json!({
         "service": state.name,
@@ -179,8 +180,8 @@ async fn get_status(State(state): State<Arc<ServiceState>>) -> Json<Value> {
             "requests_total": total,
             "requests_by_status": by_status,
             "requests_by_endpoint": by_endpoint,
-            "service_calls_total": 0,
-            "service_calls_by_service": {},
+            "service_calls_total": service_calls.values().sum::<u64>(),
+            "service_calls_by_service": service_calls,
         },
         "consumer_services": state.consumer_services,
         "configuration": state.configuration,

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::ids::Ids;
@@ -124,13 +125,15 @@ pub struct Scope {
     pub trace: Option<TraceContext>,
     /// Where the request comes from: the peer, or whom a trusted proxy names.
     pub client: Option<IpAddr>,
+    /// When whoever asked for the work no longer waits for it.
+    pub deadline: Option<Instant>,
 }
 
 impl Scope {
     /// The scope of a service's own work, outside any request.
     #[must_use]
     pub fn service(name: &str) -> Self {
-        Self { service: name.into(), correlation_id: None, trace: None, client: None }
+        Self { service: name.into(), correlation_id: None, trace: None, client: None, deadline: None }
     }
 }
 

@@ -3,6 +3,8 @@
 //! Every family is registered at start, so that the first scrape shows it. The edge keeps a handle for each route and
 //! status: a request looks nothing up.
 
+mod calls;
+
 use std::collections::BTreeMap;
 
 use http::{Method, StatusCode};
@@ -11,6 +13,9 @@ use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, TextEncoder,
 };
+
+use self::calls::CallFamilies;
+pub(crate) use self::calls::{CallMetrics, CallOutcome};
 
 /// The content type of the exposition.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -41,6 +46,7 @@ pub struct Metrics {
     uptime: Gauge,
     log_dropped: IntCounter,
     log_failures: IntCounter,
+    service_calls: CallFamilies,
 }
 
 /// What requests were answered, for `/status`.
@@ -95,12 +101,13 @@ impl Metrics {
                 .expect("the counter is valid"),
             log_failures: IntCounter::new("log_write_failures_total", "Writes of the log that failed.")
                 .expect("the counter is valid"),
+            service_calls: CallFamilies::new(),
             registry,
         };
         for reason in REJECTIONS {
             metrics.http_rejected.with_label_values(&[reason]);
         }
-        for collector in metrics.own_collectors() {
+        for collector in metrics.own_collectors().into_iter().chain(metrics.service_calls.collectors()) {
             metrics.register(collector);
         }
         metrics.register(Box::new(target_info(version)));
@@ -220,6 +227,17 @@ impl Metrics {
     pub fn set_log_losses(&self, dropped: u64, failures: u64) {
         self.log_dropped.inc_by(dropped.saturating_sub(self.log_dropped.get()));
         self.log_failures.inc_by(failures.saturating_sub(self.log_failures.get()));
+    }
+
+    /// The handles of calls of another service.
+    pub(crate) fn calls_of(&self, peer: &str) -> CallMetrics {
+        self.service_calls.of(peer)
+    }
+
+    /// How many calls each other service got so far.
+    #[must_use]
+    pub fn service_calls(&self) -> BTreeMap<String, u64> {
+        self.service_calls.totals()
     }
 
     /// Everything in the text format 0.0.4.

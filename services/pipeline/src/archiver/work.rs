@@ -72,6 +72,7 @@ impl Archiver {
             correlation_id: attribute(CORRELATION_ID).and_then(|id| CorrelationId::parse(id.as_bytes())),
             trace: attribute(TRACEPARENT).and_then(|parent| TraceContext::continue_from(parent, &self.context.ids)),
             client: None,
+            deadline: None,
         }
     }
 

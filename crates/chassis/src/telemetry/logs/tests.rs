@@ -44,6 +44,7 @@ fn scope() -> Scope {
         correlation_id: CorrelationId::parse(b"0197547b-4f13-7a6e-a7c8-1d2e3f405162"),
         trace: Some(TraceContext { trace_id: 0xabc, span_id: 0xdef, sampled: false }),
         client: None,
+        deadline: None,
     }
 }
 

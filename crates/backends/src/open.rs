@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chassis::clock::Clock;
 use chassis::ids::Ids;
-use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretSource};
+use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Outbox, Queue, SecretSource};
 use chassis::telemetry::storage::StorageFailures;
 use secrecy::{ExposeSecret, SecretString};
 use users::MemoryUsers;
@@ -174,21 +174,45 @@ pub async fn open_queue(url: &str, aws: &Arc<Aws>, context: QueueContext) -> Res
     }
 }
 
-/// Opens the store of users that `url` names, with tables that are up to date.
+/// Users, and the events that are written with them.
+#[derive(Debug, Clone)]
+pub struct UserDatabase {
+    /// The users.
+    pub store: Arc<dyn UserStore>,
+    /// Their events.
+    pub outbox: Arc<dyn Outbox>,
+}
+
+impl UserDatabase {
+    /// One that forgets at the end.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        let store = MemoryUsers::new();
+        Self { outbox: store.outbox(), store }
+    }
+}
+
+impl From<Arc<SqlUsers>> for UserDatabase {
+    fn from(store: Arc<SqlUsers>) -> Self {
+        Self { outbox: store.outbox(), store }
+    }
+}
+
+/// Opens the database of users that `url` names, with tables that are up to date.
 ///
 /// # Errors
 /// When the URL is not understood or the database cannot be opened; the message says how to fix it.
-pub async fn open_users(url: &str, context: SqlContext) -> Result<Arc<dyn UserStore>, OpenError> {
+pub async fn open_users(url: &str, context: SqlContext) -> Result<UserDatabase, OpenError> {
     Ok(match DatabasePlace::of(USERS.kind, url)? {
-        DatabasePlace::Memory => MemoryUsers::new(),
+        DatabasePlace::Memory => UserDatabase::in_memory(),
         DatabasePlace::File(path) => {
             let (connection, _) = migrations::sqlite::open(&USERS, &path, context.clock.now()).await?;
-            SqlUsers::new(SqliteDatabase::new(&path, connection, context.failures.of(USERS.service)))
+            SqlUsers::new(SqliteDatabase::new(&path, connection, context.failures.of(USERS.service))).into()
         }
         DatabasePlace::Postgres(rest) => {
             let address = Address::of(USERS.kind, rest.expose_secret())?;
             migrations::postgres::apply(&USERS, &address, context.clock.now()).await?;
-            SqlUsers::new(PostgresDatabase::new(&address, USERS.schema, &SqlUsers::SHARED))
+            SqlUsers::new(PostgresDatabase::new(&address, USERS.schema, &SqlUsers::shared())).into()
         }
     })
 }

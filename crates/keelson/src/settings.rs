@@ -11,6 +11,7 @@ use std::sync::Arc;
 use backends::ObjectPlace;
 use backends::aws::{Aws, Prices, S3Encryption};
 
+use chassis::client::ServiceUrl;
 pub(crate) use chassis::config::SERVICE_PORT;
 use chassis::config::{
     self, ChassisConfig, JWT_PREVIOUS_SECRET_KEY, JWT_SECRET_KEY, Layers, Mistakes, OptionalSetting, Port, Reader,
@@ -56,6 +57,11 @@ const USERS_PORT: Setting<Port> = Setting::new(
     "The port of users; 0 takes any free one. `SERVICE_PORT` and `--port` win over it.",
 );
 
+const ANALYTICS_SERVICE_URL: OptionalSetting<ServiceUrl> = OptionalSetting::new(
+    "ANALYTICS_SERVICE_URL",
+    "Where analytics is, such as `http://analytics.internal:8001`. Users tells it of registrations, logins and deletions, through an outbox in its database: while analytics is down they wait there. Unset, they are not recorded.",
+);
+
 const SYSTEM: Section = Section {
     title: "The system",
     settings: &[
@@ -66,6 +72,7 @@ const SYSTEM: Section = Section {
         USERS_PORT.info,
         INGEST_PORT.info,
         ARCHIVER_PORT.info,
+        ANALYTICS_SERVICE_URL.info,
     ],
 };
 
@@ -96,6 +103,7 @@ pub(crate) struct Settings {
     pub(crate) data: PathBuf,
     pub(crate) queue: Database,
     pub(crate) users: Database,
+    pub(crate) analytics: Option<ServiceUrl>,
     pub(crate) objects_url: String,
     pub(crate) ingest: IngestConfig,
     pub(crate) archiver: ArchiverConfig,
@@ -135,6 +143,7 @@ impl Settings {
             users,
             objects_url: aws::objects_url(&mut reader).unwrap_or_else(|| in_data("file", "objects")),
             ingest,
+            analytics: reader.get_optional(&ANALYTICS_SERVICE_URL),
             aws: aws::account(&mut reader),
             s3_encryption: aws::encryption(&mut reader),
             aws_prices: aws::prices(&mut reader),

@@ -3,14 +3,15 @@
 mod secrets;
 mod tables;
 
-use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use backends::aws::{Bill, CostCollector};
 use backends::local::{DataFolder, FolderError, random_secret};
-use backends::{ObjectContext, QueueContext, SqlContext, is_local, open_objects, open_queue, open_users, queue_exists};
+use backends::{
+    ObjectContext, QueueContext, SqlContext, UserDatabase, is_local, open_objects, open_queue, open_users, queue_exists,
+};
 use chassis::auth::{ApiToken, KeyRing, PoolSize, SigningKey, TokenKeys, TokenVerifier};
 use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretError};
 use chassis::service::{Context, Identity, Service};
@@ -18,8 +19,6 @@ use chassis::telemetry::storage::StorageFailures;
 use pipeline::{archiver, ingest};
 use secrecy::{ExposeSecret, SecretString};
 use tracing::{info, warn};
-use users::MemoryUsers;
-use users::store::UserStore;
 
 pub(crate) use self::secrets::{API_TOKEN_FILE, operators_issuer, operators_verifier, secret_sources};
 use self::secrets::{api_token, refers_to_keys, refresh_keys, token_issuer, token_keys};
@@ -38,7 +37,7 @@ pub(crate) struct Stores {
     /// Each is `None` where no service of the process needs it.
     queue: Option<Arc<dyn Queue>>,
     objects: Option<Arc<dyn ObjectStore>>,
-    users: Option<Arc<dyn UserStore>>,
+    users: Option<UserDatabase>,
     keys: Option<Arc<TokenKeys>>,
     failures: StorageFailures,
     folder: Option<DataFolder>,
@@ -207,7 +206,7 @@ pub(crate) async fn build(
         }
         ServiceName::Users => {
             let keys = opened(&stores.keys)?;
-            let service = users_service(Arc::clone(opened(&stores.users)?), keys, settings, context)?;
+            let service = users_service(opened(&stores.users)?.clone(), keys, settings, context)?;
             if refers_to_keys(settings) { with_fresh_keys(service, settings, keys) } else { service }
         }
     };
@@ -216,7 +215,7 @@ pub(crate) async fn build(
 }
 
 fn users_service(
-    store: Arc<dyn UserStore>,
+    UserDatabase { store, outbox }: UserDatabase,
     keys: &Arc<TokenKeys>,
     settings: &Settings,
     context: &Context,
@@ -224,9 +223,9 @@ fn users_service(
     let hashing = PoolSize::of(available_parallelism().unwrap_or(NonZeroUsize::MIN));
     let issuer = token_issuer(settings, keys, context);
     let answer_lifetime = settings.chassis.http.idempotency_lifetime;
-    let parts = users::Parts { store, hashing, answer_lifetime, keys: Arc::clone(keys), issuer };
-    let no_threads = |error: io::Error| Failure::failed(format!("no threads to hash passwords on: {error}"));
-    users::service(parts, context).map_err(no_threads)
+    let (keys, analytics) = (Arc::clone(keys), settings.analytics.clone());
+    let parts = users::Parts { store, outbox, analytics, hashing, answer_lifetime, keys, issuer };
+    users::service(parts, context).map_err(|error| Failure::failed(error.to_string()))
 }
 
 fn with_fresh_keys(service: Service, settings: &Settings, keys: &Arc<TokenKeys>) -> Service {
@@ -273,7 +272,7 @@ pub(crate) fn describe(name: ServiceName, settings: &Settings, context: &Context
         ServiceName::Archiver => archiver::service(settings.archiver, &queue, &objects, context),
         ServiceName::Users => {
             let keys = TokenKeys::new(KeyRing { current: SigningKey::parse(&random_secret()?)?, previous: None });
-            users_service(MemoryUsers::new(), &keys, settings, context)?
+            users_service(UserDatabase::in_memory(), &keys, settings, context)?
         }
     })
 }

@@ -3,6 +3,7 @@
 //! [`model`] holds the rules, without I/O; [`store`] is the port behind which users are kept.
 
 mod error;
+mod events;
 mod handlers;
 mod memory;
 mod metrics;
@@ -18,10 +19,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chassis::auth::{GuessLimits, PasswordHasher, PoolSize, TokenIssuer, TokenKeys};
+use chassis::client::{NoClient, ServiceUrl};
 use chassis::health::{Check, Need};
 use chassis::http::Idempotency;
+use chassis::outbox::Reporter;
+use chassis::ports::Outbox;
 use chassis::service::{Context, Identity, Service};
 use jiff::Timestamp;
+use thiserror::Error;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tracing::debug;
@@ -46,6 +51,10 @@ const FORGET_INTERVAL: Duration = Duration::from_secs(600);
 pub struct Parts {
     /// Where users are kept.
     pub store: Arc<dyn UserStore>,
+    /// Their events, which the store writes.
+    pub outbox: Arc<dyn Outbox>,
+    /// Where analytics is, which is told of them. Without it they are not even written.
+    pub analytics: Option<ServiceUrl>,
     /// How many passwords are hashed at once.
     pub hashing: PoolSize,
     /// How long answers to requests with a key are kept.
@@ -62,6 +71,7 @@ struct Users {
     store: Arc<dyn UserStore>,
     keys: Arc<TokenKeys>,
     issuer: TokenIssuer,
+    reporter: Reporter,
     hasher: PasswordHasher,
     idempotency: Idempotency,
     /// The last count, and when it began.
@@ -71,17 +81,31 @@ struct Users {
     metrics: UserMetrics,
 }
 
+/// Why the service cannot be built.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// The system gives no threads.
+    #[error("no threads to hash passwords on: {0}")]
+    Threads(#[from] io::Error),
+    /// Analytics cannot be called.
+    #[error(transparent)]
+    Analytics(#[from] NoClient),
+}
+
 /// Builds the service.
 ///
 /// # Errors
-/// When the system gives no threads to hash passwords on.
-pub fn service(parts: Parts, context: &Context) -> io::Result<Service> {
+/// [`BuildError`].
+pub fn service(parts: Parts, context: &Context) -> Result<Service, BuildError> {
     let service = Service::new(IDENTITY, context);
-    let Parts { store, hashing, answer_lifetime, keys, issuer } = parts;
+    let Parts { store, outbox, analytics, hashing, answer_lifetime, keys, issuer } = parts;
+    let sink = analytics.map(|url| events::sink(url, &service)).transpose()?;
+    let (reporter, relay) = chassis::outbox::outbox(&service, context, outbox, sink);
     let users = Arc::new(Users {
         store: Arc::clone(&store),
         keys,
         issuer,
+        reporter,
         hasher: PasswordHasher::start(hashing, service.metrics())?,
         counted: Mutex::default(),
         idempotency: Idempotency::new(answer_lifetime, Arc::clone(&context.clock)),
@@ -90,13 +114,15 @@ pub fn service(parts: Parts, context: &Context) -> io::Result<Service> {
         metrics: UserMetrics::register(service.metrics()),
     });
     let forgetting = forget_answers(Arc::clone(&users));
-    let service =
-        service.routes(routes::routes().with_state(users)).worker("expired-answers", |lifecycle| async move {
+    let service = service.routes(routes::routes().with_state(users)).outbox(relay).worker(
+        "expired-answers",
+        |lifecycle| async move {
             tokio::select! {
                 never = forgetting => match never {},
                 () = lifecycle.draining().cancelled() => {}
             }
-        });
+        },
+    );
     Ok(service.check(Check::new("store", Need::Required, move || {
         let store = Arc::clone(&store);
         async move { store.ping().await.map_err(|error| error.to_string()) }

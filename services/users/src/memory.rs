@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use chassis::http::{Page, StoredAnswer};
+use chassis::ports::{Event, MemoryOutbox};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -13,7 +14,10 @@ use crate::store::{Created, StoreError, Unique, UserList, UserStore, Written};
 
 /// All users of a process.
 #[derive(Debug, Default)]
-pub struct MemoryUsers(Mutex<Users>);
+pub struct MemoryUsers {
+    users: Mutex<Users>,
+    outbox: Arc<MemoryOutbox>,
+}
 
 #[derive(Debug, Default)]
 struct Users {
@@ -31,8 +35,18 @@ impl MemoryUsers {
         Arc::default()
     }
 
+    /// The events that are written with the users.
+    #[must_use]
+    pub fn outbox(&self) -> Arc<MemoryOutbox> {
+        Arc::clone(&self.outbox)
+    }
+
+    fn report(&self, event: Option<Event>) {
+        event.into_iter().for_each(|event| self.outbox.push(event));
+    }
+
     fn lock(&self) -> MutexGuard<'_, Users> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -79,7 +93,7 @@ impl Users {
 
 #[async_trait]
 impl UserStore for MemoryUsers {
-    async fn create(&self, NewUser { user, password, answer }: NewUser) -> Result<Created, StoreError> {
+    async fn create(&self, NewUser { user, password, answer, event }: NewUser) -> Result<Created, StoreError> {
         let mut users = self.lock();
         if let Some(before) = answer.as_ref().and_then(|answer| users.answers.get(&answer.key.id)) {
             return Ok(Created::Before(before.clone()));
@@ -87,6 +101,7 @@ impl UserStore for MemoryUsers {
         users.check_unique(&user)?;
         users.insert(user, password);
         users.answers.extend(answer.map(|answer| (answer.key.id.clone(), answer)));
+        self.report(event);
         Ok(Created::Done)
     }
 
@@ -148,11 +163,12 @@ impl UserStore for MemoryUsers {
         Ok(if is_known { Written::Done } else { Written::Changed })
     }
 
-    async fn delete(&self, id: UserId, known: Option<Version>) -> Result<Written, StoreError> {
+    async fn delete(&self, id: UserId, known: Option<Version>, event: Option<Event>) -> Result<Written, StoreError> {
         let mut users = self.lock();
         let found = users.look(id, known);
         if found == Written::Done {
             users.remove(id);
+            self.report(event);
         }
         Ok(found)
     }

@@ -5,6 +5,7 @@
 //!   store is a disk.
 //! * **Unique**: no two users have the same [`EmailKey`](crate::model::EmailKey), and no two registered ones the same
 //!   [`UsernameKey`], however many write at once.
+//! * **Reported**: the event of a change is in the outbox once the change is done, and only then; both or none.
 //! * **Once**: of many creates whose answers have one id, at once or one after the other, one is done, until that answer
 //!   is forgotten.
 //! * **Versions**: a write that names the version it knows changes nothing when there is another.
@@ -14,6 +15,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use chassis::http::{Page, StoredAnswer};
+use chassis::ports::Event;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use thiserror::Error;
@@ -78,7 +80,7 @@ pub enum StoreError {
 /// All users. The module's documentation is the contract.
 #[async_trait]
 pub trait UserStore: fmt::Debug + Send + Sync + 'static {
-    /// Adds a user, and keeps the answer to the request together with it: both are there or none. Adds nobody where an
+    /// Adds a user, and keeps the answer to the request and the event together with it: all are there or none. Adds nobody where an
     /// answer to a request with the same id is kept already, and tells that before it tells what is taken.
     async fn create(&self, user: NewUser) -> Result<Created, StoreError>;
 
@@ -102,8 +104,8 @@ pub trait UserStore: fmt::Debug + Send + Sync + 'static {
     async fn replace_password(&self, id: UserId, known: SecretString, new: SecretString)
     -> Result<Written, StoreError>;
 
-    /// Deletes a user; only in its `known` version, if there is one.
-    async fn delete(&self, id: UserId, known: Option<Version>) -> Result<Written, StoreError>;
+    /// Deletes a user; only in its `known` version, if there is one. The event is written where it is done.
+    async fn delete(&self, id: UserId, known: Option<Version>, event: Option<Event>) -> Result<Written, StoreError>;
 
     /// Counts all users.
     async fn count(&self) -> Result<UserCounts, StoreError>;

@@ -31,7 +31,7 @@ impl Load {
     pub(crate) fn open(url: &str) -> Outcome<Self> {
         let runtime = Runtime::new()?;
         let context = SqlContext { clock: SystemClock::shared(), failures: StorageFailures::default() };
-        let store = runtime.block_on(open_users(url, context))?;
+        let store = runtime.block_on(open_users(url, context))?.store;
         Ok(Self { runtime, store, created: Arc::default() })
     }
 
@@ -103,5 +103,5 @@ fn id(number: u64) -> UserId {
 fn user(number: u64) -> NewUser {
     let name = format!("User {number}");
     let draft = UserDraft { name, email: format!("user.{number}@example.com"), age: Some(30) };
-    NewUser { user: draft.into_user(id(number), Timestamp::UNIX_EPOCH).unwrap(), password: None, answer: None }
+    NewUser::new(draft.into_user(id(number), Timestamp::UNIX_EPOCH).unwrap())
 }

@@ -13,8 +13,8 @@ use super::value::{Row, Value};
 #[derive(Debug)]
 pub(crate) struct Statement {
     pub(crate) sqlite: &'static str,
-    /// What SQLite executes after it with the same values, both or none.
-    pub(crate) then_on_sqlite: Option<&'static str>,
+    /// What SQLite executes after it with the same values, all or none.
+    pub(crate) then_on_sqlite: &'static [&'static str],
     pub(crate) postgres: &'static str,
     pub(crate) writes: bool,
     /// The one of PostgreSQL is for many calls at once: each parameter is the array of their values, the first of which
@@ -25,7 +25,7 @@ pub(crate) struct Statement {
 impl Statement {
     /// One that changes nothing.
     pub(crate) const fn read(sql: &'static str) -> Self {
-        Self { sqlite: sql, then_on_sqlite: None, postgres: sql, writes: false, is_shared: false }
+        Self { sqlite: sql, then_on_sqlite: &[], postgres: sql, writes: false, is_shared: false }
     }
 
     /// One that changes something.
@@ -33,9 +33,9 @@ impl Statement {
         Self { writes: true, ..Self::read(sql) }
     }
 
-    /// A second statement on SQLite, where PostgreSQL does both in one.
-    pub(crate) const fn then_on_sqlite(self, sql: &'static str) -> Self {
-        Self { then_on_sqlite: Some(sql), ..self }
+    /// More statements on SQLite, where PostgreSQL does all in one.
+    pub(crate) const fn then_on_sqlite(self, sql: &'static [&'static str]) -> Self {
+        Self { then_on_sqlite: sql, ..self }
     }
 
     /// The text for PostgreSQL, where that is another one.

@@ -5,6 +5,7 @@
 
 mod database;
 mod error;
+mod outbox;
 mod postgres;
 pub(crate) mod sqlite;
 mod users;

@@ -55,6 +55,14 @@ impl Columns {
         }
     }
 
+    pub(crate) fn optional_text(&mut self) -> Result<Option<String>, SqlError> {
+        match self.0.next() {
+            Some(Value::Text(text)) => Ok(text),
+            Some(other) if other.is_missing() => Ok(None),
+            _ => Err(unexpected("a text")),
+        }
+    }
+
     pub(crate) fn uuid(&mut self) -> Result<Uuid, SqlError> {
         self.optional_uuid()?.ok_or_else(|| unexpected("an id"))
     }

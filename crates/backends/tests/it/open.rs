@@ -77,7 +77,7 @@ async fn stores_of_users_open_by_scheme() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("users.db");
     for url in ["memory:".to_owned(), format!("sqlite:{}", path.display()), format!("sqlite://{}", path.display())] {
-        let store = open_users(&url, users::context()).await.unwrap();
+        let store = open_users(&url, users::context()).await.unwrap().store;
         store.ping().await.unwrap();
         assert_eq!(store.count().await.unwrap().total, 0);
     }

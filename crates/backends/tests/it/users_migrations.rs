@@ -12,7 +12,7 @@ use sqlx::Connection as _;
 use tokio::time::{Instant, sleep};
 
 use crate::postgres::{connect, execute, fresh_database, number};
-use crate::users::{id, open, try_open, user};
+use crate::users::{MIGRATIONS, id, open, try_open, user};
 
 /// The lock of whoever makes migrations of users, and what it may have made before it died.
 const HALF_A_MIGRATION: &str = "BEGIN; SELECT pg_advisory_xact_lock(1262830924, -11); CREATE SCHEMA keelson_users;
@@ -66,7 +66,7 @@ async fn what_is_planned_is_made_once_and_listed_with_its_time() {
 #[tokio::test]
 async fn looking_makes_no_file() {
     let (folder, url) = file();
-    assert_eq!(plan(&USERS, &url).await.unwrap().len(), 1);
+    assert_eq!(plan(&USERS, &url).await.unwrap().len(), MIGRATIONS);
     assert!(folder.path().read_dir().unwrap().next().is_none());
 }
 
@@ -101,7 +101,7 @@ async fn of_many_that_start_at_once_on_an_empty_database_one_makes_the_tables() 
             store.create(user(&number.to_string())).await.unwrap();
         }
         assert_eq!(stores[0].count().await.unwrap().total, 8);
-        assert_eq!(status(&USERS, &url).await.unwrap().len(), 1, "{url}");
+        assert_eq!(status(&USERS, &url).await.unwrap().len(), MIGRATIONS, "{url}");
     }
 }
 
@@ -119,7 +119,10 @@ async fn what_a_migrator_left_that_was_cut_off_in_postgresql_is_undone_and_the_n
     let ((store, took), ()) = tokio::join!(waiting, death);
     assert!(took >= Duration::from_millis(700), "it did not wait for the other one: {took:?}");
     store.create(user("ann")).await.unwrap();
-    assert_eq!(number(&url, "SELECT count(*) FROM keelson_users.users_migrations").await, 1);
+    assert_eq!(
+        number(&url, "SELECT count(*) FROM keelson_users.users_migrations").await,
+        i64::try_from(MIGRATIONS).unwrap()
+    );
 }
 
 #[tokio::test]
@@ -166,9 +169,10 @@ async fn tables_of_a_newer_version_are_worked_with_and_shown() {
         tamper(&url, "INSERT INTO TABLE VALUES (99, 'add_photos', 'x', 1000000)").await;
         open(&url).await.create(user("ann")).await.unwrap();
         let states = status(&USERS, &url).await.unwrap();
-        assert_eq!((states[1].version, states[1].name.as_str()), (99, "add_photos"), "{url}");
-        assert!(matches!(states[0].progress, Progress::Applied(_)), "{url}");
-        assert_eq!(states[1].progress, Progress::Newer(Timestamp::from_second(1).unwrap()), "{url}");
+        let (newest, known) = states.split_last().unwrap();
+        assert_eq!((newest.version, newest.name.as_str()), (99, "add_photos"), "{url}");
+        assert!(known.iter().all(|state| matches!(state.progress, Progress::Applied(_))), "{url}");
+        assert_eq!(newest.progress, Progress::Newer(Timestamp::from_second(1).unwrap()), "{url}");
         assert!(plan(&USERS, &url).await.unwrap().is_empty());
     }
 }
@@ -208,7 +212,7 @@ async fn a_user_of_postgresql_who_may_not_make_tables_is_told_what_to_do() {
     execute(&url, &grants).await;
     let store = open(&little).await;
     store.create(user("ann")).await.unwrap();
-    assert_eq!(store.delete(id("ann"), None).await.unwrap(), users::store::Written::Done);
+    assert_eq!(store.delete(id("ann"), None, None).await.unwrap(), users::store::Written::Done);
 }
 
 #[tokio::test]

@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use backends::UserDatabase;
+use chassis::ports::Outbox;
+use chassis::testing::outbox_suite::OutboxHarness;
 use futures_util::future::join_all;
 use sqlx::Connection as _;
 use tokio::time::sleep;
@@ -11,17 +14,21 @@ use users::store::{StoreError, UserStore};
 use users::testing::UserHarness;
 
 use crate::postgres::{connect, execute, fresh_database, number};
-use crate::users::{id, named, open, user};
+use crate::users::{id, named, open, open_database, user};
 
 struct Harness {
     url: String,
-    store: Arc<dyn UserStore>,
+    database: UserDatabase,
 }
 
 #[async_trait]
 impl UserHarness for Harness {
     fn store(&self) -> Arc<dyn UserStore> {
-        self.store.clone()
+        self.database.store.clone()
+    }
+
+    fn outbox(&self) -> Arc<dyn Outbox> {
+        self.database.outbox.clone()
     }
 
     async fn other_process(&self) -> Arc<dyn UserStore> {
@@ -31,11 +38,28 @@ impl UserHarness for Harness {
 
 async fn harness() -> Option<Harness> {
     let url = fresh_database().await?;
-    let store = open(&url).await;
-    Some(Harness { url, store })
+    let database = open_database(&url).await;
+    Some(Harness { url, database })
 }
 
 users::user_conformance!(harness);
+
+#[async_trait]
+impl OutboxHarness for Harness {
+    fn outbox(&self) -> Arc<dyn Outbox> {
+        self.database.outbox.clone()
+    }
+
+    async fn other_process(&self) -> Option<Arc<dyn Outbox>> {
+        Some(open_database(&self.url).await.outbox)
+    }
+}
+
+mod outbox {
+    use super::harness;
+
+    chassis::outbox_conformance!(harness);
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_twenty_creates_at_once_the_one_with_a_nul_fails_alone() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use crate::postgres::{Server, create_database, number};
-use crate::users::{id, open, user};
+use crate::users::{MIGRATIONS, id, open, user};
 
 /// Tells a process of a test what it is: `URL NAME COUNT`.
 const ORDERS: &str = "KEELSON_TEST_CREATE_USERS";
@@ -116,5 +116,8 @@ async fn five_processes_may_start_at_once_on_an_empty_database() {
     let Some(server) = Server::start() else { return };
     let url = create_database(&server).await;
     start_at_once("five_processes_may_start_at_once_on_an_empty_database", &url).await;
-    assert_eq!(number(&url, "SELECT count(*) FROM keelson_users.users_migrations").await, 1);
+    assert_eq!(
+        number(&url, "SELECT count(*) FROM keelson_users.users_migrations").await,
+        i64::try_from(MIGRATIONS).unwrap()
+    );
 }

@@ -4,29 +4,35 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use backends::QueueContext;
 use backends::local::SqliteQueue;
+use backends::{QueueContext, UserDatabase};
 use chassis::clock::SystemClock;
 use chassis::ids::Ids;
+use chassis::ports::Outbox;
 use chassis::telemetry::storage::StorageFailures;
+use chassis::testing::outbox_suite::OutboxHarness;
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::time::{Duration, sleep};
 use users::store::UserStore;
 use users::testing::UserHarness;
 
-use crate::users::{assert_is_of_the_database, id, open, try_open, user};
+use crate::users::{assert_is_of_the_database, id, open, open_database, try_open, user};
 
 struct Harness {
     url: String,
-    store: Arc<dyn UserStore>,
+    database: UserDatabase,
     _folder: TempDir,
 }
 
 #[async_trait]
 impl UserHarness for Harness {
     fn store(&self) -> Arc<dyn UserStore> {
-        self.store.clone()
+        self.database.store.clone()
+    }
+
+    fn outbox(&self) -> Arc<dyn Outbox> {
+        self.database.outbox.clone()
     }
 
     async fn other_process(&self) -> Arc<dyn UserStore> {
@@ -36,11 +42,24 @@ impl UserHarness for Harness {
 
 async fn harness() -> Option<Harness> {
     let (folder, _, url) = place();
-    let store = open(&url).await;
-    Some(Harness { url, store, _folder: folder })
+    let database = open_database(&url).await;
+    Some(Harness { url, database, _folder: folder })
 }
 
 users::user_conformance!(harness);
+
+#[async_trait]
+impl OutboxHarness for Harness {
+    fn outbox(&self) -> Arc<dyn Outbox> {
+        self.database.outbox.clone()
+    }
+}
+
+mod outbox {
+    use super::harness;
+
+    chassis::outbox_conformance!(harness);
+}
 
 fn place() -> (TempDir, PathBuf, String) {
     let folder = tempfile::tempdir().unwrap();

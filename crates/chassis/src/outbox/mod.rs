@@ -11,6 +11,7 @@ mod metrics;
 mod relay;
 mod reporter;
 mod routes;
+mod service_sink;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use tokio::sync::Notify;
 
 pub use self::relay::Relay;
 pub use self::reporter::Reporter;
+pub use self::service_sink::ServiceSink;
 
 use self::held::Held;
 use self::metrics::OutboxMetrics;

@@ -29,6 +29,7 @@ mod message;
 mod migrate;
 mod migrate_new;
 mod migrate_postgres;
+mod outbox;
 mod postgres;
 mod postgres_chaos;
 #[path = "../../../backends/tests/it/postgres/server.rs"]

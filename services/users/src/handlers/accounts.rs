@@ -118,7 +118,8 @@ pub(crate) async fn register(
         (Err(error), mistake) => return Err(error.with_fields(mistake)),
     };
     let hash = users.hasher.hash(password).await?;
-    let new = NewUser { user, password: Some(hash.as_str().into()), answer: None };
+    let event = users.registered(id);
+    let new = NewUser { password: Some(hash.as_str().into()), event, ..NewUser::new(user) };
     let answer = Envelope::of("User created successfully", Registered { user_id: id.0, username }).into_response();
     let taken = Error::new(Kind::BadRequest, "User with this username or email already exists");
     users.add(new, key, answer, taken).await
@@ -147,7 +148,9 @@ pub(crate) async fn log_in(State(users): State<Arc<Users>>, Json(login): Json<Lo
         Ok(Some(found)) => {
             attempt.succeeded();
             users.metrics.logins.inc();
-            users.token(&found)
+            let token = users.token(&found)?;
+            users.reporter.record(users.logged_in(found.id)).await;
+            Ok(token)
         }
         Ok(None) => {
             users.metrics.failed_logins.inc();

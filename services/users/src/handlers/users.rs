@@ -42,7 +42,7 @@ pub(crate) async fn create_user(
     let location = [(header::LOCATION, format!("/api/v1/users/{}", user.id))];
     let answer = (StatusCode::CREATED, location, tagged(user.clone())?).into_response();
     let taken = Error::new(Kind::Conflict, "User with this email already exists");
-    users.add(NewUser { user, password: None, answer: None }, key, answer, taken).await
+    users.add(NewUser::new(user), key, answer, taken).await
 }
 
 /// Lists users, the oldest first.
@@ -150,8 +150,11 @@ pub(crate) async fn delete_user(
         conditions.check_write(&tag(&user)?)?;
         known = Some(user.version);
     }
-    match users.store.delete(id, known).await? {
-        Written::Done => Ok(StatusCode::NO_CONTENT),
+    match users.store.delete(id, known, users.deleted(id)).await? {
+        Written::Done => {
+            users.reporter.written();
+            Ok(StatusCode::NO_CONTENT)
+        }
         Written::Missing => Err(not_found()),
         Written::Changed => Err(changed_meanwhile()),
     }
@@ -172,6 +175,7 @@ impl Users {
             (Ok(Created::Before(before)), Some(key)) => before.replay(&key),
             (Ok(_), _) => {
                 added.inc();
+                self.reporter.written();
                 Ok(answer)
             }
             (Err(StoreError::Taken(_)), _) => Err(taken),

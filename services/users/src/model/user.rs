@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chassis::http::StoredAnswer;
+use chassis::ports::Event;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -86,6 +87,16 @@ pub struct NewUser {
     pub password: Option<SecretString>,
     /// The answer to the request, where that may be sent again.
     pub answer: Option<StoredAnswer>,
+    /// Tells others, where somebody wants to know.
+    pub event: Option<Event>,
+}
+
+impl NewUser {
+    /// Without a password, an answer or an event.
+    #[must_use]
+    pub fn new(user: User) -> Self {
+        Self { user, password: None, answer: None, event: None }
+    }
 }
 
 /// What a login is checked against.

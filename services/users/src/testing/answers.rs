@@ -11,13 +11,13 @@ use crate::model::NewUser;
 use crate::store::{Created, StoreError, Unique};
 
 /// A user whose request has the key `key`.
-fn keyed(number: u32, email: &str, key: &str) -> NewUser {
+pub(super) fn keyed(number: u32, email: &str, key: &str) -> NewUser {
     let answer = StoredAnswer {
         key: RequestKey { id: format!("{key:-<43}"), fingerprint: format!("{number:-<43}") },
         answer: format!("{{\"answer\":\"{number} ' \u{1f980}\"}}"),
         expires_at: expiry(),
     };
-    NewUser { user: user(number, email), password: None, answer: Some(answer) }
+    NewUser { answer: Some(answer), ..NewUser::new(user(number, email)) }
 }
 
 fn expiry() -> Timestamp {

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "test code: a panic is the failure report")]
 
 mod answers;
+mod events;
 mod lists;
 mod texts;
 mod uniqueness;
@@ -13,11 +14,13 @@ mod writes;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chassis::ports::Outbox;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use uuid::Uuid;
 
 pub use self::answers::*;
+pub use self::events::*;
 pub use self::lists::*;
 pub use self::texts::*;
 pub use self::uniqueness::*;
@@ -30,6 +33,9 @@ use crate::store::UserStore;
 pub trait UserHarness: Send + Sync {
     /// The store under test.
     fn store(&self) -> Arc<dyn UserStore>;
+
+    /// The events that it writes.
+    fn outbox(&self) -> Arc<dyn Outbox>;
 
     /// The same users as another process sees them; the same store where no other can.
     async fn other_process(&self) -> Arc<dyn UserStore> {
@@ -46,7 +52,7 @@ fn user(number: u32, email: &str) -> User {
 fn registered(number: u32, username: &str) -> NewUser {
     let email = format!("{number}@example.com");
     let user = User::registered(id(number), username, &email, moment(number)).unwrap();
-    NewUser { user, password: Some(hash("first")), answer: None }
+    NewUser { password: Some(hash("first")), ..NewUser::new(user) }
 }
 
 /// Ids that say nothing about the order.
@@ -63,7 +69,7 @@ fn hash(text: &str) -> SecretString {
 }
 
 async fn create(harness: &impl UserHarness, user: User) -> User {
-    harness.store().create(NewUser { user: user.clone(), password: None, answer: None }).await.unwrap();
+    harness.store().create(NewUser::new(user.clone())).await.unwrap();
     user
 }
 
@@ -90,6 +96,10 @@ macro_rules! user_conformance {
                 a_create_that_failed_keeps_no_answer,
                 many_creates_with_keys_keep_their_own_answers,
                 an_answer_is_forgotten_when_it_has_expired,
+                a_user_and_the_event_are_there_together,
+                a_create_that_failed_leaves_no_event,
+                a_deletion_and_its_event_are_done_together,
+                many_writes_at_once_report_each_what_it_did,
                 pages_have_the_order_of_creation,
                 pages_hold_still_while_users_are_added,
                 pages_beyond_the_end_are_empty,

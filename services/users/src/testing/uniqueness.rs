@@ -18,7 +18,7 @@ pub async fn of_a_hundred_creates_of_one_address_one_succeeds(harness: &impl Use
     let (store, other) = (harness.store(), harness.other_process().await);
     let creates = (0..100).map(|number| {
         let store = if number % 2 == 0 { &store } else { &other };
-        store.create(NewUser { user: user(number, "One@Example.com"), password: None, answer: None })
+        store.create(NewUser::new(user(number, "One@Example.com")))
     });
     let outcomes: Vec<_> = join_all(creates).await.into_iter().map(taken).collect();
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_none()).count(), 1);
@@ -29,7 +29,7 @@ pub async fn of_a_hundred_creates_of_one_address_one_succeeds(harness: &impl Use
 pub async fn processes_share_what_is_unique(harness: &impl UserHarness) {
     create(harness, user(1, "a@example.com")).await;
     let other = harness.other_process().await;
-    let again = other.create(NewUser { user: user(2, "A@example.com"), password: None, answer: None }).await;
+    let again = other.create(NewUser::new(user(2, "A@example.com"))).await;
     assert_eq!(taken(again), Some(Unique::Email));
     assert!(other.find(super::id(1)).await.unwrap().is_some());
 }
@@ -39,7 +39,7 @@ pub async fn a_taken_address_fails_alone(harness: &impl UserHarness) {
     let store = harness.store();
     let creates = (1..=50).map(|number| {
         let email = if number == 25 { "taken@example.com".to_owned() } else { format!("{number}@example.com") };
-        store.create(NewUser { user: user(number, &email), password: None, answer: None })
+        store.create(NewUser::new(user(number, &email)))
     });
     let outcomes: Vec<_> = join_all(creates).await.into_iter().map(taken).collect();
     let expected: Vec<_> = (1..=50).map(|number| (number == 25).then_some(Unique::Email)).collect();
@@ -50,7 +50,7 @@ pub async fn case_and_forms_make_no_other_address(harness: &impl UserHarness) {
     create(harness, user(1, "JÖRG@exämple.de")).await;
     let store = harness.store();
     for (number, same) in [(2, "jörg@exämple.de"), (3, "jo\u{308}rg@EXÄMPLE.de"), (4, "Jörg@xn--exmple-cua.de")] {
-        let again = store.create(NewUser { user: user(number, same), password: None, answer: None }).await;
+        let again = store.create(NewUser::new(user(number, same))).await;
         assert_eq!(taken(again), Some(Unique::Email), "{same}");
     }
     create(harness, user(5, "jorg@example.de")).await;
@@ -96,8 +96,8 @@ pub async fn what_was_given_up_can_be_taken(harness: &impl UserHarness) {
     let mut next = registered(2, "Ann");
     next.user.email = ann.user.email.clone();
     store.create(next).await.unwrap();
-    assert_eq!(store.delete(ann.user.id, None).await.unwrap(), Written::Done);
+    assert_eq!(store.delete(ann.user.id, None, None).await.unwrap(), Written::Done);
     let again = User { id: super::id(3), email: Email::parse("NEW@example.com").unwrap(), ..ann.user };
     let again = User { name: "ANNA".into(), ..again };
-    store.create(NewUser { user: again, password: Some(hash("other")), answer: None }).await.unwrap();
+    store.create(NewUser { password: Some(hash("other")), ..NewUser::new(again) }).await.unwrap();
 }

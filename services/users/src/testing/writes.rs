@@ -42,13 +42,13 @@ pub async fn of_many_changes_of_one_version_one_is_done(harness: &impl UserHarne
 pub async fn a_deletion_needs_the_version_that_it_names(harness: &impl UserHarness) {
     let store = harness.store();
     let ann = create(harness, user(1, "ann@example.com")).await;
-    assert_eq!(store.delete(ann.id, Some(Version(2))).await.unwrap(), Written::Changed);
-    assert_eq!(store.delete(ann.id, Some(ann.version)).await.unwrap(), Written::Done);
+    assert_eq!(store.delete(ann.id, Some(Version(2)), None).await.unwrap(), Written::Changed);
+    assert_eq!(store.delete(ann.id, Some(ann.version), None).await.unwrap(), Written::Done);
     assert_eq!(store.find(ann.id).await.unwrap(), None);
-    assert_eq!(store.delete(ann.id, Some(ann.version)).await.unwrap(), Written::Missing);
-    assert_eq!(store.delete(ann.id, None).await.unwrap(), Written::Missing);
+    assert_eq!(store.delete(ann.id, Some(ann.version), None).await.unwrap(), Written::Missing);
+    assert_eq!(store.delete(ann.id, None, None).await.unwrap(), Written::Missing);
     create(harness, user(2, "bob@example.com")).await;
-    assert_eq!(store.delete(id(2), None).await.unwrap(), Written::Done);
+    assert_eq!(store.delete(id(2), None, None).await.unwrap(), Written::Done);
     assert_eq!(store.count().await.unwrap().total, 0);
 }
 
@@ -72,7 +72,7 @@ pub async fn credentials_follow_the_user(harness: &impl UserHarness) {
     let found = find("anna").await.unwrap();
     assert_eq!((found.username.as_str(), found.is_active), ("Anna", false));
     assert_eq!(found.password.expose_secret(), hash("first").expose_secret(), "a change keeps the password");
-    assert_eq!(store.delete(ann.user.id, None).await.unwrap(), Written::Done);
+    assert_eq!(store.delete(ann.user.id, None, None).await.unwrap(), Written::Done);
     assert!(find("anna").await.is_none());
 }
 
@@ -95,7 +95,7 @@ pub async fn many_writes_at_once_are_all_there(harness: &impl UserHarness) {
     let store = harness.store();
     let creates = (0..500).map(|number| {
         let user = user(number, &format!("{number}@example.com"));
-        store.create(NewUser { user, password: None, answer: None })
+        store.create(NewUser::new(user))
     });
     assert!(join_all(creates).await.into_iter().all(|outcome| outcome.is_ok()));
     let finds = (0..500).map(|number| store.find(id(number)));
@@ -109,7 +109,7 @@ pub async fn a_caller_that_leaves_harms_nobody(harness: &impl UserHarness) {
     let store = harness.store();
     let left = (0..50).map(|number| {
         let user = user(number, &format!("{number}@example.com"));
-        timeout(Duration::ZERO, store.create(NewUser { user, password: None, answer: None }))
+        timeout(Duration::ZERO, store.create(NewUser::new(user)))
     });
     join_all(left).await;
     let find = timeout(Duration::ZERO, store.find(id(1))).await;

@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use chassis::auth::{Parties, PoolSize, TokenIssuer};
+use chassis::client::ServiceUrl;
+use chassis::ports::{MemoryOutbox, Outbox};
 use chassis::service::{Context, Service};
 use chassis::testing::{TestApp, TestResponse, token_keys};
 use http::Method;
@@ -14,14 +16,26 @@ use users::{MemoryUsers, Parts};
 pub(crate) const PRODUCTION: &[(&str, &str)] =
     &[("PRODUCTION", "true"), ("INTERNAL_PORT", "0"), ("KEELSON_HOST", "0.0.0.0")];
 
-/// The service on this store.
+/// The service on this store, which tells nobody of its users.
 pub(crate) fn service_on(store: Arc<dyn UserStore>, context: &Context) -> Service {
+    service_of(store, Arc::new(MemoryOutbox::default()), None, context)
+}
+
+/// The service on this store and its events.
+pub(crate) fn service_of(
+    store: Arc<dyn UserStore>,
+    outbox: Arc<dyn Outbox>,
+    analytics: Option<ServiceUrl>,
+    context: &Context,
+) -> Service {
     let parties = Parties { issuer: "keelson".into(), audience: "keelson".into() };
     let lifetime = std::time::Duration::from_secs(24 * 3600);
     let (clock, ids) = (Arc::clone(&context.clock), Arc::clone(&context.ids));
     let issuer = TokenIssuer::new(token_keys(), parties, lifetime, clock, ids);
     let hashing = PoolSize::of(NonZeroUsize::new(2).unwrap());
-    users::service(Parts { store, hashing, answer_lifetime: lifetime, keys: token_keys(), issuer }, context).unwrap()
+    let keys = token_keys();
+    let parts = Parts { store, outbox, analytics, hashing, answer_lifetime: lifetime, keys, issuer };
+    users::service(parts, context).unwrap()
 }
 
 pub(crate) fn service(context: &Context) -> Service {

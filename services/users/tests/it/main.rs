@@ -3,6 +3,7 @@
 
 mod access;
 mod accounts;
+mod events;
 mod idempotency;
 mod kit;
 mod logins;

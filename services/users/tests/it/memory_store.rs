@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chassis::ports::Outbox;
 use users::MemoryUsers;
 use users::store::UserStore;
 use users::testing::UserHarness;
@@ -11,6 +12,10 @@ struct Harness(Arc<MemoryUsers>);
 impl UserHarness for Harness {
     fn store(&self) -> Arc<dyn UserStore> {
         self.0.clone()
+    }
+
+    fn outbox(&self) -> Arc<dyn Outbox> {
+        self.0.outbox()
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chassis::http::Page;
+use chassis::ports::Event;
 use chassis::testing::{TestApp, TestResponse};
 use http::Method;
 use jiff::Timestamp;
@@ -45,7 +46,7 @@ impl UserStore for Gone {
     async fn replace_password(&self, _: UserId, _: SecretString, _: SecretString) -> Result<Written, StoreError> {
         gone()
     }
-    async fn delete(&self, _: UserId, _: Option<Version>) -> Result<Written, StoreError> {
+    async fn delete(&self, _: UserId, _: Option<Version>, _: Option<Event>) -> Result<Written, StoreError> {
         gone()
     }
     async fn count(&self) -> Result<UserCounts, StoreError> {

@@ -19,26 +19,30 @@ pub(super) struct Call {
 pub(super) type Outcome = Result<Vec<Row>, SqlError>;
 
 /// More parameters no statement has. SQLite takes `$1` for a name, so it is asked for the place.
-const PARAMETERS: [&str; 16] =
-    ["$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12", "$13", "$14", "$15", "$16"];
+const PARAMETERS: [&str; 21] = [
+    "$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12", "$13", "$14", "$15", "$16", "$17",
+    "$18", "$19", "$20", "$21",
+];
 
 impl Call {
     /// Executes it to its end.
     pub(super) fn execute(&self, connection: &Connection) -> rusqlite::Result<Vec<Row>> {
-        let Some(then) = self.statement.then_on_sqlite else {
-            return self.execute_one(connection, self.statement.sqlite);
-        };
+        let Statement { sqlite, then_on_sqlite, .. } = self.statement;
+        if then_on_sqlite.is_empty() {
+            return self.execute_one(connection, sqlite);
+        }
         connection.prepare_cached("SAVEPOINT call")?.execute([])?;
-        let both = self
-            .execute_one(connection, self.statement.sqlite)
-            .and_then(|rows| self.execute_one(connection, then).map(|_| rows));
-        if both.is_err() && !connection.is_autocommit() {
+        let all = self.execute_one(connection, sqlite).and_then(|rows| {
+            then_on_sqlite.iter().try_for_each(|then| self.execute_one(connection, then).map(drop))?;
+            Ok(rows)
+        });
+        if all.is_err() && !connection.is_autocommit() {
             connection.prepare_cached("ROLLBACK TO call")?.execute([])?;
         }
         if !connection.is_autocommit() {
             connection.prepare_cached("RELEASE call")?.execute([])?;
         }
-        both
+        all
     }
 
     fn execute_one(&self, connection: &Connection, sql: &str) -> rusqlite::Result<Vec<Row>> {

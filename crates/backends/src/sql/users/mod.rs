@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chassis::http::{Page, StoredAnswer};
+use chassis::ports::Event;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
@@ -15,9 +16,12 @@ use tokio::time::timeout;
 use users::model::{Credentials, NewUser, User, UserCounts, UserId, UsernameKey, Version};
 use users::store::{Created, StoreError, Unique, UserList, UserStore, Written};
 
-use self::rows::{of_changed, of_keys, of_new, of_new_with, read_answer, read_credentials, read_user, read_user_after};
+use self::rows::{
+    of_changed, of_gone, of_keys, of_new, of_new_with, read_answer, read_credentials, read_user, read_user_after,
+};
 use super::SqlError;
 use super::database::{Database, Statement};
+use super::outbox::{OutboxStatements, SqlOutbox, outbox_statements};
 use super::value::{Row, Value};
 use crate::migrations::{Migration, Migrations};
 
@@ -28,17 +32,33 @@ pub static USERS: Migrations = Migrations {
     schema: "keelson_users",
     history: "users_migrations",
     lock: -11,
-    sqlite: &[Migration {
-        version: 1,
-        name: "create_users",
-        sql: include_str!("../../../migrations/users/sqlite/0001_create_users.sql"),
-    }],
-    postgres: &[Migration {
-        version: 1,
-        name: "create_users",
-        sql: include_str!("../../../migrations/users/postgres/0001_create_users.sql"),
-    }],
+    sqlite: &[
+        Migration {
+            version: 1,
+            name: "create_users",
+            sql: include_str!("../../../migrations/users/sqlite/0001_create_users.sql"),
+        },
+        Migration {
+            version: 2,
+            name: "create_users_outbox",
+            sql: include_str!("../../../migrations/users/sqlite/0002_create_users_outbox.sql"),
+        },
+    ],
+    postgres: &[
+        Migration {
+            version: 1,
+            name: "create_users",
+            sql: include_str!("../../../migrations/users/postgres/0001_create_users.sql"),
+        },
+        Migration {
+            version: 2,
+            name: "create_users_outbox",
+            sql: include_str!("../../../migrations/users/postgres/0002_create_users_outbox.sql"),
+        },
+    ],
 };
+
+static OUTBOX: OutboxStatements = outbox_statements!("users_outbox");
 
 /// For a whole call, however many statements it is.
 const TIME_LIMIT: Duration = Duration::from_millis(4_500);
@@ -50,18 +70,25 @@ const TRIES: usize = 3;
 /// All users of a database.
 #[derive(Debug)]
 pub(crate) struct SqlUsers {
-    database: Box<dyn Database>,
+    database: Arc<dyn Database>,
     calls: Semaphore,
 }
 
 impl SqlUsers {
     /// The statements that PostgreSQL executes for many at once.
-    pub(crate) const SHARED: [&'static Statement; 4] =
-        [&statements::FIND, &statements::CREATE, &statements::CREATE_ONCE, &statements::FIND_TAKEN];
+    pub(crate) fn shared() -> [&'static Statement; 5] {
+        let outbox = &OUTBOX.remove;
+        [&statements::FIND, &statements::CREATE, &statements::CREATE_WITH, &statements::FIND_TAKEN, outbox]
+    }
 
     /// On tables that are up to date.
     pub(crate) fn new(database: impl Database) -> Arc<Self> {
-        Arc::new(Self { database: Box::new(database), calls: Semaphore::new(MOST_CALLS) })
+        Arc::new(Self { database: Arc::new(database), calls: Semaphore::new(MOST_CALLS) })
+    }
+
+    /// The events that are written with the users.
+    pub(crate) fn outbox(&self) -> Arc<SqlOutbox> {
+        SqlOutbox::new(Arc::clone(&self.database), &OUTBOX)
     }
 
     /// One call, with its end in time.
@@ -94,9 +121,9 @@ impl SqlUsers {
     }
 
     async fn create_now(&self, new: NewUser) -> Result<Created, StoreError> {
-        let (statement, values) = match &new.answer {
-            Some(answer) => (&statements::CREATE_ONCE, of_new_with(&new, answer)),
-            None => (&statements::CREATE, of_new(&new)),
+        let (statement, values) = match (&new.answer, &new.event) {
+            (None, None) => (&statements::CREATE, of_new(&new)),
+            _ => (&statements::CREATE_WITH, of_new_with(&new)),
         };
         for _ in 0..TRIES {
             match self.database.execute(statement, values.clone()).await {
@@ -192,8 +219,8 @@ impl UserStore for SqlUsers {
         self.call(async { self.written(id, self.execute(&statements::REPLACE_PASSWORD, values).await?).await }).await
     }
 
-    async fn delete(&self, id: UserId, known: Option<Version>) -> Result<Written, StoreError> {
-        let values = vec![id.0.into(), Value::Int(known.map(|version| version.0))];
+    async fn delete(&self, id: UserId, known: Option<Version>, event: Option<Event>) -> Result<Written, StoreError> {
+        let values = of_gone(id, known, event.as_ref());
         self.call(async { self.written(id, self.execute(&statements::DELETE, values).await?).await }).await
     }
 

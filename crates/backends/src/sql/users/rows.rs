@@ -1,11 +1,13 @@
 //! Users as rows.
 
 use chassis::http::{RequestKey, StoredAnswer};
+use chassis::ports::Event;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use users::model::{Credentials, Email, NewUser, User, UserId, UsernameKey, Version};
 
 use crate::sql::SqlError;
+use crate::sql::outbox::of_event;
 use crate::sql::value::{Columns, Row, Value};
 
 /// As [`CREATE`](super::statements::CREATE) takes it.
@@ -25,13 +27,25 @@ pub(super) fn of_new(NewUser { user, password, .. }: &NewUser) -> Vec<Value> {
     ]
 }
 
-/// As [`CREATE_ONCE`](super::statements::CREATE_ONCE) takes it.
-pub(super) fn of_new_with(new: &NewUser, answer: &StoredAnswer) -> Vec<Value> {
+/// As [`CREATE_WITH`](super::statements::CREATE_WITH) takes it.
+pub(super) fn of_new_with(new: &NewUser) -> Vec<Value> {
     let mut values = of_new(new);
-    let StoredAnswer { key, answer, expires_at } = answer;
-    let kept = [key.id.as_str().into(), key.fingerprint.as_str().into(), answer.as_str().into()];
-    values.extend(kept);
-    values.push(expires_at.as_microsecond().into());
+    let answer = new.answer.as_ref();
+    let text = |of: fn(&StoredAnswer) -> &str| Value::Text(answer.map(|answer| of(answer).to_owned()));
+    values.extend([
+        text(|answer| &answer.key.id),
+        text(|answer| &answer.key.fingerprint),
+        text(|answer| &answer.answer),
+        Value::Int(answer.map(|answer| answer.expires_at.as_microsecond())),
+    ]);
+    values.extend(of_event(new.event.as_ref()));
+    values
+}
+
+/// As [`DELETE`](super::statements::DELETE) takes it.
+pub(super) fn of_gone(id: UserId, known: Option<Version>, event: Option<&Event>) -> Vec<Value> {
+    let mut values = vec![id.0.into(), Value::Int(known.map(|version| version.0))];
+    values.extend(of_event(event));
     values
 }
 

@@ -25,28 +25,36 @@ pub(super) static CREATE: Statement = Statement::write(
      ON CONFLICT DO NOTHING RETURNING id",
 );
 
-/// The same together with the answer to the request, unless one is kept already. Two that come at once with one key
-/// break the primary key of the answers, and the one that is asked again finds the other's.
-pub(super) static CREATE_ONCE: Statement = Statement::write(
+/// The same together with the answer to the request, unless one is kept already, and with the event that reports it;
+/// either may be missing. Two that come at once with one key break the primary key of the answers, and the one that is
+/// asked again finds the other's.
+pub(super) static CREATE_WITH: Statement = Statement::write(
     "INSERT INTO users (id, name, username_key, email, email_key, age, is_active, password_hash, version, created_at, \
      updated_at) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 \
      WHERE NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE id = $12) ON CONFLICT DO NOTHING RETURNING id",
 )
-.then_on_sqlite(
+.then_on_sqlite(&[
     "INSERT INTO idempotency_keys (id, fingerprint, answer, expires_at) SELECT $12, $13, $14, $15 \
-     WHERE EXISTS (SELECT 1 FROM users WHERE id = $1)",
-)
+     WHERE $12 IS NOT NULL AND EXISTS (SELECT 1 FROM users WHERE id = $1)",
+    "INSERT INTO users_outbox (id, entity, event_type, body, correlation_id, traceparent, occurred_at) \
+     SELECT $16, $1, $17, $18, $19, $20, $21 WHERE $16 IS NOT NULL AND EXISTS (SELECT 1 FROM users WHERE id = $1)",
+])
 .shared_on_postgres(
     "WITH new AS (SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int8[], \
-     $7::bool[], $8::text[], $9::int8[], $10::int8[], $11::int8[], $12::text[], $13::text[], $14::text[], $15::int8[]) \
+     $7::bool[], $8::text[], $9::int8[], $10::int8[], $11::int8[], $12::text[], $13::text[], $14::text[], $15::int8[], \
+     $16::uuid[], $17::text[], $18::text[], $19::text[], $20::text[], $21::int8[]) \
      AS new (id, name, username_key, email, email_key, age, is_active, password_hash, version, created_at, updated_at, \
-     request_id, fingerprint, answer, expires_at)), \
+     request_id, fingerprint, answer, expires_at, event_id, event_type, body, correlation_id, traceparent, \
+     occurred_at)), \
      created AS (INSERT INTO users (id, name, username_key, email, email_key, age, is_active, password_hash, version, \
      created_at, updated_at) SELECT id, name, username_key, email, email_key, age, is_active, password_hash, version, \
      created_at, updated_at FROM new WHERE NOT EXISTS (SELECT FROM idempotency_keys WHERE \
      idempotency_keys.id = new.request_id) ORDER BY new.email_key COLLATE \"C\" ON CONFLICT DO NOTHING RETURNING id), \
      kept AS (INSERT INTO idempotency_keys (id, fingerprint, answer, expires_at) SELECT new.request_id, new.fingerprint, \
-     new.answer, new.expires_at FROM new JOIN created USING (id)) SELECT id FROM created",
+     new.answer, new.expires_at FROM new JOIN created USING (id) WHERE new.request_id IS NOT NULL), \
+     reported AS (INSERT INTO users_outbox (id, entity, event_type, body, correlation_id, traceparent, occurred_at) \
+     SELECT new.event_id, new.id, new.event_type, new.body, new.correlation_id, new.traceparent, new.occurred_at \
+     FROM new JOIN created USING (id) WHERE new.event_id IS NOT NULL) SELECT id FROM created",
 );
 
 pub(super) static FIND_ANSWER: Statement =
@@ -89,9 +97,16 @@ pub(super) static REPLACE: Statement = Statement::write(
 pub(super) static REPLACE_PASSWORD: Statement =
     Statement::write("UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2 RETURNING id");
 
-/// In one version, or in whatever version it is.
+/// In one version, or in whatever version it is; together with the event that reports it, if there is one.
 pub(super) static DELETE: Statement =
-    Statement::write("DELETE FROM users WHERE id = $1 AND version = COALESCE($2, version) RETURNING id");
+    Statement::write("DELETE FROM users WHERE id = $1 AND version = COALESCE($2, version) RETURNING id")
+        .then_on_sqlite(&["INSERT INTO users_outbox (id, entity, event_type, body, correlation_id, traceparent, \
+             occurred_at) SELECT $3, $1, $4, $5, $6, $7, $8 WHERE $3 IS NOT NULL AND changes() > 0"])
+        .on_postgres(
+            "WITH gone AS (DELETE FROM users WHERE id = $1 AND version = COALESCE($2, version) RETURNING id), \
+             reported AS (INSERT INTO users_outbox (id, entity, event_type, body, correlation_id, traceparent, \
+             occurred_at) SELECT $3, id, $4, $5, $6, $7, $8 FROM gone WHERE $3 IS NOT NULL) SELECT id FROM gone",
+        );
 
 pub(super) static EXISTS: Statement = Statement::read("SELECT 1 FROM users WHERE id = $1");
 

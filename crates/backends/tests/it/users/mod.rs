@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backends::{OpenError, SqlContext, open_users};
+use backends::{OpenError, SqlContext, UserDatabase, open_users};
 use chassis::clock::SystemClock;
 use chassis::telemetry::storage::StorageFailures;
 use jiff::Timestamp;
@@ -10,12 +10,20 @@ use users::model::{NewUser, User, UserDraft, UserId};
 use users::store::{StoreError, UserStore};
 use uuid::Uuid;
 
+/// How many there are.
+pub(crate) const MIGRATIONS: usize = 2;
+
 pub(crate) fn context() -> SqlContext {
     SqlContext { clock: SystemClock::shared(), failures: StorageFailures::default() }
 }
 
 pub(crate) async fn try_open(url: &str) -> Result<Arc<dyn UserStore>, OpenError> {
-    open_users(url, context()).await
+    Ok(open_users(url, context()).await?.store)
+}
+
+/// Users and their events.
+pub(crate) async fn open_database(url: &str) -> UserDatabase {
+    open_users(url, context()).await.unwrap()
 }
 
 /// A process of its own, as far as the database can tell.
@@ -26,12 +34,12 @@ pub(crate) async fn open(url: &str) -> Arc<dyn UserStore> {
 /// Somebody of this name, whose address is the name too.
 pub(crate) fn user(name: &str) -> NewUser {
     let draft = UserDraft { name: name.to_owned(), email: format!("{name}@example.com"), age: Some(30) };
-    NewUser { user: draft.into_user(id(name), Timestamp::UNIX_EPOCH).unwrap(), password: None, answer: None }
+    NewUser::new(draft.into_user(id(name), Timestamp::UNIX_EPOCH).unwrap())
 }
 
 pub(crate) fn named(name: &str, email: &str) -> NewUser {
-    let NewUser { user, password, answer } = user(email);
-    NewUser { user: User { name: name.to_owned(), ..user }, password, answer }
+    let NewUser { user, .. } = user(email);
+    NewUser::new(User { name: name.to_owned(), ..user })
 }
 
 /// The same for the same name, and others for others.

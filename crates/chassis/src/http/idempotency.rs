@@ -157,6 +157,18 @@ impl RequestKey {
         let fingerprint = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, body));
         Self { id: URL_SAFE_NO_PAD.encode(id.finish()), fingerprint }
     }
+
+    /// The answer to the request with this id that was done before, whose body has this fingerprint.
+    ///
+    /// # Errors
+    /// 422 when this request has another body.
+    pub fn answer_as_before(&self, fingerprint: &str, mut answer: Response) -> Result<Response, Error> {
+        if self.fingerprint != fingerprint {
+            return Err(Error::new(Kind::Invalid, "Idempotency-Key was used before with another body"));
+        }
+        answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        Ok(answer)
+    }
 }
 
 impl Idempotency {
@@ -216,17 +228,13 @@ impl StoredAnswer {
     /// # Errors
     /// 422 when the request has another body than the one that was answered.
     pub fn replay(self, again: &RequestKey) -> Result<Response, Error> {
-        if self.key.fingerprint != again.fingerprint {
-            return Err(Error::new(Kind::Invalid, "Idempotency-Key was used before with another body"));
-        }
         let recorded: Recorded = serde_json::from_str(&self.answer).map_err(Error::internal)?;
-        let mut response = Response::new(Body::from(recorded.body));
+        let mut response = again.answer_as_before(&self.key.fingerprint, Response::new(Body::from(recorded.body)))?;
         *response.status_mut() = StatusCode::from_u16(recorded.status).map_err(Error::internal)?;
         for (name, value) in recorded.headers {
             let name = name.parse::<HeaderName>().map_err(Error::internal)?;
             response.headers_mut().append(name, value.parse::<HeaderValue>().map_err(Error::internal)?);
         }
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         Ok(response)
     }
 }

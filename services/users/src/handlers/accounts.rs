@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chassis::auth::{Caller, Check, PasswordHash, weakness_of};
 use chassis::error::{Error, FieldError, Kind};
-use chassis::http::{Json, Keyed};
+use chassis::http::{Envelope, Json, Keyed};
 use chassis::telemetry::correlation;
 use http::header;
 use jiff::Timestamp;
@@ -19,7 +19,6 @@ use tracing::warn;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::answers::Envelope;
 use crate::Users;
 use crate::error::invalid;
 use crate::model::{Credentials, MAX_USERNAME_CHARS, NewUser, User, UserCounts, UserId, UsernameKey};

@@ -1,6 +1,5 @@
 //! What callers see of users.
 
-use chassis::http::Json;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -38,20 +37,5 @@ impl From<User> for UserAnswer {
             created_at: user.created_at,
             updated_at: user.updated_at,
         }
-    }
-}
-
-/// How the routes of accounts answer.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Envelope<T> {
-    #[schema(example = true)]
-    success: bool,
-    message: &'static str,
-    data: T,
-}
-
-impl<T> Envelope<T> {
-    pub(crate) fn of(message: &'static str, data: T) -> Json<Self> {
-        Json(Self { success: true, message, data })
     }
 }

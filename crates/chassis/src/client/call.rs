@@ -41,13 +41,15 @@ struct Message {
     url: Url,
     headers: HeaderMap,
     body: Bytes,
+    max_answer_bytes: usize,
 }
 
 impl<'a> Call<'a> {
     pub(super) fn new(client: &'a ServiceClient, method: Method, segments: &[&str]) -> Self {
         let message = locate(&client.0.url, segments).map(|url| {
             let headers = [(ACCEPT, JSON)].into_iter().collect();
-            Message { method, url, headers, body: Bytes::new() }
+            let max_answer_bytes = client.0.limits.max_answer_bytes;
+            Message { method, url, headers, body: Bytes::new(), max_answer_bytes }
         });
         Self { client, message }
     }
@@ -72,6 +74,14 @@ impl<'a> Call<'a> {
     /// Lets the service do it once, however often it is asked with this key: 1 to 255 visible ASCII characters.
     pub fn idempotency_key(self, key: &str) -> Self {
         self.header(IDEMPOTENCY_HEADER, key)
+    }
+
+    /// Reads no more than so many bytes of the answer's body, where the client would read more.
+    pub fn at_most(self, bytes: usize) -> Self {
+        self.change(|message| {
+            message.max_answer_bytes = message.max_answer_bytes.min(bytes);
+            Ok(())
+        })
     }
 
     /// Shows a token.
@@ -149,7 +159,7 @@ async fn attempt(client: &Inner, message: &Message, deadline: Instant) -> Result
         *request.body_mut() = Some(message.body.clone().into());
     }
     let mut response = client.http.execute(request).await.map_err(unavailable)?;
-    let body = read(&mut response, client.limits.max_answer_bytes).await?;
+    let body = read(&mut response, message.max_answer_bytes).await?;
     Ok(Answer {
         service: Arc::clone(&client.service),
         status: response.status(),

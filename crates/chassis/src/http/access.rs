@@ -112,6 +112,7 @@ impl Guard {
         let claims = match request.extensions_mut().remove::<Shown>() {
             Some(Shown::Good(claims)) => Some(claims),
             Some(Shown::Bad) => return unauthorized("Invalid or expired token"),
+            Some(Shown::Unknown(failure)) => return Err(failure.into()),
             None if self.production || self.access == Access::Bearer => {
                 return unauthorized("Access token is missing");
             }
@@ -161,5 +162,47 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
         let caller = parts.extensions.get::<Self>().cloned();
         caller.ok_or_else(|| Error::internal("a public route has no caller: declare it with another access"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http::header;
+
+    use super::*;
+    use crate::auth::{Parties, RemoteKeys, TokenVerifier};
+    use crate::client::{CallLimits, ServiceClient};
+    use crate::http::bearer::shown;
+    use crate::telemetry::metrics::Metrics;
+    use crate::testing::ManualClock;
+
+    /// The verifier of a service whose issuer is down.
+    fn verifier() -> TokenVerifier {
+        let (nobody, metrics) = ("http://127.0.0.1:1".parse().unwrap(), Metrics::new("order-service", "1"));
+        let issuer = ServiceClient::new("user-service", nobody, CallLimits::default(), &metrics).unwrap();
+        let keys = RemoteKeys::new(issuer, ManualClock::new());
+        let parties = Parties { issuer: "keelson".into(), audience: "keelson".into() };
+        TokenVerifier::of_issuer(keys, parties, ManualClock::new())
+    }
+
+    #[tokio::test]
+    async fn a_token_whose_key_cannot_be_fetched_is_503_and_one_that_is_none_401() {
+        // {"alg":"ES256","kid":"1"}
+        let foreign = "eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ.e30.c2lnbmF0dXJl";
+        for (token, kind, text) in [
+            (foreign, Kind::Unavailable, "user-service unavailable"),
+            ("no token", Kind::Unauthorized, "Invalid or expired token"),
+        ] {
+            for (access, production) in [(Access::Bearer, false), (Access::Own("s"), false), (Access::Scope("s"), true)]
+            {
+                let request = Request::builder().header(header::AUTHORIZATION, format!("Bearer {token}"));
+                let mut request = request.body(Body::empty()).unwrap();
+                let shown = shown(request.headers(), &verifier()).await.unwrap();
+                request.extensions_mut().insert(shown);
+                let error = Guard { access, production }.admit(&mut request).unwrap_err();
+                assert_eq!((error.kind(), error.to_string().as_str()), (kind, text));
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@ use http::HeaderMap;
 use http::header;
 
 use crate::auth::{Claims, TokenVerifier, Verification};
+use crate::client::CallError;
 
 const SCHEME: &[u8] = b"Bearer ";
 /// Where clients of the originals put it.
@@ -18,6 +19,8 @@ pub(super) enum Shown {
     Good(Arc<Claims>),
     /// Expired, forged, or no token at all.
     Bad,
+    /// Perhaps good: its key could not be fetched.
+    Unknown(CallError),
 }
 
 /// The token of `Authorization: Bearer`; the scheme's case does not matter (RFC 9110, section 11.1).
@@ -28,11 +31,12 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 /// What a request shows, if anything.
-pub(super) fn shown(headers: &HeaderMap, verifier: &TokenVerifier) -> Option<Shown> {
+pub(super) async fn shown(headers: &HeaderMap, verifier: &TokenVerifier) -> Option<Shown> {
     let token = bearer(headers).or_else(|| headers.get(ACCESS_TOKEN).map(|value| value.as_bytes()))?;
-    let verified = std::str::from_utf8(token).ok().map(|token| verifier.verify(token));
-    Some(match verified {
-        Some(Verification::Valid(claims)) => Shown::Good(claims),
-        _ => Shown::Bad,
+    let Ok(token) = std::str::from_utf8(token) else { return Some(Shown::Bad) };
+    Some(match verifier.verify(token).await {
+        Verification::Valid(claims) => Shown::Good(claims),
+        Verification::Invalid(_) => Shown::Bad,
+        Verification::Unknown(failure) => Shown::Unknown(failure),
     })
 }

@@ -85,7 +85,7 @@ impl Application for Edge {
     fn answer(self, mut request: Request, arrival: Arrival) -> impl Future<Output = Response> + Send {
         let (exchange, scope) = Exchange::begin(self.0, &request, &arrival);
         in_scope(scope, async move {
-            let response = match exchange.admit(&mut request, arrival) {
+            let response = match exchange.admit(&mut request, arrival).await {
                 Ok(None) => exchange.work(request).await.unwrap_or_else(|error| exchange.refuse(error)),
                 Ok(Some(preflight)) => preflight,
                 Err(error) => exchange.refuse(error),
@@ -146,7 +146,7 @@ impl Exchange {
     }
 
     /// Refuses what must not reach the handler, and answers what need not.
-    fn admit(&self, request: &mut Request, arrival: Arrival) -> Result<Option<Response>, Error> {
+    async fn admit(&self, request: &mut Request, arrival: Arrival) -> Result<Option<Response>, Error> {
         let state = &self.edge.state;
         if let Some(refusal) = arrival.refusal {
             return Err(refusal.into());
@@ -156,7 +156,7 @@ impl Exchange {
         }
         state.origins.admit(request)?;
         if !self.route.is_unlimited {
-            self.identify_and_count(request)?;
+            self.identify_and_count(request).await?;
         }
         let announced = request.headers().get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
@@ -167,9 +167,12 @@ impl Exchange {
     }
 
     /// Who shows a good token counts as its subject, wherever from; all others count by their address.
-    fn identify_and_count(&self, request: &mut Request) -> Result<(), Error> {
+    async fn identify_and_count(&self, request: &mut Request) -> Result<(), Error> {
         let state = &self.edge.state;
-        let shown = state.tokens.as_ref().and_then(|tokens| shown(request.headers(), tokens));
+        let shown = match &state.tokens {
+            Some(tokens) => shown(request.headers(), tokens).await,
+            None => None,
+        };
         if let Some(limits) = &state.limits {
             let subject = match &shown {
                 Some(Shown::Good(claims)) => Some(claims.sub.as_str()),

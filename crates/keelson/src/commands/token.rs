@@ -52,13 +52,14 @@ async fn check(settings: &Settings) -> Result<(), Failure> {
     // On another thread: Ctrl-C ends the wait for input.
     let read = tokio::task::spawn_blocking(read_input).await.map_err(io::Error::other).flatten();
     let text = read.map_err(|error| Failure::usage(format!("standard input is no token: {error}")))?;
-    match verifier.verify(text.trim()) {
+    match verifier.verify(text.trim()).await {
         Verification::Valid(claims) => {
             let shown = serde_json::to_string_pretty(&*claims).map_err(|error| Failure::failed(error.to_string()))?;
             print_line(&shown);
             Ok(())
         }
         Verification::Invalid(refusal) => Err(Failure::failed(format!("the token is not good: {refusal}"))),
+        Verification::Unknown(failure) => Err(Failure::unavailable(failure.to_string())),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The keys of one time: the present one, and while a rotation lasts the one before it.
 
-use super::verifying_key::VerifyingKey;
+use super::verifying_keys::VerifyingKeys;
 use super::{Jwks, SigningKey};
 
 /// The current key signs; both verify, so that a rotation refuses no token that is still valid. The previous key can
@@ -20,17 +20,12 @@ impl KeyRing {
         Jwks::new(self.keys().filter_map(SigningKey::public).cloned())
     }
 
-    /// The key with this id, or all keys without one.
-    pub(super) fn named<'a>(&'a self, kid: Option<&'a str>) -> impl Iterator<Item = &'a VerifyingKey> {
-        self.keys().map(SigningKey::verifying).filter(move |key| kid.is_none_or(|kid| key.kid == kid))
+    pub(super) fn verifying(&self) -> VerifyingKeys {
+        VerifyingKeys::new(self.keys().map(|key| key.verifying().clone()).collect())
     }
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.keys().map(SigningKey::kid).eq(other.keys().map(SigningKey::kid))
-    }
-
-    pub(super) fn has_public_key(&self) -> bool {
-        self.keys().any(|key| key.public().is_some())
     }
 
     fn keys(&self) -> impl Iterator<Item = &SigningKey> {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::compact::Compact;
-use super::{Claims, KeyRing, MAX_TOKEN_BYTES, Parties, TokenKeys};
+use super::verifying_keys::VerifyingKeys;
+use super::{Claims, MAX_TOKEN_BYTES, Parties, RemoteKeys, TokenKeys};
+use crate::client::CallError;
 use crate::clock::Clock;
 
 /// Seconds that the clock of the issuer may be ahead of ours.
@@ -14,9 +15,15 @@ const MAX_CLOCK_SKEW_SECONDS: i64 = 60;
 /// Takes tokens of one issuer for one audience, while they are valid, to the second.
 #[derive(Debug)]
 pub struct TokenVerifier {
-    keys: Arc<TokenKeys>,
+    keys: Keys,
     parties: Parties,
     clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug)]
+enum Keys {
+    Held(Arc<TokenKeys>),
+    Fetched(Arc<RemoteKeys>),
 }
 
 /// What a token is.
@@ -26,6 +33,8 @@ pub enum Verification {
     Valid(Arc<Claims>),
     /// Not to be believed. The reason is for the log: callers are told no more than that.
     Invalid(Refusal),
+    /// Nobody can tell: its key is not known here, and whoever publishes keys gives no answer. The token may be good.
+    Unknown(CallError),
 }
 
 /// Why a token is not believed. Holds nothing of the token.
@@ -76,29 +85,44 @@ impl TokenVerifier {
     /// A verifier that knows these keys.
     #[must_use]
     pub fn new(keys: Arc<TokenKeys>, parties: Parties, clock: Arc<dyn Clock>) -> Self {
-        Self { keys, parties, clock }
+        Self { keys: Keys::Held(keys), parties, clock }
     }
 
-    /// Judges a token. Waits for nothing, and takes 2 µs of processor time with HS256; with ES256 40, with RSA of 2048
-    /// bits 17 and of 4096 bits 70, but for a token that was judged before 0.4.
+    /// A verifier of tokens that another service issues.
     #[must_use]
-    pub fn verify(&self, token: &str) -> Verification {
-        match self.judge(token) {
+    pub fn of_issuer(keys: Arc<RemoteKeys>, parties: Parties, clock: Arc<dyn Clock>) -> Self {
+        Self { keys: Keys::Fetched(keys), parties, clock }
+    }
+
+    /// Judges a token. Waits for nothing but for a key that has to be fetched, and takes 2 µs of processor time with
+    /// HS256; with ES256 40, with RSA of 2048 bits 17 and of 4096 bits 70, but for a token that was judged before 0.4.
+    pub async fn verify(&self, token: &str) -> Verification {
+        let judged = match &self.keys {
+            Keys::Held(keys) => self.judge(token, &keys.active().verifying),
+            Keys::Fetched(keys) => match self.judge(token, &keys.present()) {
+                // Rare, and boxed, since each request would have to carry the room for it.
+                Err(Refusal::UnknownKey) => match Box::pin(keys.learn()).await {
+                    Ok(keys) => self.judge(token, &keys),
+                    Err(failure) => return Verification::Unknown(failure),
+                },
+                judged => judged,
+            },
+        };
+        match judged {
             Ok(claims) => Verification::Valid(claims),
             Err(refusal) => Verification::Invalid(refusal),
         }
     }
 
-    fn judge(&self, token: &str) -> Result<Arc<Claims>, Refusal> {
+    fn judge(&self, token: &str, keys: &VerifyingKeys) -> Result<Arc<Claims>, Refusal> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refusal::TooLong);
         }
-        let keys = self.keys.active();
         if let Some(claims) = keys.verified.as_ref().and_then(|verified| verified.find(token)) {
             self.check(&claims)?;
             return Ok(claims);
         }
-        let claims = Arc::new(open(token, &keys.ring)?);
+        let claims = Arc::new(keys.open(token)?);
         self.check(&claims)?;
         if let Some(verified) = &keys.verified {
             verified.remember(token, &claims);
@@ -125,19 +149,4 @@ impl TokenVerifier {
         }
         Ok(())
     }
-}
-
-/// What a token says, once a key of the ring has proved to have signed it.
-fn open(token: &str, ring: &KeyRing) -> Result<Claims, Refusal> {
-    let token = Compact::parse(token)?;
-    let named = || ring.named(token.kid());
-    let fitting = || named().filter(|key| key.is_for(&token));
-    if fitting().any(|key| key.has_signed(&token)) {
-        return token.claims();
-    }
-    Err(match (named().next(), fitting().next()) {
-        (None, _) => Refusal::UnknownKey,
-        (Some(_), None) => Refusal::Algorithm,
-        (Some(_), Some(_)) => Refusal::Signature,
-    })
 }

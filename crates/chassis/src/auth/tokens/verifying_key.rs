@@ -5,6 +5,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use super::compact::Compact;
 
 /// Has one algorithm, whatever a token claims (RFC 8725, section 3.1).
+#[derive(Clone)]
 pub(super) struct VerifyingKey {
     pub(super) kid: String,
     pub(super) algorithm: Algorithm,

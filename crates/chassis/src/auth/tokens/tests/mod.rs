@@ -5,6 +5,7 @@ mod claims;
 mod forgery;
 mod hostile;
 mod issuing;
+mod remote;
 mod rotation;
 mod signing_keys;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::FutureExt;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -82,19 +84,28 @@ impl World {
 
     /// The claims of a token that must be good.
     fn valid(&self, token: &str) -> Arc<Claims> {
-        match self.verifier.verify(token) {
+        match self.judged(token) {
             Verification::Valid(claims) => claims,
-            Verification::Invalid(refusal) => panic!("{token}: {refusal}"),
+            other => panic!("{token}: {other:?}"),
         }
     }
 
     /// Why a token is refused that must be.
     fn refusal(&self, token: &str) -> Refusal {
-        match self.verifier.verify(token) {
-            Verification::Valid(claims) => panic!("{token} is taken: {claims:?}"),
+        match self.judged(token) {
             Verification::Invalid(refusal) => refusal,
+            other => panic!("{token} is taken: {other:?}"),
         }
     }
+
+    fn judged(&self, token: &str) -> Verification {
+        at_once(self.verifier.verify(token))
+    }
+}
+
+/// Keys that are held are not waited for.
+fn at_once<T>(work: impl Future<Output = T>) -> T {
+    work.now_or_never().expect("it waits")
 }
 
 fn base64url(bytes: impl AsRef<[u8]>) -> String {

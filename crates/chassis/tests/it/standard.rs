@@ -1,9 +1,12 @@
 //! The routes that every service has.
 
+use axum::Router;
 use axum::body::Body;
+use axum::routing::get;
+use chassis::client::{CallLimits, ServiceClient};
 use chassis::health::{Check, Need};
 use chassis::service::{Context, Identity, Service};
-use chassis::testing::{TestApp, check_exposition};
+use chassis::testing::{TestApp, TestServer, check_exposition};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -73,6 +76,29 @@ async fn status_counts_requests_by_status_and_endpoint() {
     assert_eq!(status["metrics"]["service_calls_total"], 0);
     assert!(status["uptime_seconds"].is_number() && status["uptime_human"].is_string());
     assert_eq!(status["timestamp"], NOW);
+}
+
+#[tokio::test]
+async fn status_counts_the_calls_of_each_other_service() {
+    let mut metrics = None;
+    let app = TestApp::start(|context| {
+        let service = service(context);
+        metrics = Some(service.metrics().clone());
+        service
+    });
+    let users = TestServer::start(Router::new().route("/health", get(|| async { "{}" }))).await;
+    for (name, url, calls) in [("user-service", users.url(), 2), ("analytics-service", "http://127.0.0.1:1".into(), 1)]
+    {
+        let url = url.parse().unwrap();
+        let client = ServiceClient::new(name, url, CallLimits::default(), metrics.as_ref().unwrap()).unwrap();
+        for _ in 0..calls {
+            let _up_or_down = client.ping().await;
+        }
+    }
+    let status = app.get("/status").await.expect(200).json();
+    assert_eq!(status["metrics"]["service_calls_total"], 3);
+    let by_service = json!({"analytics-service": 1, "user-service": 2});
+    assert_eq!(status["metrics"]["service_calls_by_service"], by_service);
 }
 
 #[tokio::test]

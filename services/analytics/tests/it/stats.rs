@@ -1,0 +1,94 @@
+//! Statistics of events, and of users as users tells them.
+
+use std::time::{Duration, Instant};
+
+use analytics::MemoryEvents;
+use axum::Router;
+use axum::routing::get;
+use chassis::testing::{TestApp, TestServer, eventually};
+use serde_json::{Value, json};
+
+use crate::kit::{app, post, service_on, stats};
+
+async fn some_events(app: &TestApp) {
+    for (event_type, user_id) in [("user_login", "ann"), ("user_login", "bob"), ("page_view", "ann")] {
+        let event = json!({ "event_type": event_type, "event_name": "x", "user_id": user_id });
+        post(app, event).await.expect(200);
+        app.clock.advance(Duration::from_secs(60));
+    }
+}
+
+#[tokio::test]
+async fn events_are_counted_by_their_types_and_filters() {
+    let app = app();
+    let begun = chassis::clock::Clock::now(&*app.clock);
+    some_events(&app).await;
+    let all = app.get("/api/v1/analytics/stats").await.expect(200).json();
+    assert_eq!(all["success"], true);
+    assert_eq!(all["data"]["total_events"], 3);
+    assert_eq!(all["data"]["events_by_type"], json!({ "page_view": 1, "user_login": 2 }));
+    let total = async |query: &str| stats(&app, query).await["total_events"].as_u64().unwrap();
+    assert_eq!(total("?event_type=user_login").await, 2);
+    assert_eq!(total("?user_id=ann").await, 2);
+    assert_eq!(total("?user_id=ann&event_type=user_login").await, 1);
+    let at = |seconds: u64| begun + Duration::from_secs(seconds);
+    assert_eq!(total(&format!("?from={}", at(60))).await, 2);
+    assert_eq!(total(&format!("?to={}", at(60))).await, 1);
+    assert_eq!(total(&format!("?from={}&to={}", at(1), at(61))).await, 1);
+}
+
+#[tokio::test]
+async fn a_filter_that_is_none_is_422_with_its_place() {
+    let app = app();
+    for (query, place) in [("from=yesterday", "from"), ("to=2026-13-01", "to"), ("event_type=party", "event_type")] {
+        let answer = app.get(&format!("/api/v1/analytics/stats?{query}")).await;
+        let problem = answer.expect_problem(422, "Validation failed");
+        assert_eq!(problem["errors"][0]["loc"], json!(["query", place]));
+    }
+}
+
+fn app_with_users(url: &str) -> TestApp {
+    TestApp::start(|context| service_on(MemoryEvents::new(), Some(url), context))
+}
+
+async fn users_that_answer(answer: Value) -> TestServer {
+    let counts = get(async move || axum::Json(answer));
+    TestServer::start(Router::new().route("/api/v1/users/stats/count", counts).route("/health", get(async || "{}")))
+        .await
+}
+
+#[tokio::test]
+async fn users_are_counted_by_users() {
+    let counts = json!({ "total_users": 3, "active_users": 2, "inactive_users": 1 });
+    let users = users_that_answer(json!({ "success": true, "message": "", "data": counts })).await;
+    let shown = stats(&app_with_users(&users.url()), "").await;
+    assert_eq!((&shown["user_stats"], &shown["warnings"]), (&counts, &json!([])));
+}
+
+#[tokio::test]
+async fn events_are_counted_while_users_is_down_says_nonsense_or_is_not_known() {
+    let gone = TestServer::start(Router::new()).await.url();
+    let nonsense = users_that_answer(json!({ "data": { "total_users": "many" } })).await;
+    let without = app();
+    for app in [app_with_users(&gone), app_with_users(&nonsense.url()), without] {
+        some_events(&app).await;
+        let begun = Instant::now();
+        let shown = stats(&app, "").await;
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert_eq!((&shown["total_events"], &shown["user_stats"]), (&json!(3), &Value::Null));
+        assert!(shown["warnings"][0].as_str().unwrap().starts_with("user statistics are unavailable"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn users_is_a_dependency_that_may_be_down() {
+    let users = users_that_answer(json!({})).await;
+    let app = app_with_users(&users.url());
+    assert_eq!(app.get("/health/ready").await.expect(200).json()["status"], "ready");
+    drop(users);
+    let ready = eventually("it is seen to be down", async || {
+        let ready = app.get("/health/ready").await.expect(200).json();
+        (ready["status"] == "degraded").then_some(ready)
+    });
+    assert_eq!(ready.await["dependencies"]["user-service"]["status"], "down");
+}

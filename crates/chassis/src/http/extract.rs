@@ -70,20 +70,27 @@ fn shape_error(error: serde_path_to_error::Error<serde_json::Error>) -> Error {
         }));
     }
     let inner = error.into_inner();
-    let (msg, kind) = if inner.is_data() {
-        (expectation(&inner.to_string()), "shape")
+    let text = inner.to_string();
+    let (msg, kind) = if let Some(member) = missing_member(&text) {
+        // As FastAPI has it: the place is where the member would be.
+        loc.push(member.into());
+        ("Field required".to_owned(), "missing")
+    } else if inner.is_data() {
+        (expectation(&text), "shape")
     } else {
         ("expected JSON".into(), "json_invalid")
     };
     Error::invalid(vec![FieldError { loc, msg, kind: kind.to_owned() }])
 }
 
+/// The member that serde's message says is missing; its name is one of ours.
+fn missing_member(message: &str) -> Option<&str> {
+    message.strip_prefix("missing field `")?.split('`').next()
+}
+
 /// The part of serde's message that tells what is expected: what it found may be secret.
 fn expectation(message: &str) -> String {
     let without_place = message.split(" at line ").next().unwrap_or(message);
-    if without_place.starts_with("missing field") {
-        return without_place.to_owned();
-    }
     if without_place.contains("expected struct") {
         return "expected an object".to_owned();
     }
@@ -125,5 +132,49 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
         let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
         let rejected = |rejection: PathRejection| invalid("path", &expectation(&rejection.body_text()), "shape");
         path.map(|axum::extract::Path(value)| Self(value)).map_err(rejected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only its shape matters")]
+    struct Order {
+        name: String,
+        #[serde(default)]
+        items: Vec<Item>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only its shape matters")]
+    struct Item {
+        price: u32,
+    }
+
+    #[test]
+    fn a_missing_member_is_named_at_its_place() {
+        for (body, place) in [
+            ("{}", json!(["body", "name"])),
+            (r#"{"name":"a","items":[{"price":1},{}]}"#, json!(["body", "items", 1, "price"])),
+        ] {
+            let wrong = parse::<Order>(body.as_bytes()).unwrap_err().fields.remove(0);
+            assert_eq!(
+                (json!(wrong.loc), wrong.msg.as_str(), wrong.kind.as_str()),
+                (place, "Field required", "missing")
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_at_its_place_and_not_shown() {
+        let wrong = parse::<Order>(br#"{"name":["missing field `secret`"]}"#).unwrap_err().fields.remove(0);
+        assert_eq!((json!(wrong.loc), wrong.msg.as_str()), (json!(["body", "name"]), "expected a string"));
+        let wrong = parse::<Order>(br#"{"name":"a","items":[{"price":"7"}]}"#).unwrap_err().fields.remove(0);
+        assert_eq!((json!(wrong.loc), wrong.msg.as_str()), (json!(["body", "items", 0, "price"]), "expected u32"));
     }
 }

@@ -48,3 +48,4 @@ mod system;
 mod token;
 mod turned_clock;
 mod users;
+mod users_contract;

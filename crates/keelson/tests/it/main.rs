@@ -14,6 +14,7 @@ mod cli;
 mod cloud;
 mod damage;
 mod development;
+mod dice;
 mod disk_full;
 mod disks;
 mod dlq;

@@ -9,9 +9,10 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::dice::Dice;
 use crate::launch::{Launch, STRONG_TOKEN};
 use crate::postgres::{Site, VISIBILITY, stored};
-use crate::restart::{CLIENTS, random_fraction};
+use crate::restart::CLIENTS;
 use crate::system::{Answer, System, email};
 
 /// Whatever the database does, a process answers within it.
@@ -153,9 +154,9 @@ impl Fleet {
 async fn survive(kills: usize) {
     let Some(mut fleet) = Fleet::start().await else { return };
     let stop = Arc::new(AtomicBool::new(false));
-    let (clients, mut all) = (fleet.load(&stop), Seen::default());
+    let (clients, mut all, mut dice) = (fleet.load(&stop), Seen::default(), Dice::new());
     for round in 0..kills {
-        sleep(Duration::from_millis(800).mul_f64(random_fraction())).await;
+        sleep(Duration::from_millis(800).mul_f64(dice.fraction())).await;
         fleet.kill(round).await;
         match round % 5 {
             2 => all.add(fleet.hurt_database("down", Duration::from_millis(500), "up").await),

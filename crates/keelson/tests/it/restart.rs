@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::dice::Dice;
 use crate::launch::{Launch, STRONG_TOKEN};
 use crate::system::{Answer, System, email, eventually};
 
@@ -51,12 +51,6 @@ pub(crate) fn load(system: &System, stop: &Arc<AtomicBool>) -> JoinSet<Load> {
     clients
 }
 
-/// Between 0 and 1, another one in each run.
-pub(crate) fn random_fraction() -> f64 {
-    let hash = RandomState::new().hash_one(());
-    f64::from(u32::try_from(hash >> 32).unwrap()) / f64::from(u32::MAX)
-}
-
 pub(crate) async fn results(clients: JoinSet<Load>) -> Load {
     let mut all = Load::default();
     for mut load in clients.join_all().await {
@@ -86,11 +80,11 @@ pub(crate) const LONGEST_LIFE: Duration = Duration::from_millis(500);
 /// that a kill ended would be dead.
 async fn kill_under_load(rounds: usize) {
     let launch = Launch::up().env("MAX_RECEIVE_COUNT", "1");
-    let mut accepted = BTreeSet::new();
+    let (mut dice, mut accepted) = (Dice::new(), BTreeSet::new());
     for round in 0..rounds {
         let mut system = launch.start().await;
         let clients = load(&system, &Arc::default());
-        let life = LONGEST_LIFE.mul_f64(random_fraction());
+        let life = LONGEST_LIFE.mul_f64(dice.fraction());
         sleep(life).await;
         system.kill();
         drop(system);

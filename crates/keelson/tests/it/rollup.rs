@@ -11,8 +11,9 @@ use tokio::time::sleep;
 use crate::archive_command::{check, fails, listed, send};
 use crate::aws_pipeline::{send_many, until_empty};
 use crate::cloud::{BUCKET, Cloud};
+use crate::dice::Dice;
 use crate::launch::{Launch, STRONG_TOKEN};
-use crate::restart::{CLIENTS, LONGEST_LIFE, load, random_fraction, results};
+use crate::restart::{CLIENTS, LONGEST_LIFE, load, results};
 use crate::system::{System, files};
 
 /// What lies under `rollups` that ends like this.
@@ -69,11 +70,11 @@ async fn a_trickle_of_messages_is_received_in_batches() {
 async fn kill_under_load(rounds: usize) {
     let launch = Launch::up().env("MAX_RECEIVE_COUNT", "1").env("ARCHIVE_ROLLUP", "20KB,150ms");
     let launch = launch.env("ARCHIVE_ROLLUP_COMPRESSION", "zstd");
-    let mut accepted = BTreeSet::new();
+    let (mut dice, mut accepted) = (Dice::new(), BTreeSet::new());
     for round in 0..rounds {
         let mut system = launch.start().await;
         let clients = load(&system, &std::sync::Arc::default());
-        let life = LONGEST_LIFE.mul_f64(random_fraction());
+        let life = LONGEST_LIFE.mul_f64(dice.fraction());
         sleep(life).await;
         system.kill();
         drop(system);

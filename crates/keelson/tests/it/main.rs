@@ -49,4 +49,5 @@ mod system;
 mod token;
 mod turned_clock;
 mod users;
+mod users_chaos;
 mod users_contract;

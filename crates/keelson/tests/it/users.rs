@@ -2,7 +2,6 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
 use crate::launch::{Launch, STRONG_TOKEN};
 use crate::postgres::Site;
@@ -58,30 +57,6 @@ async fn the_seeds_examples_work_and_what_was_answered_outlives_a_kill() {
     assert_eq!(counts["data"]["total_users"], 2);
     let ready = Answer::of(system.get("users", "/health/ready")).await.json();
     assert_eq!(ready["dependencies"]["store"]["status"], "up");
-}
-
-#[tokio::test]
-async fn a_request_that_is_sent_a_hundred_times_through_a_crash_makes_one_user() {
-    let mut system = System::up().await;
-    let body = json!({ "username": "johnny", "email": "johnny@example.com", "password": PASSWORD });
-    let request =
-        |system: &System| system.post("users", "/api/v1/users/register").header("idempotency-key", "k").json(&body);
-    let many: JoinSet<_> = (0..100).map(|_| Answer::try_of(request(&system))).collect();
-    // A hash takes some 20 ms: some have their answer by now, and most have not.
-    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
-    system.kill();
-    let done = many.join_all().await.into_iter().flatten().filter(|answer| answer.status == 200);
-    let mut answers: Vec<Value> = done.map(|answer| answer.json()).collect();
-
-    let system = system.launch.start().await;
-    for _ in 0..3 {
-        let again = Answer::of(request(&system)).await;
-        assert_eq!(again.status, 200, "{again:?}");
-        answers.push(again.json());
-    }
-    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
-    let listed = Answer::of(system.get("users", "/api/v1/users")).await;
-    assert_eq!(listed.header("x-total-count"), "1");
 }
 
 #[tokio::test]

@@ -82,7 +82,8 @@ impl Launch {
         below(&self.root, &self.path("data"))
     }
 
-    fn command(&self) -> Command {
+    /// What is started, for those who watch it themselves.
+    pub(crate) fn command(&self) -> Command {
         let (program, words) = self.program.split_first().unwrap();
         let mut command = Command::new(program);
         command.args(words).args(&self.args).env_clear().envs(coverage());

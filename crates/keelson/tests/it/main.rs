@@ -28,6 +28,7 @@ mod launch;
 mod layering;
 mod message;
 mod migrate;
+mod migrate_kill;
 mod migrate_new;
 mod migrate_postgres;
 mod outbox;

@@ -99,8 +99,8 @@ pub enum BuildError {
 pub fn service(parts: Parts, context: &Context) -> Result<Service, BuildError> {
     let service = Service::new(IDENTITY, context);
     let Parts { store, outbox, analytics, hashing, answer_lifetime, keys, issuer } = parts;
-    let sink = analytics.map(|url| events::sink(url, &service)).transpose()?;
-    let (reporter, relay) = chassis::outbox::outbox(&service, context, outbox, sink);
+    let sink = analytics.map(|url| events::sink(url, issuer.clone(), &service)).transpose()?;
+    let (reporter, relay) = chassis::outbox::connect(&service, context, outbox, sink);
     let users = Arc::new(Users {
         store: Arc::clone(&store),
         keys,

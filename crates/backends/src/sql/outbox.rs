@@ -1,12 +1,13 @@
 //! An outbox in the database of its service's store.
 //!
-//! The store writes events with its changes (`write_event!`); this is what the relay asks for, and what is recorded alone.
+//! The store's own statements write events with its changes; these are what the relay asks for, and what records an
+//! event that comes with no change.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chassis::ports::outbox::{Event, Outbox, OutboxDepth, OutboxError, Position};
+use chassis::ports::outbox::{Event, MOST_COUNTED, Outbox, OutboxDepth, OutboxError, Position};
 use chassis::telemetry::correlation::{CorrelationId, TraceContext};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
@@ -20,16 +21,26 @@ use super::value::{Columns, Row, Value};
 /// For a whole call.
 const TIME_LIMIT: Duration = Duration::from_millis(4_500);
 
-/// What is done with the table of one service. `$outbox` is its name.
+/// What is done with the table of one service.
 #[derive(Debug)]
 pub(crate) struct OutboxStatements {
     pub(crate) record: Statement,
     pub(crate) lead: Statement,
+    pub(crate) last: Statement,
     pub(crate) read: Statement,
     pub(crate) remove: Statement,
+    pub(crate) discard: Statement,
     pub(crate) depth: Statement,
 }
 
+impl OutboxStatements {
+    /// Those that PostgreSQL executes for many at once.
+    pub(crate) fn shared(&'static self) -> [&'static Statement; 2] {
+        [&self.record, &self.remove]
+    }
+}
+
+/// The statements on the table with this name.
 macro_rules! outbox_statements {
     ($outbox:literal) => {
         $crate::sql::outbox::OutboxStatements {
@@ -37,29 +48,41 @@ macro_rules! outbox_statements {
                 "INSERT INTO ",
                 $outbox,
                 " (id, entity, event_type, body, correlation_id, traceparent, occurred_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING position"
+                 VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id"
+            ))
+            .shared_on_postgres(concat!(
+                "INSERT INTO ",
+                $outbox,
+                " (id, entity, event_type, body, correlation_id, traceparent, occurred_at) SELECT * FROM \
+                 unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int8[]) RETURNING id"
             )),
-            // A file has one owner, and no other asks.
+            // A file is one process's, and no other asks. On PostgreSQL whoever finds another one leading writes nothing.
             lead: Statement::read("SELECT $2 > 0").on_postgres(concat!(
                 "WITH led AS (INSERT INTO ",
                 $outbox,
-                "_lead AS lead (relay, ends_at) VALUES ($1, clock_timestamp() + $2 * interval '1 microsecond') \
+                "_lead AS lead (relay, ends_at) SELECT $1, clock_timestamp() + $2 * interval '1 microsecond' \
+                 WHERE NOT EXISTS (SELECT FROM ",
+                $outbox,
+                "_lead WHERE relay <> $1 AND ends_at > clock_timestamp()) \
                  ON CONFLICT (is_only) DO UPDATE SET relay = excluded.relay, ends_at = excluded.ends_at \
                  WHERE lead.relay = excluded.relay OR lead.ends_at <= clock_timestamp() RETURNING 1) \
                  SELECT $2 > 0 AND EXISTS (SELECT FROM led)"
             )),
+            last: Statement::read(concat!("SELECT COALESCE(max(position), 0) FROM ", $outbox)),
             read: Statement::read(concat!(
                 "SELECT position, id, entity, event_type, body, correlation_id, traceparent, occurred_at FROM ",
                 $outbox,
-                " WHERE position > $1 ORDER BY position LIMIT $2"
+                " WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3"
             )),
             remove: Statement::write(concat!("DELETE FROM ", $outbox, " WHERE position = $1 RETURNING position"))
                 .shared_on_postgres(concat!("DELETE FROM ", $outbox, " WHERE position = ANY ($1) RETURNING position")),
+            discard: Statement::write(concat!("DELETE FROM ", $outbox, " WHERE id = $1 RETURNING position")),
             depth: Statement::read(concat!(
                 "SELECT count(*), (SELECT occurred_at FROM ",
                 $outbox,
-                " ORDER BY position LIMIT 1) FROM ",
-                $outbox
+                " ORDER BY position LIMIT 1) FROM (SELECT 1 FROM ",
+                $outbox,
+                " LIMIT $1) AS counted"
             )),
         }
     };
@@ -105,9 +128,13 @@ impl Outbox for SqlOutbox {
         Ok(self.row(&self.statements.lead, vec![relay.into(), lease_micros.into()]).await?.bool()?)
     }
 
-    async fn read(&self, after: Position, limit: usize) -> Result<Vec<(Position, Event)>, OutboxError> {
+    async fn last(&self) -> Result<Position, OutboxError> {
+        Ok(Position(self.row(&self.statements.last, Vec::new()).await?.int()?))
+    }
+
+    async fn read(&self, after: Position, last: Position, limit: usize) -> Result<Vec<(Position, Event)>, OutboxError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.execute(&self.statements.read, vec![after.0.into(), limit.into()]).await?;
+        let rows = self.execute(&self.statements.read, vec![after.0.into(), last.0.into(), limit.into()]).await?;
         Ok(rows.into_iter().map(read_event).collect::<Result<_, _>>()?)
     }
 
@@ -116,8 +143,13 @@ impl Outbox for SqlOutbox {
         try_join_all(removals).await.map(drop)
     }
 
+    async fn discard(&self, id: Uuid) -> Result<bool, OutboxError> {
+        Ok(!self.execute(&self.statements.discard, vec![id.into()]).await?.is_empty())
+    }
+
     async fn depth(&self) -> Result<OutboxDepth, OutboxError> {
-        let mut columns = self.row(&self.statements.depth, Vec::new()).await?;
+        let most = i64::try_from(MOST_COUNTED).unwrap_or(i64::MAX);
+        let mut columns = self.row(&self.statements.depth, vec![most.into()]).await?;
         let events = columns.int()?.unsigned_abs();
         Ok(OutboxDepth { events, oldest: columns.optional_int()?.map(time).transpose()? })
     }

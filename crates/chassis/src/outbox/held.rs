@@ -1,4 +1,4 @@
-//! Entities whose next event was refused: when it is tried again, and what waits behind it until then.
+//! Entities whose next event was not taken: when it is tried again, and what waits behind it until then.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::ports::outbox::Event;
 
-/// More than these the relay does not keep apart: then the sink as a whole is at fault.
-pub(super) const MOST_HELD: usize = 10_000;
+/// Entities that are kept apart. Those beyond are tried in every round.
+const MOST_HELD: usize = 10_000;
 /// The pause before an event that was refused is tried again, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -18,7 +18,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 #[derive(Debug, Default)]
 pub(super) struct Held(HashMap<Uuid, Refused>);
 
-/// An event that was refused.
+/// An event that was not taken.
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) event: Uuid,
@@ -29,17 +29,29 @@ pub(super) struct Refused {
     pauses: ExponentialBackoff,
 }
 
+/// How much is known of an event that was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    First,
+    Repeated,
+    /// There are too many to remember it.
+    Forgotten,
+}
+
 impl Held {
-    /// Notes that an event was refused, once more perhaps.
-    pub(super) fn refuse(&mut self, event: &Event, reason: String) {
-        let mut refused = match self.0.remove(&event.entity) {
-            Some(before) if before.event == event.id => before,
-            _ => Refused::new(event),
-        };
+    /// Notes that an event was not taken, once more perhaps.
+    pub(super) fn refuse(&mut self, event: &Event, reason: String) -> Refusal {
+        let before = self.0.remove(&event.entity).filter(|before| before.event == event.id);
+        if before.is_none() && self.0.len() >= MOST_HELD {
+            return Refusal::Forgotten;
+        }
+        let refusal = if before.is_some() { Refusal::Repeated } else { Refusal::First };
+        let mut refused = before.unwrap_or_else(|| Refused::new(event));
         refused.attempts += 1;
         refused.reason = reason;
         refused.retry_at = Instant::now() + refused.pauses.next().unwrap_or(LONGEST_PAUSE);
         self.0.insert(event.entity, refused);
+        refusal
     }
 
     /// Notes that an event was delivered, after it was refused perhaps.
@@ -47,9 +59,9 @@ impl Held {
         self.0.remove(&event.entity);
     }
 
-    /// Those that are not tried at this moment.
-    pub(super) fn entities(&self, now: Instant) -> HashSet<Uuid> {
-        self.0.iter().filter(|(_, refused)| refused.retry_at > now).map(|(entity, _)| *entity).collect()
+    /// Whether this event, the first of its entity that is left, is not to be tried yet.
+    pub(super) fn holds(&self, event: &Event, now: Instant) -> bool {
+        self.0.get(&event.entity).is_some_and(|refused| refused.event == event.id && refused.retry_at > now)
     }
 
     /// Forgets all but these: whatever held the others is gone.
@@ -57,8 +69,12 @@ impl Held {
         self.0.retain(|entity, _| entities.contains(entity));
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Uuid, &Refused)> {

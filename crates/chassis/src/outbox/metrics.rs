@@ -15,7 +15,7 @@ pub(super) struct OutboxMetrics {
     delivered: IntCounter,
     refused: IntCounter,
     unavailable: IntCounter,
-    pub(super) lost: IntCounter,
+    pub(super) unrecorded: IntCounter,
 }
 
 impl OutboxMetrics {
@@ -26,7 +26,7 @@ impl OutboxMetrics {
             &["outcome"],
         );
         Self {
-            events: metrics.count("outbox_events", "Events that wait to be delivered."),
+            events: metrics.count("outbox_events", "Events that wait to be delivered, counted to 100,001 at most."),
             oldest_age: metrics
                 .gauges("outbox_oldest_event_age_seconds", "Age of the oldest event that waits; 0 when none does.", &[])
                 .with_label_values::<&str>(&[]),
@@ -34,7 +34,10 @@ impl OutboxMetrics {
             delivered: deliveries.with_label_values(&["delivered"]),
             refused: deliveries.with_label_values(&["refused"]),
             unavailable: deliveries.with_label_values(&["unavailable"]),
-            lost: metrics.counter("outbox_lost_events_total", "Events without a change that could not be recorded."),
+            unrecorded: metrics.counter(
+                "outbox_unrecorded_events_total",
+                "Events without a change that were not recorded, or not in time.",
+            ),
         }
     }
 

@@ -1,12 +1,13 @@
 //! Tells others what happened: a change and its event commit together, and a relay delivers the event later.
 //!
-//! A room makes events with its [`Reporter`] and hands them to its store along with the change. The [`Relay`] reads them
-//! from the [`Outbox`] and gives them to a [`Sink`], at least once and in the order of each entity. Requests never wait for
-//! that. While the sink is down nothing is lost and nothing is counted against an event: the relay tries again, more and
-//! more slowly. An event that the sink refuses holds back those of its own entity alone.
+//! A room makes events with its [`Reporter`] and hands them to its store along with the change. The [`Relay`] reads
+//! them from the [`Outbox`] and gives them to a [`Sink`], at least once and in the order of each entity. Requests never
+//! wait for that. While the sink is down nothing is lost and nothing is counted against an event: the relay tries
+//! again, more and more slowly. An event that the sink refuses holds back those of its own entity alone.
 
 mod delivery;
 mod held;
+mod lead;
 mod metrics;
 mod relay;
 mod reporter;
@@ -74,7 +75,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     leads: bool,
-    /// Since when the sink, or the outbox, does not do what it should, and why.
+    /// Why nothing is delivered at present.
     trouble: Option<String>,
     held: Held,
 }
@@ -87,7 +88,7 @@ impl Shared {
 
 /// The two ends of a service's outbox. Without a sink nothing is recorded, and what was recorded before stays.
 #[must_use]
-pub fn outbox(
+pub fn connect(
     service: &Service,
     context: &Context,
     outbox: Arc<dyn Outbox>,

@@ -1,13 +1,18 @@
 //! What rooms report with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::timeout;
 use tracing::warn;
 use uuid::Uuid;
 
 use super::Shared;
 use crate::ports::outbox::Event;
+
+/// How long a caller waits for the record of what it did. A store that hangs must not make people wait for statistics.
+const RECORD_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Makes events, and tells the relay of them. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -33,17 +38,17 @@ impl Reporter {
         self.shared.woken.notify_one();
     }
 
-    /// Records an event that comes with no change, such as a login. What cannot be recorded is counted and logged: the
-    /// caller is not refused for that.
+    /// Records an event that comes with no change, such as a login. What is not recorded, or not in time, is counted and
+    /// logged: the caller is not refused for that.
     pub async fn record(&self, event: Option<Event>) {
         let Some(event) = event else { return };
         let (id, event_type) = (event.id, event.event_type.clone());
-        match self.shared.outbox.record(event).await {
-            Ok(()) => self.written(),
-            Err(error) => {
-                self.shared.metrics.lost.inc();
-                warn!(cause = %error, event.id = %id, event.event_type = %event_type, "an event was not recorded, and is lost");
-            }
-        }
+        let cause = match timeout(RECORD_TIMEOUT, self.shared.outbox.record(event)).await {
+            Ok(Ok(())) => return self.written(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {RECORD_TIMEOUT:?}"),
+        };
+        self.shared.metrics.unrecorded.inc();
+        warn!(cause, event.id = %id, event.event_type = %event_type, "an event may not be recorded, and then is lost");
     }
 }

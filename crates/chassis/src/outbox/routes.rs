@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
+use tracing::info;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -14,14 +16,15 @@ use uuid::Uuid;
 use super::Shared;
 use super::metrics::age_seconds;
 use crate::error::{Error, Kind};
-use crate::http::Json;
+use crate::http::{Json, Path};
 use crate::ports::outbox::OutboxError;
+use crate::telemetry::logs::AUDIT;
 
 /// Entities that one answer names.
 const MOST_SHOWN: usize = 100;
 
 pub(super) fn routes(shared: Arc<Shared>) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(get_outbox)).with_state(shared)
+    OpenApiRouter::new().routes(routes!(get_outbox)).routes(routes!(discard_event)).with_state(shared)
 }
 
 /// How full an outbox is, and whether it is emptied.
@@ -30,7 +33,7 @@ struct OutboxAnswer {
     /// Who is told of the events; null where nobody is.
     #[schema(example = "analytics-service")]
     sink: Option<&'static str>,
-    /// Events that wait.
+    /// Events that wait, counted to 100,001 at most.
     events: u64,
     /// When the oldest of them occurred.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -75,6 +78,26 @@ async fn get_outbox(State(shared): State<Arc<Shared>>) -> Result<Json<OutboxAnsw
         trouble: state.trouble.clone(),
         refused: refused(&state.held),
     })))
+}
+
+/// Removes an event for good, such as one that is refused for ever and holds back those behind it.
+#[utoipa::path(
+    delete, path = "/ops/v1/outbox/{id}", tag = "operations", params(("id" = Uuid, Path)),
+    responses(
+        (status = 204, description = "Gone"),
+        (status = 404, description = "Event not found"),
+        (status = 503, description = "The outbox is unreachable"),
+    )
+)]
+async fn discard_event(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Result<StatusCode, Error> {
+    let not_found = || Error::new(Kind::NotFound, "Event not found");
+    let id = Uuid::try_parse(&id).map_err(|_| not_found())?;
+    if !shared.outbox.discard(id).await? {
+        return Err(not_found());
+    }
+    info!(target: AUDIT, action = "discard_event", event.id = %id, "event {id} was removed from the outbox");
+    shared.woken.notify_one();
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Those that were tried most often.

@@ -1,19 +1,46 @@
 //! Another service as the sink.
 
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use async_trait::async_trait;
 use http::{Method, StatusCode};
+use secrecy::SecretString;
+use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use super::{Sink, SinkError};
-use crate::client::{CallError, CallFailure, ServiceClient};
+use crate::auth::{IssueError, TokenIssuer};
+use crate::client::{Answer, CallError, CallFailure, ServiceClient};
 use crate::ports::outbox::Event;
 
-/// Posts each event to a route of a service, with the event's id as `Idempotency-Key`.
+/// How long one token is shown: to sign one for each event would cost more than the event.
+const TOKEN_AGE: Duration = Duration::from_secs(60);
+
+/// Posts each event to a route of a service, with the event's id as `Idempotency-Key`. The service answers in an
+/// [`Envelope`](crate::http::Envelope).
 #[derive(Debug)]
 pub struct ServiceSink {
     name: &'static str,
     client: ServiceClient,
     route: &'static [&'static str],
+    token: Option<ServiceToken>,
+}
+
+/// By which the other service knows the one that posts, in whichever process.
+struct ServiceToken {
+    issuer: TokenIssuer,
+    subject: String,
+    scope: &'static str,
+    last: Mutex<Option<(Instant, SecretString)>>,
+}
+
+/// What was taken says so. Something else may listen at that address, and answer 200 to everything.
+#[derive(Deserialize)]
+struct Taken {
+    success: bool,
 }
 
 impl ServiceSink {
@@ -21,7 +48,14 @@ impl ServiceSink {
     /// take two seconds at most, as those of every client do unless told otherwise.
     #[must_use]
     pub fn new(name: &'static str, client: ServiceClient, route: &'static [&'static str]) -> Self {
-        Self { name, client, route }
+        Self { name, client, route, token: None }
+    }
+
+    /// Lets it show tokens of this issuer, for the service `subject`, with the scope that the route asks for.
+    #[must_use]
+    pub fn with_tokens(self, issuer: TokenIssuer, subject: &str, scope: &'static str) -> Self {
+        let token = ServiceToken { issuer, subject: subject.to_owned(), scope, last: Mutex::default() };
+        Self { token: Some(token), ..self }
     }
 }
 
@@ -34,13 +68,11 @@ impl Sink for ServiceSink {
     async fn deliver(&self, event: &Event) -> Result<(), SinkError> {
         let body: &RawValue = serde_json::from_str(&event.body)
             .map_err(|error| SinkError::Refused(format!("the event's body is no JSON: {error}")))?;
-        let call = self.client.call(Method::POST, self.route).idempotency_key(&event.id.to_string()).json(&body);
-        let status = call.send().await?.status();
-        if status.is_success() {
-            return Ok(());
+        let mut call = self.client.call(Method::POST, self.route).idempotency_key(&event.id.to_string()).json(&body);
+        if let Some(token) = &self.token {
+            call = call.bearer(&token.show()?);
         }
-        let answered = format!("it answered {status}");
-        Err(if is_of_the_event(status) { SinkError::Refused(answered) } else { SinkError::Unavailable(answered) })
+        judge(&call.send().await?)
     }
 
     async fn ping(&self) -> Result<(), SinkError> {
@@ -48,17 +80,53 @@ impl Sink for ServiceSink {
     }
 }
 
+fn judge(answer: &Answer) -> Result<(), SinkError> {
+    let status = answer.status();
+    if is_of_the_event(status) {
+        return Err(SinkError::Refused(format!("it answered {status}")));
+    }
+    let is_taken = status.is_success() && answer.json::<Taken>().is_ok_and(|taken| taken.success);
+    let other = || SinkError::Unavailable(format!("it answered {status}, and not as one that took the event"));
+    if is_taken { Ok(()) } else { Err(other()) }
+}
+
 /// Whether another event may fare better. One that makes the service fail must not keep all others; where nobody knows
 /// us, or the route, all fare the same.
 fn is_of_the_event(status: StatusCode) -> bool {
-    const OF_ALL: [StatusCode; 5] = [
-        StatusCode::UNAUTHORIZED,
-        StatusCode::FORBIDDEN,
-        StatusCode::NOT_FOUND,
-        StatusCode::REQUEST_TIMEOUT,
-        StatusCode::TOO_MANY_REQUESTS,
-    ];
-    (status.is_client_error() && !OF_ALL.contains(&status)) || status == StatusCode::INTERNAL_SERVER_ERROR
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST
+            | StatusCode::CONFLICT
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::UNPROCESSABLE_ENTITY
+            | StatusCode::INTERNAL_SERVER_ERROR
+    )
+}
+
+impl ServiceToken {
+    fn show(&self) -> Result<SecretString, IssueError> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((issued, token)) = &*last
+            && issued.elapsed() < TOKEN_AGE
+        {
+            return Ok(token.clone());
+        }
+        let token = self.issuer.issue(&self.subject, &self.subject, &[self.scope])?;
+        *last = Some((Instant::now(), token.clone()));
+        Ok(token)
+    }
+}
+
+impl fmt::Debug for ServiceToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceToken").field("subject", &self.subject).finish_non_exhaustive()
+    }
+}
+
+impl From<IssueError> for SinkError {
+    fn from(error: IssueError) -> Self {
+        Self::Unavailable(format!("no token for it: {error}"))
+    }
 }
 
 impl From<CallError> for SinkError {
@@ -66,7 +134,6 @@ impl From<CallError> for SinkError {
         let cause = error.failure().to_string();
         match error.failure() {
             CallFailure::Unaddressable(_) | CallFailure::Unsendable(_) => Self::Refused(cause),
-            // Too large or not to be read, it is an answer all the same; but of what, nobody knows.
             CallFailure::Unavailable(_)
             | CallFailure::Timeout(_)
             | CallFailure::TooLarge(_)

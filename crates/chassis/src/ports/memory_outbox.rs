@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::outbox::{Event, Outbox, OutboxDepth, OutboxError, Position};
+use super::outbox::{Event, MOST_COUNTED, Outbox, OutboxDepth, OutboxError, Position};
 
 /// All events of a process.
 #[derive(Debug, Default)]
@@ -52,15 +52,18 @@ impl Outbox for MemoryOutbox {
         Ok(!is_led_by_another && !lease.is_zero())
     }
 
-    async fn read(&self, after: Position, limit: usize) -> Result<Vec<(Position, Event)>, OutboxError> {
+    async fn last(&self) -> Result<Position, OutboxError> {
+        Ok(self.lock().waiting.keys().next_back().copied().unwrap_or(Position::START))
+    }
+
+    async fn read(&self, after: Position, last: Position, limit: usize) -> Result<Vec<(Position, Event)>, OutboxError> {
+        if after >= last {
+            return Ok(Vec::new());
+        }
         let behind = Position(after.0.saturating_add(1));
-        Ok(self
-            .lock()
-            .waiting
-            .range(behind..)
-            .take(limit)
-            .map(|(position, event)| (*position, event.clone()))
-            .collect())
+        let events = self.lock();
+        let page = events.waiting.range(behind..=last).take(limit);
+        Ok(page.map(|(position, event)| (*position, event.clone())).collect())
     }
 
     async fn remove(&self, delivered: &[Position]) -> Result<(), OutboxError> {
@@ -71,9 +74,17 @@ impl Outbox for MemoryOutbox {
         Ok(())
     }
 
+    async fn discard(&self, id: Uuid) -> Result<bool, OutboxError> {
+        let mut events = self.lock();
+        let before = events.waiting.len();
+        events.waiting.retain(|_, event| event.id != id);
+        Ok(events.waiting.len() < before)
+    }
+
     async fn depth(&self) -> Result<OutboxDepth, OutboxError> {
         let events = self.lock();
         let oldest = events.waiting.values().next().map(|event| event.occurred_at);
-        Ok(OutboxDepth { events: u64::try_from(events.waiting.len()).unwrap_or(u64::MAX), oldest })
+        let waiting = u64::try_from(events.waiting.len()).unwrap_or(u64::MAX);
+        Ok(OutboxDepth { events: waiting.min(MOST_COUNTED), oldest })
     }
 }

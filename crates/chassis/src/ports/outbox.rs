@@ -1,11 +1,12 @@
 //! The outbox port: events that were committed together with the change that they report, until they are delivered.
 //!
-//! A service's store writes a change and its [`Event`] in one transaction; the relay ([`crate::outbox`]) reads, delivers
-//! and removes. Source: <https://microservices.io/patterns/data/transactional-outbox.html>
+//! A service's store writes a change and its [`Event`] in one transaction; the relay ([`crate::outbox`]) reads,
+//! delivers and removes. Source: <https://microservices.io/patterns/data/transactional-outbox.html>
 //!
 //! # Contract
 //! * **Durable**: an event that was recorded survives the end of the process, until it is removed.
-//! * **In order**: of two events, the one whose change was committed before the other began has the lower [`Position`].
+//! * **In order**: of two events, the one whose change was committed before the other began has the lower
+//!   [`Position`].
 //! * **One relay**: of many processes that share an outbox, one at a time leads. Its time ends by itself when it dies.
 //! * Texts and times come back as they were given, times to the microsecond.
 
@@ -74,10 +75,13 @@ impl Position {
     pub const START: Self = Self(0);
 }
 
+/// Events that are counted at most: to count all of many millions would take as much as to deliver some.
+pub const MOST_COUNTED: u64 = 100_001;
+
 /// How full an outbox is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OutboxDepth {
-    /// Events that wait.
+    /// Events that wait, [`MOST_COUNTED`] when there are more.
     pub events: u64,
     /// When the first of them occurred.
     pub oldest: Option<Timestamp>,
@@ -103,11 +107,17 @@ pub trait Outbox: fmt::Debug + Send + Sync + 'static {
     /// Takes or keeps the lead for so long; a lease of zero gives it up. Tells whether `relay` leads now.
     async fn lead(&self, relay: Uuid, lease: Duration) -> Result<bool, OutboxError>;
 
-    /// Reads some thousand events at most that stand behind a position, in their order.
-    async fn read(&self, after: Position, limit: usize) -> Result<Vec<(Position, Event)>, OutboxError>;
+    /// The position of the last event that is visible now; [`Position::START`] when there is none.
+    async fn last(&self) -> Result<Position, OutboxError>;
+
+    /// Reads some thousand events at most from behind a position to a last one, in their order.
+    async fn read(&self, after: Position, last: Position, limit: usize) -> Result<Vec<(Position, Event)>, OutboxError>;
 
     /// Removes what was delivered. Positions that are not there are passed over.
     async fn remove(&self, delivered: &[Position]) -> Result<(), OutboxError>;
+
+    /// Removes an event that nobody is to be told of any more; tells whether it was there.
+    async fn discard(&self, id: Uuid) -> Result<bool, OutboxError>;
 
     /// Counts what waits.
     async fn depth(&self) -> Result<OutboxDepth, OutboxError>;

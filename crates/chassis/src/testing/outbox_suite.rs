@@ -28,6 +28,8 @@ pub trait OutboxHarness: Send + Sync {
     }
 }
 
+/// Behind all.
+const END: Position = Position(i64::MAX);
 const LEASE: Duration = Duration::from_secs(30);
 
 fn event(number: u32) -> Event {
@@ -47,7 +49,7 @@ fn moment(number: u32) -> Timestamp {
 }
 
 async fn ids_of(outbox: &dyn Outbox) -> Vec<u128> {
-    let read = outbox.read(Position::START, 1000).await.unwrap();
+    let read = outbox.read(Position::START, END, 1000).await.unwrap();
     read.into_iter().map(|(_, event)| event.id.as_u128()).collect()
 }
 
@@ -61,7 +63,7 @@ pub async fn an_event_reads_back_whole(harness: &impl OutboxHarness) {
     assert!(whole.correlation_id.is_some() && whole.trace.is_some());
     outbox.record(whole.clone()).await.unwrap();
     outbox.record(event(2)).await.unwrap();
-    let read = outbox.read(Position::START, 10).await.unwrap();
+    let read = outbox.read(Position::START, END, 10).await.unwrap();
     assert_eq!(read.into_iter().map(|(_, event)| event).collect::<Vec<_>>(), [whole, event(2)]);
 }
 
@@ -82,7 +84,7 @@ pub async fn pages_follow_each_other(harness: &impl OutboxHarness) {
     }
     let (mut after, mut seen) = (Position::START, Vec::new());
     loop {
-        let page = outbox.read(after, 2).await.unwrap();
+        let page = outbox.read(after, END, 2).await.unwrap();
         let Some((last, _)) = page.last() else { break };
         assert!(page.len() <= 2 && *last > after);
         after = *last;
@@ -91,12 +93,36 @@ pub async fn pages_follow_each_other(harness: &impl OutboxHarness) {
     assert_eq!(seen, [0, 1, 2, 3, 4]);
 }
 
+pub async fn what_comes_after_the_last_position_is_not_read(harness: &impl OutboxHarness) {
+    let outbox = harness.outbox();
+    assert_eq!(outbox.last().await.unwrap(), Position::START);
+    assert!(outbox.read(Position::START, Position::START, 10).await.unwrap().is_empty());
+    outbox.record(event(1)).await.unwrap();
+    outbox.record(event(2)).await.unwrap();
+    let last = outbox.last().await.unwrap();
+    outbox.record(event(3)).await.unwrap();
+    let read = outbox.read(Position::START, last, 10).await.unwrap();
+    assert_eq!(read.iter().map(|(_, event)| event.id.as_u128()).collect::<Vec<_>>(), [1, 2]);
+    assert!(outbox.read(last, last, 10).await.unwrap().is_empty());
+    assert!(outbox.last().await.unwrap() > last);
+}
+
+pub async fn an_event_is_discarded_by_its_id(harness: &impl OutboxHarness) {
+    let outbox = harness.outbox();
+    for number in 0..3 {
+        outbox.record(event(number)).await.unwrap();
+    }
+    assert!(outbox.discard(event(1).id).await.unwrap());
+    assert!(!outbox.discard(event(1).id).await.unwrap());
+    assert_eq!(ids_of(&*outbox).await, [0, 2]);
+}
+
 pub async fn what_is_removed_is_gone_and_the_rest_stays(harness: &impl OutboxHarness) {
     let outbox = harness.outbox();
     for number in 0..4 {
         outbox.record(event(number)).await.unwrap();
     }
-    let read = outbox.read(Position::START, 10).await.unwrap();
+    let read = outbox.read(Position::START, END, 10).await.unwrap();
     let delivered = [read[0].0, read[2].0];
     outbox.remove(&delivered).await.unwrap();
     // As after an answer that was lost.
@@ -108,10 +134,10 @@ pub async fn what_is_removed_is_gone_and_the_rest_stays(harness: &impl OutboxHar
 pub async fn a_position_is_never_given_twice(harness: &impl OutboxHarness) {
     let outbox = harness.outbox();
     outbox.record(event(1)).await.unwrap();
-    let (first, _) = outbox.read(Position::START, 1).await.unwrap()[0];
+    let (first, _) = outbox.read(Position::START, END, 1).await.unwrap()[0];
     outbox.remove(&[first]).await.unwrap();
     outbox.record(event(2)).await.unwrap();
-    let (second, _) = outbox.read(Position::START, 1).await.unwrap()[0];
+    let (second, _) = outbox.read(Position::START, END, 1).await.unwrap()[0];
     assert!(second > first, "{second:?} {first:?}");
 }
 
@@ -122,7 +148,7 @@ pub async fn the_depth_counts_and_names_the_oldest(harness: &impl OutboxHarness)
         outbox.record(event(number)).await.unwrap();
     }
     assert_eq!(outbox.depth().await.unwrap(), OutboxDepth { events: 3, oldest: Some(moment(0)) });
-    let (first, _) = outbox.read(Position::START, 1).await.unwrap()[0];
+    let (first, _) = outbox.read(Position::START, END, 1).await.unwrap()[0];
     outbox.remove(&[first]).await.unwrap();
     assert_eq!(outbox.depth().await.unwrap(), OutboxDepth { events: 2, oldest: Some(moment(1)) });
 }
@@ -133,7 +159,7 @@ pub async fn many_events_at_once_are_all_there(harness: &impl OutboxHarness) {
     let mut ids = ids_of(&*outbox).await;
     ids.sort_unstable();
     assert_eq!(ids, (0..200).collect::<Vec<_>>());
-    let read = outbox.read(Position::START, 1000).await.unwrap();
+    let read = outbox.read(Position::START, END, 1000).await.unwrap();
     outbox.remove(&read.iter().map(|(position, _)| *position).collect::<Vec<_>>()).await.unwrap();
     assert_eq!(outbox.depth().await.unwrap().events, 0);
 }
@@ -164,7 +190,9 @@ macro_rules! outbox_conformance {
                 an_event_reads_back_whole,
                 events_stand_in_the_order_of_their_commits,
                 pages_follow_each_other,
+                what_comes_after_the_last_position_is_not_read,
                 what_is_removed_is_gone_and_the_rest_stays,
+                an_event_is_discarded_by_its_id,
                 a_position_is_never_given_twice,
                 the_depth_counts_and_names_the_oldest,
                 many_events_at_once_are_all_there,

@@ -171,11 +171,14 @@ impl Users {
     ) -> Result<Response, Error> {
         let (kept, answer) = self.idempotency.keep(key.clone(), answer).await?;
         let added = if new.password.is_some() { &self.metrics.registered } else { &self.metrics.created };
+        let is_reported = new.event.is_some();
         match (self.store.create(NewUser { answer: kept, ..new }).await, key) {
             (Ok(Created::Before(before)), Some(key)) => before.replay(&key),
             (Ok(_), _) => {
                 added.inc();
-                self.reporter.written();
+                if is_reported {
+                    self.reporter.written();
+                }
                 Ok(answer)
             }
             (Err(StoreError::Taken(_)), _) => Err(taken),

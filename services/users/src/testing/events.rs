@@ -28,7 +28,7 @@ fn reported(number: u32, email: &str) -> NewUser {
 }
 
 async fn events(harness: &impl UserHarness) -> Vec<Event> {
-    let read = harness.outbox().read(Position::START, 1000).await.unwrap();
+    let read = harness.outbox().read(Position::START, Position(i64::MAX), 1000).await.unwrap();
     read.into_iter().map(|(_, event)| event).collect()
 }
 

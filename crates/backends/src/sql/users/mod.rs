@@ -76,9 +76,9 @@ pub(crate) struct SqlUsers {
 
 impl SqlUsers {
     /// The statements that PostgreSQL executes for many at once.
-    pub(crate) fn shared() -> [&'static Statement; 5] {
-        let outbox = &OUTBOX.remove;
-        [&statements::FIND, &statements::CREATE, &statements::CREATE_WITH, &statements::FIND_TAKEN, outbox]
+    pub(crate) fn shared() -> [&'static Statement; 6] {
+        let [record, remove] = OUTBOX.shared();
+        [&statements::FIND, &statements::CREATE, &statements::CREATE_WITH, &statements::FIND_TAKEN, record, remove]
     }
 
     /// On tables that are up to date.

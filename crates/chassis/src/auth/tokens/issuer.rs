@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::ids::Ids;
 
 /// Signs what a user is and may do, for a limited time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct TokenIssuer {
     keys: Arc<TokenKeys>,
     parties: Parties,

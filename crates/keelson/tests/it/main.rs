@@ -52,3 +52,4 @@ mod turned_clock;
 mod users;
 mod users_chaos;
 mod users_contract;
+mod users_disks;

@@ -13,18 +13,18 @@ use crate::disk_full::{failures, is_ready, is_refused, misses, reads_go_on, stor
 use crate::launch::{BINARY, Launch};
 use crate::system::{System, email, eventually, files};
 
-/// The queue brings its log to the disk with this call, and the objects with the other one.
-const OF_QUEUE: &str = "fdatasync";
+/// SQLite brings its log to the disk with this call, and the objects are brought there with the other one.
+pub(crate) const OF_SQLITE: &str = "fdatasync";
 const OF_OBJECTS: &str = "fsync";
 
 /// A fault that lasts until it is ended.
-struct Fault {
+pub(crate) struct Fault {
     strace: Child,
 }
 
 impl Fault {
     /// The call fails from now on, where it concerns `path` if there is one.
-    async fn begin(system: &System, call: &str, path: Option<PathBuf>) -> Option<Self> {
+    pub(crate) async fn begin(system: &System, call: &str, path: Option<PathBuf>) -> Option<Self> {
         let strace = require_tool("strace")?;
         let mut command = Command::new(strace);
         command.args(["-f", "-q", "-p", &system.pid().to_string(), "-o", "/dev/null"]);
@@ -41,7 +41,7 @@ impl Fault {
         require("the right to trace a process", attached).then_some(Self { strace })
     }
 
-    async fn end(mut self, system: &System) {
+    pub(crate) async fn end(mut self, system: &System) {
         system.signal_to(self.strace.id(), "INT");
         eventually("strace is detached", || self.strace.try_wait().unwrap()).await;
     }
@@ -72,7 +72,7 @@ async fn a_send_that_the_disk_did_not_confirm_is_refused_and_not_half_sent() {
     let system = System::up().await;
     let before = system.send(&email("before")).await;
     system.drained().await;
-    let Some(fault) = Fault::begin(&system, OF_QUEUE, None).await else { return };
+    let Some(fault) = Fault::begin(&system, OF_SQLITE, None).await else { return };
     is_refused(&system).await;
     for service in ["ingest", "archiver"] {
         misses(&system, service, "queue").await;
@@ -102,7 +102,7 @@ async fn what_was_acknowledged_outlives_a_kill_while_the_disk_confirms_nothing()
     for number in 0..10 {
         ids.push(system.send(&email(&number.to_string())).await);
     }
-    let Some(fault) = Fault::begin(&system, OF_QUEUE, None).await else { return };
+    let Some(fault) = Fault::begin(&system, OF_SQLITE, None).await else { return };
     is_refused(&system).await;
     system.kill();
     drop(fault);

@@ -13,6 +13,6 @@ mod sqlite;
 pub use error::OpenError;
 pub use open::{
     DatabasePlace, ObjectContext, ObjectPlace, QueueContext, QueuePlace, SqlContext, UserDatabase, is_local,
-    open_objects, open_queue, open_users, queue_exists, secret_sources,
+    open_events, open_objects, open_queue, open_users, queue_exists, secret_sources,
 };
-pub use sql::USERS;
+pub use sql::{EVENTS, USERS};

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use analytics::MemoryEvents;
+use analytics::store::EventStore;
 use chassis::clock::Clock;
 use chassis::ids::Ids;
 use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Outbox, Queue, SecretSource};
@@ -19,7 +21,7 @@ use crate::aws::{
 use crate::local::{FileObjects, FileSecrets, SqliteQueue};
 use crate::migrations;
 use crate::postgres::{Address, PostgresQueue};
-use crate::sql::{PostgresDatabase, SqlUsers, SqliteDatabase, USERS};
+use crate::sql::{EVENTS, PostgresDatabase, SqlEvents, SqlUsers, SqliteDatabase, USERS};
 
 /// What a queue needs beside its URL.
 #[derive(Debug, Clone)]
@@ -213,6 +215,25 @@ pub async fn open_users(url: &str, context: SqlContext) -> Result<UserDatabase, 
             let address = Address::of(USERS.kind, rest.expose_secret())?;
             migrations::postgres::apply(&USERS, &address, context.clock.now()).await?;
             SqlUsers::new(PostgresDatabase::new(&address, USERS.schema, &SqlUsers::shared())).into()
+        }
+    })
+}
+
+/// Opens the store of events that `url` names, with tables that are up to date.
+///
+/// # Errors
+/// When the URL is not understood or the database cannot be opened; the message says how to fix it.
+pub async fn open_events(url: &str, context: SqlContext) -> Result<Arc<dyn EventStore>, OpenError> {
+    Ok(match DatabasePlace::of(EVENTS.kind, url)? {
+        DatabasePlace::Memory => MemoryEvents::new(),
+        DatabasePlace::File(path) => {
+            let (connection, _) = migrations::sqlite::open(&EVENTS, &path, context.clock.now()).await?;
+            SqlEvents::new(SqliteDatabase::new(&path, connection, context.failures.of(EVENTS.service)))
+        }
+        DatabasePlace::Postgres(rest) => {
+            let address = Address::of(EVENTS.kind, rest.expose_secret())?;
+            migrations::postgres::apply(&EVENTS, &address, context.clock.now()).await?;
+            SqlEvents::new(PostgresDatabase::new(&address, EVENTS.schema, &SqlEvents::SHARED))
         }
     })
 }

@@ -5,6 +5,7 @@
 
 mod database;
 mod error;
+mod events;
 mod outbox;
 mod postgres;
 pub(crate) mod sqlite;
@@ -12,6 +13,8 @@ mod users;
 mod value;
 
 pub(crate) use error::SqlError;
+pub use events::EVENTS;
+pub(crate) use events::SqlEvents;
 pub(crate) use postgres::PostgresDatabase;
 pub(crate) use sqlite::SqliteDatabase;
 pub(crate) use users::SqlUsers;

@@ -6,6 +6,7 @@ mod aws_permissions;
 mod aws_secrets;
 mod data_folder;
 mod emulators;
+mod events;
 mod file_objects;
 mod file_secrets;
 mod open;

@@ -1,0 +1,153 @@
+//! Events in an SQL database: one body for all of them.
+
+mod statements;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use analytics::model::{Event, EventFilter, EventId, EventType, NewEvent};
+use analytics::store::{EventCounts, EventStore, Recorded, StoreError};
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::SqlError;
+use super::database::{Database, Statement};
+use super::value::{Row, Value};
+use crate::migrations::{Migration, Migrations};
+
+/// The tables of events.
+pub static EVENTS: Migrations = Migrations {
+    service: "analytics",
+    kind: "store of events",
+    schema: "keelson_events",
+    history: "events_migrations",
+    lock: -12,
+    sqlite: &[Migration {
+        version: 1,
+        name: "create_events",
+        sql: include_str!("../../../migrations/events/sqlite/0001_create_events.sql"),
+    }],
+    postgres: &[Migration {
+        version: 1,
+        name: "create_events",
+        sql: include_str!("../../../migrations/events/postgres/0001_create_events.sql"),
+    }],
+};
+
+/// For a whole call, however many statements it is.
+const TIME_LIMIT: Duration = Duration::from_millis(4_500);
+/// Calls at once; more is refused.
+const MOST_CALLS: usize = 4096;
+
+/// All events of a database.
+#[derive(Debug)]
+pub(crate) struct SqlEvents {
+    database: Box<dyn Database>,
+    calls: Semaphore,
+}
+
+impl SqlEvents {
+    /// The statements that PostgreSQL executes for many at once.
+    pub(crate) const SHARED: [&'static Statement; 1] = [&statements::RECORD];
+
+    /// On tables that are up to date.
+    pub(crate) fn new(database: impl Database) -> Arc<Self> {
+        Arc::new(Self { database: Box::new(database), calls: Semaphore::new(MOST_CALLS) })
+    }
+
+    /// One call, with its end in time.
+    async fn call<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let Ok(_permit) = self.calls.try_acquire() else {
+            return Err(StoreError::Unavailable("too many calls wait for the database".into()));
+        };
+        timeout(TIME_LIMIT, work).await.unwrap_or(Err(StoreError::Timeout))
+    }
+
+    async fn execute(&self, statement: &'static Statement, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        Ok(self.database.execute(statement, values).await?)
+    }
+
+    async fn record_now(&self, NewEvent { event, key }: NewEvent) -> Result<Recorded, StoreError> {
+        let id = key.as_ref().map(|key| key.id.clone());
+        let mut values = of_event(event);
+        values.push(Value::Text(id.clone()));
+        values.push(Value::Text(key.map(|key| key.fingerprint)));
+        if !self.execute(&statements::RECORD, values).await?.is_empty() {
+            return Ok(Recorded::Done);
+        }
+        let before = match id {
+            Some(id) => self.execute(&statements::FIND_REQUEST, vec![id.as_str().into()]).await?.into_iter().next(),
+            None => None,
+        };
+        let other = || StoreError::Other("the event was not added, and its request was not done before".into());
+        Ok(read_before(before.ok_or_else(other)?)?)
+    }
+}
+
+#[async_trait]
+impl EventStore for SqlEvents {
+    async fn record(&self, event: NewEvent) -> Result<Recorded, StoreError> {
+        self.call(self.record_now(event)).await
+    }
+
+    async fn count(&self, filter: &EventFilter) -> Result<EventCounts, StoreError> {
+        let (first, end) = filter.bounds_micros();
+        let event_type = filter.event_type.map(|event_type| event_type.as_str().to_owned());
+        let mut values = vec![first.into(), end.into(), Value::Text(event_type)];
+        let statement = match &filter.user_id {
+            Some(user_id) => {
+                values.push(user_id.as_str().into());
+                &statements::COUNT_OF_USER
+            }
+            None => &statements::COUNT,
+        };
+        let rows = self.call(self.execute(statement, values)).await?;
+        Ok(rows.into_iter().map(read_count).collect::<Result<_, _>>()?)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let rows = self.call(self.execute(&statements::PING, Vec::new())).await?;
+        match rows.into_iter().next().map(|row| row.read().bool()).transpose()? {
+            Some(false) => Ok(()),
+            _ => Err(StoreError::Unavailable("the database only reads".into())),
+        }
+    }
+}
+
+fn of_event(event: Event) -> Vec<Value> {
+    vec![
+        event.id.0.into(),
+        event.event_type.as_str().into(),
+        event.event_name.as_str().into(),
+        Value::Text(event.user_id),
+        Value::Text(event.properties),
+        event.created_at.as_microsecond().into(),
+    ]
+}
+
+fn read_before(row: Row) -> Result<Recorded, SqlError> {
+    let mut columns = row.read();
+    let id = EventId(columns.uuid()?);
+    Ok(Recorded::Before { id, event_type: event_type(&columns.text()?)?, fingerprint: columns.text()? })
+}
+
+fn read_count(row: Row) -> Result<(EventType, u64), SqlError> {
+    let mut columns = row.read();
+    Ok((event_type(&columns.text()?)?, columns.int()?.unsigned_abs()))
+}
+
+/// One that a newer program wrote is not known here.
+fn event_type(text: &str) -> Result<EventType, SqlError> {
+    EventType::parse(text).ok_or_else(|| SqlError::Other(format!("the event type `{text}` is not known")))
+}
+
+impl From<SqlError> for StoreError {
+    fn from(error: SqlError) -> Self {
+        match error {
+            SqlError::Unavailable(cause) | SqlError::Undone(cause) => Self::Unavailable(cause),
+            SqlError::Timeout => Self::Timeout,
+            SqlError::Taken | SqlError::Other(_) => Self::Other(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The statements on events.
+
+use crate::sql::database::Statement;
+
+/// Answers the ids of those that are new.
+pub(super) static RECORD: Statement = Statement::write(
+    "INSERT INTO events (id, event_type, event_name, user_id, properties, created_at, request_id, fingerprint) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING id",
+)
+.shared_on_postgres(
+    "INSERT INTO events (id, event_type, event_name, user_id, properties, created_at, request_id, fingerprint) \
+     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int8[], $7::text[], \
+     $8::text[]) AS new (id, event_type, event_name, user_id, properties, created_at, request_id, fingerprint) \
+     ORDER BY new.request_id COLLATE \"C\" ON CONFLICT DO NOTHING RETURNING id",
+);
+
+pub(super) static FIND_REQUEST: Statement =
+    Statement::read("SELECT id, event_type, fingerprint FROM events WHERE request_id = $1");
+
+pub(super) static COUNT: Statement = Statement::read(
+    "SELECT event_type, count(*) FROM events WHERE event_type = COALESCE($3, event_type) AND created_at >= $1 \
+     AND created_at < $2 GROUP BY event_type",
+);
+
+pub(super) static COUNT_OF_USER: Statement = Statement::read(
+    "SELECT event_type, count(*) FROM events WHERE user_id = $4 AND event_type = COALESCE($3, event_type) \
+     AND created_at >= $1 AND created_at < $2 GROUP BY event_type",
+);
+
+/// Whether it only reads.
+pub(super) static PING: Statement = Statement::read("SELECT 0")
+    .on_postgres("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'");

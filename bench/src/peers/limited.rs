@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use anyhow::Result;
 use axum::extract::State;
+use chassis::auth::Access;
 use chassis::clock::SystemClock;
 use chassis::config::{ChassisConfig, Layers, Reader, SETTINGS};
+use chassis::http::Routes;
 use chassis::lifecycle::Lifecycle;
 use chassis::run::{Launch, bind};
 use chassis::service::{Context, Identity, Service};
 use chassis::telemetry::logs::{LogSettings, Logs};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// Requests that are worked on at once.
@@ -36,7 +37,7 @@ pub(super) async fn serve(port: u16) -> Result<()> {
     let config = ChassisConfig::read(&mut reader, 1, Ipv4Addr::LOCALHOST);
     let config = reader.finish(config)?;
     let places = Arc::new(Semaphore::new(PERMITS));
-    let routes = OpenApiRouter::new().routes(routes!(get_work)).with_state(places);
+    let routes = Routes::new().route(Access::Public, routes!(get_work)).with_state(places);
     let service = Service::new(IDENTITY, &Context::system()).routes(routes);
     let logs = Logs::install(LogSettings::new("limited"), SystemClock::shared())?;
     let bound = bind(Launch {
@@ -44,6 +45,7 @@ pub(super) async fn serve(port: u16) -> Result<()> {
         config,
         logs: Arc::clone(&logs),
         lifecycle: Lifecycle::new(),
+        tokens: None,
         operator_token: None,
         configuration: serde_json::Map::new(),
     })?;

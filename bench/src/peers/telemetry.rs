@@ -20,6 +20,9 @@ use prometheus::Histogram;
 
 use super::{Answer, bare};
 
+/// Who asks.
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 struct Telemetry {
     service: Arc<str>,
     ids: Arc<Ids>,
@@ -61,7 +64,7 @@ impl Telemetry {
             service: Arc::clone(&self.service),
             correlation_id: Some(correlation_id),
             trace: Some(trace),
-            client: None,
+            client: Some(CLIENT),
             deadline: None,
         }
     }
@@ -83,7 +86,7 @@ impl Telemetry {
             path: request.uri().path(),
             status: response.status().as_u16(),
             duration,
-            client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            client: scope.client,
         };
         self.logs.access(&record, scope);
         response

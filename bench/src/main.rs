@@ -7,6 +7,7 @@ mod aws;
 mod bench;
 mod cgroup;
 mod load;
+mod loops;
 mod machine;
 mod paired;
 mod peers;

@@ -7,39 +7,21 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use rustix::time::{ClockId, clock_gettime};
 
-/// Writes for a while and prints how many files there are, the seconds that it took, and the nanoseconds on a core.
-#[expect(clippy::print_stdout, reason = "the counts are the result")]
+use super::crew;
+
+/// Writes for a while.
 pub(super) fn run(folder: &Path, writers: usize, bytes: usize, length: Duration, linked: bool) -> Result<()> {
     let temporary = folder.join("tmp");
     fs::create_dir_all(&temporary)?;
     let temporary = linked.then_some(temporary.as_path());
     let body = vec![b'x'; bytes];
     let next = AtomicU64::new(0);
-    let begun = Instant::now();
-    let done = std::thread::scope(|scope| {
-        let writer = || {
-            let mut done = 0;
-            while begun.elapsed() < length {
-                write(folder, temporary, next.fetch_add(1, Ordering::Relaxed), &body)?;
-                done += 1;
-            }
-            Ok::<u64, std::io::Error>(done)
-        };
-        let writers: Vec<_> = (0..writers).map(|_| scope.spawn(writer)).collect();
-        writers
-            .into_iter()
-            .map(|it| it.join().ok().context("a writer panicked")?.context("a file"))
-            .sum::<Result<u64>>()
-    })?;
-    let cpu = clock_gettime(ClockId::ProcessCPUTime);
-    let cpu = cpu.tv_sec * 1_000_000_000 + cpu.tv_nsec;
-    println!("{done} {} {cpu}", begun.elapsed().as_secs_f64());
-    Ok(())
+    let write = || write(folder, temporary, next.fetch_add(1, Ordering::Relaxed), &body).context("a file");
+    crew::run(writers, length, || Ok(write))
 }
 
 fn write(folder: &Path, temporary: Option<&Path>, number: u64, body: &[u8]) -> std::io::Result<()> {

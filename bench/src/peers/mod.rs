@@ -3,6 +3,7 @@
 mod answer;
 pub(crate) mod aws;
 mod bare;
+mod crew;
 mod files;
 mod limited;
 mod puts;

@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,6 +13,7 @@ use super::ingest;
 use crate::bench::{Bench, Product, remove};
 use crate::load::closed::{Closed, Until};
 use crate::load::{get, once};
+use crate::loops::{self, OnAllCores};
 use crate::paired::{self, Contestant, Slice};
 use crate::report::Goal;
 use crate::system::{CpuTime, pause, settle_disk};
@@ -150,8 +150,7 @@ impl Contestant for Archiver {
 
 struct BareLoop {
     name: &'static str,
-    program: PathBuf,
-    cores: String,
+    program: OnAllCores,
     folder: PathBuf,
     writers: usize,
     bytes: usize,
@@ -160,7 +159,7 @@ struct BareLoop {
 
 fn bare_loop(bench: &Bench, name: &'static str, writers: usize, bytes: usize) -> Result<BareLoop> {
     let folder = bench.fresh("bare-loop")?;
-    Ok(BareLoop { name, program: bench.own.clone(), cores: bench.cores.both(), folder, writers, bytes, linked: false })
+    Ok(BareLoop { name, program: OnAllCores::new(bench), folder, writers, bytes, linked: false })
 }
 
 impl Contestant for BareLoop {
@@ -170,21 +169,11 @@ impl Contestant for BareLoop {
 
     fn slice(&mut self, length: Duration) -> Result<Slice> {
         settle_disk();
-        let mut command = Command::new("taskset");
-        command.args(["--cpu-list", &self.cores]).arg(&self.program).args(["peer", "files", "--folder"]);
-        command.arg(&self.folder).args(["--writers", &self.writers.to_string()]);
-        command.args(["--bytes", &self.bytes.to_string(), "--seconds", &length.as_secs_f64().to_string()]);
-        if self.linked {
-            command.arg("--linked");
-        }
-        let output = command.output()?;
-        ensure!(output.status.success(), "the loop failed: {}", String::from_utf8_lossy(&output.stderr));
+        let mut command = self.program.command("files", length);
+        command.arg("--folder").arg(&self.folder).args(["--writers", &self.writers.to_string()]);
+        command.args(["--bytes", &self.bytes.to_string()]).args(self.linked.then_some("--linked"));
+        let slice = loops::run(command)?;
         set_aside(&self.folder)?;
-        let text = String::from_utf8(output.stdout)?;
-        let mut numbers = text.split_whitespace();
-        let mut next = || numbers.next().context("the loop printed nothing");
-        let (done, wall, cpu) = (next()?.parse()?, next()?.parse()?, next()?.parse()?);
-        let (wall, cpu) = (Duration::from_secs_f64(wall), Duration::from_nanos(cpu));
-        Ok(Slice { done, wall, cpu, ..Slice::default() })
+        Ok(slice)
     }
 }

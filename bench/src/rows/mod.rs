@@ -2,6 +2,7 @@
 
 mod archiver;
 mod archiver_s3;
+mod beside;
 mod exact;
 mod get;
 mod ingest;

@@ -11,6 +11,7 @@ mod loops;
 mod machine;
 mod paired;
 mod peers;
+mod postgres;
 mod python;
 mod report;
 mod rows;

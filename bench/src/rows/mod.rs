@@ -13,6 +13,7 @@ mod overload;
 mod slow;
 mod start;
 mod telemetry;
+mod users_get;
 
 use anyhow::Result;
 
@@ -38,6 +39,11 @@ pub(crate) const ROWS: &[Row] = &[
         name: "archiver-s3",
         about: "SQS to S3 against a bare loop of PUTs, at a fake of AWS",
         run: archiver_s3::run,
+    },
+    Row {
+        name: "users-get",
+        about: "a user by id from PostgreSQL against FastAPI, SQLAlchemy and asyncpg",
+        run: users_get::run,
     },
     Row { name: "latency", about: "from the POST to the object", run: latency::run },
     Row { name: "start", about: "from the start of the process to the first 200", run: start::run },

@@ -32,6 +32,8 @@ pub(crate) struct Bench {
     pub(crate) keelson: PathBuf,
     /// This program, which is the peers too.
     pub(crate) own: PathBuf,
+    /// The program that measures the stores of users.
+    pub(crate) users_numbers: PathBuf,
     /// Python with the packages of the Python peers.
     pub(crate) python: Option<PathBuf>,
     /// `bench/peers`.

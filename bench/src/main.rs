@@ -58,6 +58,9 @@ struct RowsArgs {
     /// The binary that is measured
     #[arg(long)]
     keelson: PathBuf,
+    /// The example of the crate `backends` that measures the stores of users
+    #[arg(long)]
+    users_numbers: PathBuf,
     /// Python with the packages of the Python peers
     #[arg(long)]
     python: Option<PathBuf>,
@@ -105,6 +108,7 @@ fn measure(args: &RowsArgs) -> Result<ExitCode> {
     let logs = tempfile::tempdir_in(machine::memory_folder())?;
     let mut bench = Bench {
         keelson: args.keelson.canonicalize().context("the binary that is measured")?,
+        users_numbers: args.users_numbers.canonicalize().context("the program that measures the stores of users")?,
         own: std::env::current_exe()?,
         python: args.python.clone(),
         peers: args.home.join("peers"),

@@ -14,6 +14,7 @@ mod slow;
 mod start;
 mod telemetry;
 mod users_get;
+mod users_store;
 
 use anyhow::Result;
 
@@ -44,6 +45,16 @@ pub(crate) const ROWS: &[Row] = &[
         name: "users-get",
         about: "a user by id from PostgreSQL against FastAPI, SQLAlchemy and asyncpg",
         run: users_get::run,
+    },
+    Row {
+        name: "users-postgres",
+        about: "users on PostgreSQL against pgbench, 64 callers",
+        run: users_store::postgres,
+    },
+    Row {
+        name: "users-sqlite",
+        about: "users in a file against one commit for each row, 64 callers",
+        run: users_store::sqlite,
     },
     Row { name: "latency", about: "from the POST to the object", run: latency::run },
     Row { name: "start", about: "from the start of the process to the first 200", run: start::run },

@@ -5,8 +5,8 @@
 //! cargo run --release -p backends --example users_numbers -- sqlite      creates, and a commit for each row beside them
 //! ```
 //!
-//! What is compared runs in turns, and a ratio is one within a round. `--rounds N` changes how often; `--strict` fails when
-//! a goal is missed.
+//! What is compared runs in turns, and a ratio is one within a round. `--rounds N` changes how often; `--callers N` leaves
+//! out other numbers of callers; `--strict` fails when a goal is missed.
 #![expect(clippy::print_stdout, reason = "the table is its result")]
 
 mod load;
@@ -29,6 +29,14 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 struct Plan {
     rounds: usize,
     strict: bool,
+    /// All numbers of callers where none is named.
+    callers: Option<usize>,
+}
+
+impl Plan {
+    fn has(&self, callers: usize) -> bool {
+        self.callers.is_none_or(|only| only == callers)
+    }
 }
 
 fn main() -> Outcome<ExitCode> {
@@ -46,10 +54,11 @@ fn main() -> Outcome<ExitCode> {
 }
 
 fn plan(mut args: impl Iterator<Item = String>) -> Outcome<Plan> {
-    let mut plan = Plan { rounds: 8, strict: false };
+    let mut plan = Plan { rounds: 8, strict: false, callers: None };
     while let Some(name) = args.next() {
         match name.as_str() {
             "--rounds" => plan.rounds = args.next().ok_or("--rounds needs a number")?.parse()?,
+            "--callers" => plan.callers = Some(args.next().ok_or("--callers needs a number")?.parse()?),
             "--strict" => plan.strict = true,
             _ => return Err(format!("unknown argument {name}; see the head of main.rs").into()),
         }

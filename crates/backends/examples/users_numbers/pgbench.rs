@@ -51,7 +51,7 @@ pub(crate) fn measure(plan: Plan, table: &mut Table) -> Outcome<()> {
     postgres.execute(DATABASE, TABLE)?;
     let script = |name: &str, text: &str| Script::write(&program, &postgres, folder.path().join(name), text);
     let (find, insert) = (script("find.sql", FIND)?, script("insert.sql", INSERT)?);
-    for (callers, goal) in CALLERS {
+    for (callers, goal) in CALLERS.into_iter().filter(|(callers, _)| plan.has(*callers)) {
         postgres.settle(DATABASE)?;
         let what = format!("find, callers: {callers}");
         compare((&what, goal), plan, table, || load.find(callers, KNOWN), || find.run(callers))?;

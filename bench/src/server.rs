@@ -153,6 +153,7 @@ impl Contestant for Loaded {
         let before = CpuTime::of(self.server.pid())?;
         let answers = load.run(Until::Over(length))?;
         let after = CpuTime::of(self.server.pid())?;
+        load.finish()?;
         self.server.forget_output()?;
         let cpu = Duration::from_nanos(after.since(&before));
         Ok(Slice { done: answers.count, cpu, wall: answers.took, ..Slice::default() })

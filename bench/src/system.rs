@@ -20,6 +20,9 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
+    /// That of the servers and that of the load.
+    pub(crate) const NUMBER: usize = 2;
+
     /// The first two that this process may use.
     pub(crate) fn choose() -> Result<Self> {
         let allowed = sched_getaffinity(None)?;

@@ -17,13 +17,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use hdrhistogram::Histogram;
 
-/// A request and the answer that it must get.
+/// Requests and the answer that they must get.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
-    pub(crate) request: Arc<[u8]>,
-    /// Bytes of the body of every answer.
-    pub(crate) length: usize,
+    /// Each connection sends one of them again and again.
+    pub(crate) requests: Arc<[Vec<u8>]>,
+    /// Bytes of the body of every answer; none where they differ, such as by the digits of a time.
+    pub(crate) length: Option<usize>,
     /// The server closes a connection after each answer, and a closed loop opens another one.
     pub(crate) closes: bool,
 }
@@ -31,9 +32,24 @@ pub(crate) struct Target {
 impl Target {
     /// Asks once, so that the length of all further answers is known.
     pub(crate) fn new(address: SocketAddr, request: Vec<u8>) -> Result<Self> {
-        let answer = once::ask(address, &request)?;
+        Self::of_callers(address, vec![request])
+    }
+
+    /// The same where callers ask for different things, and get answers of one length.
+    pub(crate) fn of_callers(address: SocketAddr, requests: Vec<Vec<u8>>) -> Result<Self> {
+        let answer = once::ask(address, requests.first().context("nobody asks")?)?;
         ensure!(answer.status == 200, "{address} answered {}: {}", answer.status, answer.text());
-        Ok(Self { address, request: request.into(), length: answer.body.len(), closes: false })
+        Ok(Self { address, requests: requests.into(), length: Some(answer.body.len()), closes: false })
+    }
+
+    /// Whether an answer has the right length.
+    fn fits(&self, length: usize) -> bool {
+        self.length.is_none_or(|expected| expected == length)
+    }
+
+    /// What a connection sends.
+    fn request(&self, connection: usize) -> &[u8] {
+        &self.requests[connection % self.requests.len()]
     }
 }
 
@@ -65,4 +81,17 @@ pub(crate) fn note(histogram: &mut Histogram<u64>, latency: Duration) {
 /// A quantile in milliseconds.
 pub(crate) fn millis(histogram: &Histogram<u64>, quantile: f64) -> f64 {
     histogram.value_at_quantile(quantile) as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_take_turns_with_the_requests() {
+        let (requests, address) = (Arc::from([b"one".to_vec(), b"two".to_vec()]), ([127, 0, 0, 1], 1).into());
+        let target = Target { address, requests, length: Some(2), closes: false };
+        assert_eq!([0, 1, 2].map(|connection| target.request(connection)), [b"one", b"two", b"one"]);
+        assert!(target.fits(2) && !target.fits(3) && Target { length: None, ..target }.fits(3));
+    }
 }

@@ -162,7 +162,7 @@ impl<'a> Load<'a> {
         slot.pending = Some(pending);
         self.under_way += 1;
         self.deadlines.push_back((index, pending));
-        if slot.connection.send(&self.target.request) == Progress::Gone {
+        if slot.connection.send(self.target.request(index)) == Progress::Gone {
             self.end(index, End::Broken);
             self.close(index);
         }
@@ -183,7 +183,7 @@ impl<'a> Load<'a> {
     fn advance(&mut self, index: usize) {
         let Some(slot) = &mut self.slots[index] else { return };
         let was_idle = slot.pending.is_none();
-        match slot.connection.advance(&self.target.request) {
+        match slot.connection.advance(self.target.request(index)) {
             Progress::Waiting => {}
             // Closed, or told something that nobody asked for.
             _ if was_idle => {
@@ -191,7 +191,7 @@ impl<'a> Load<'a> {
                 self.close(index);
             }
             Progress::Answered(answer) => {
-                let right = answer.status != 200 || answer.length == self.target.length;
+                let right = answer.status != 200 || self.target.fits(answer.length);
                 self.end(index, if right { End::Answered(answer.status) } else { End::Broken });
                 if answer.closes {
                     self.close(index);

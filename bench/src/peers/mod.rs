@@ -5,6 +5,7 @@ pub(crate) mod aws;
 mod bare;
 mod crew;
 mod files;
+mod hashes;
 mod limited;
 mod puts;
 mod row_commits;
@@ -59,6 +60,13 @@ pub(crate) enum Peer {
         #[arg(long)]
         bytes: usize,
     },
+    /// Hashes passwords
+    Hashes {
+        #[arg(long)]
+        threads: usize,
+        #[arg(long)]
+        seconds: f64,
+    },
     /// Creates files and fsyncs them
     Files {
         #[arg(long)]
@@ -82,6 +90,7 @@ pub(crate) fn run(peer: Peer) -> Result<()> {
         Peer::Files { folder, writers, bytes, seconds, linked } => {
             files::run(&folder, writers, bytes, Duration::from_secs_f64(seconds), linked)
         }
+        Peer::Hashes { threads, seconds } => hashes::run(threads, Duration::from_secs_f64(seconds)),
         Peer::Bare { port, answer, telemetry: false } => runtime()?.block_on(bare::serve(port, Answer::read(&answer)?)),
         Peer::Bare { port, answer, telemetry: true } => {
             runtime()?.block_on(telemetry::serve(port, Answer::read(&answer)?))

@@ -8,6 +8,8 @@ mod get;
 mod ingest;
 mod ingest_sqs;
 mod latency;
+mod login_flood;
+mod logins;
 mod memory;
 mod overload;
 mod slow;
@@ -56,6 +58,8 @@ pub(crate) const ROWS: &[Row] = &[
         about: "users in a file against one commit for each row, 64 callers",
         run: users_store::sqlite,
     },
+    Row { name: "logins", about: "logins per second against hashes per second", run: logins::run },
+    Row { name: "login-flood", about: "health beside a flood of logins", run: login_flood::run },
     Row { name: "latency", about: "from the POST to the object", run: latency::run },
     Row { name: "start", about: "from the start of the process to the first 200", run: start::run },
     Row { name: "memory", about: "idle, and for each idle connection", run: memory::run },

@@ -1,8 +1,7 @@
 //! From the errors of users to the chassis'.
 
-use chassis::error::{Error, FieldError as BodyError, Kind};
+use chassis::error::{Error, Kind};
 
-use crate::model::FieldError;
 use crate::store::{StoreError, Unique};
 
 impl From<StoreError> for Error {
@@ -17,12 +16,6 @@ impl From<StoreError> for Error {
             StoreError::Other(_) => Self::internal(error),
         }
     }
-}
-
-/// 422 for wrong values of the body.
-pub(crate) fn invalid(errors: Vec<FieldError>) -> Error {
-    let in_body = |error: FieldError| BodyError::new(&["body", error.field], error.msg, error.kind);
-    Error::invalid(errors.into_iter().map(in_body).collect())
 }
 
 /// 404, the same for those who may not see a user.

@@ -20,7 +20,6 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::Users;
-use crate::error::invalid;
 use crate::model::{Credentials, MAX_USERNAME_CHARS, NewUser, User, UserCounts, UserId, UsernameKey};
 use crate::store::StoreError;
 
@@ -109,7 +108,7 @@ pub(crate) async fn register(
     let _turn = users.idempotency.begin(key.as_ref())?;
     let Registration { username, email, password } = body;
     let id = UserId(users.context.ids.uuid());
-    let checked = User::registered(id, &username, &email, users.now()).map_err(invalid);
+    let checked = User::registered(id, &username, &email, users.now()).map_err(Error::invalid);
     // Both mistakes at once: the account's and the password's.
     let user = match (checked, password_mistake(&password, &username, &email)) {
         (Ok(user), None) => user,

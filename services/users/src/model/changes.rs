@@ -1,13 +1,13 @@
 //! From what callers send to a user: a new one, a registered one, a changed one.
 
+use chassis::error::FieldError;
+use chassis::validation::{Rules, clearable, optional_whole, required};
 use jiff::Timestamp;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
-use serde_json::Number;
+use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::rules::{NAME, Rules, USERNAME};
-use super::{Email, FieldError, User, UserId, Version};
+use super::rules::{NAME, USERNAME, age};
+use super::{Email, User, UserId, Version};
 
 /// A user as callers describe it.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -19,7 +19,7 @@ pub struct UserDraft {
     #[schema(example = "john.doe@example.com", format = Email, max_length = 254)]
     pub email: String,
     /// Years.
-    #[serde(default, deserialize_with = "whole")]
+    #[serde(default, deserialize_with = "optional_whole")]
     #[schema(example = 30, minimum = 0, maximum = 150)]
     pub age: Option<i64>,
 }
@@ -45,24 +45,6 @@ pub struct UserChanges {
     pub is_active: Option<bool>,
 }
 
-/// A member that may be left out, and must not be `null`.
-fn required<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
-/// A member that may be left out, and `null` means something.
-fn clearable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
-    whole(deserializer).map(Some)
-}
-
-/// A whole number, which JSON Schema and FastAPI's clients may also write as `30.0`. What no integer holds becomes the
-/// nearest that there is, and is refused with the rule that it breaks.
-fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    let Some(number) = Option::<Number>::deserialize(deserializer)? else { return Ok(None) };
-    let of_float = || number.as_f64().filter(|float| float.fract() == 0.0).map(|float| float as i64);
-    number.as_i64().or_else(of_float).map(Some).ok_or_else(|| D::Error::custom("expected a whole number"))
-}
-
 impl UserDraft {
     /// The new user, who has no password.
     ///
@@ -70,9 +52,9 @@ impl UserDraft {
     /// Every value that breaks a rule.
     pub fn into_user(self, id: UserId, now: Timestamp) -> Result<User, Vec<FieldError>> {
         let mut rules = Rules::default();
-        rules.text("name", &self.name, NAME.0, NAME.1);
+        rules.text("name", &self.name, NAME);
         let email = email(&mut rules, &self.email);
-        let age = self.age.and_then(|age| rules.age(age));
+        let age = self.age.and_then(|years| age(&mut rules, years));
         rules.finish(email.map(|email| User {
             id,
             name: self.name,
@@ -94,7 +76,7 @@ impl User {
     /// Every value that breaks a rule.
     pub fn registered(id: UserId, username: &str, address: &str, now: Timestamp) -> Result<Self, Vec<FieldError>> {
         let mut rules = Rules::default();
-        rules.text("username", username, USERNAME.0, USERNAME.1);
+        rules.text("username", username, USERNAME);
         let email = email(&mut rules, address);
         rules.finish(email.map(|email| Self {
             id,
@@ -117,8 +99,7 @@ impl User {
         let mut rules = Rules::default();
         let mut user = self.clone();
         if let Some(name) = &changes.name {
-            let (least, most) = if self.is_registered { USERNAME } else { NAME };
-            rules.text("name", name, least, most);
+            rules.text("name", name, if self.is_registered { USERNAME } else { NAME });
             user.name.clone_from(name);
         }
         if let Some(address) = &changes.email
@@ -126,8 +107,8 @@ impl User {
         {
             user.email = email;
         }
-        if let Some(age) = changes.age {
-            user.age = age.and_then(|age| rules.age(age));
+        if let Some(years) = changes.age {
+            user.age = years.and_then(|years| age(&mut rules, years));
         }
         user.is_active = changes.is_active.unwrap_or(self.is_active);
         user.version = self.version.next();
@@ -155,8 +136,13 @@ mod tests {
         draft.into_user(UserId(Uuid::nil()), Timestamp::UNIX_EPOCH)
     }
 
-    fn fields(result: Result<User, Vec<FieldError>>) -> Vec<(&'static str, &'static str)> {
-        result.unwrap_err().iter().map(|error| (error.field, error.kind)).collect()
+    fn fields(result: Result<User, Vec<FieldError>>) -> Vec<(String, String)> {
+        let field = |error: FieldError| (error.loc[1].as_str().unwrap().to_owned(), error.kind);
+        result.unwrap_err().into_iter().map(field).collect()
+    }
+
+    fn named<const N: usize>(fields: [(&str, &str); N]) -> Vec<(String, String)> {
+        fields.map(|(field, kind)| (field.to_owned(), kind.to_owned())).into()
     }
 
     fn changes(json: &str) -> serde_json::Result<UserChanges> {
@@ -166,10 +152,11 @@ mod tests {
     #[test]
     fn every_wrong_value_is_named_at_once() {
         let wrong = fields(draft("", "nobody", Some(-1)));
-        assert_eq!(wrong, [("name", "string_too_short"), ("email", "value_error"), ("age", "greater_than_equal")]);
+        let all = [("name", "string_too_short"), ("email", "value_error"), ("age", "greater_than_equal")];
+        assert_eq!(wrong, named(all));
         let wrong = fields(draft(&"é".repeat(201), "a@b.cd", Some(151)));
-        assert_eq!(wrong, [("name", "string_too_long"), ("age", "less_than_equal")]);
-        assert_eq!(fields(draft("a\0b", "a@b.cd", None)), [("name", "value_error")]);
+        assert_eq!(wrong, named([("name", "string_too_long"), ("age", "less_than_equal")]));
+        assert_eq!(fields(draft("a\0b", "a@b.cd", None)), named([("name", "value_error")]));
         assert!(draft(&"é".repeat(200), "a@b.cd", Some(150)).is_ok());
     }
 
@@ -204,7 +191,8 @@ mod tests {
     fn a_registered_user_keeps_a_name_that_can_log_in() {
         let user = User::registered(UserId(Uuid::nil()), "ann", "ann@example.com", Timestamp::UNIX_EPOCH).unwrap();
         let short = UserChanges { name: Some("a".into()), ..UserChanges::default() };
-        assert_eq!(fields(user.changed(&short, Timestamp::UNIX_EPOCH)), [("name", "string_too_short")]);
+        let wrong = fields(user.changed(&short, Timestamp::UNIX_EPOCH));
+        assert_eq!(wrong, named([("name", "string_too_short")]));
         assert!(User::registered(UserId(Uuid::nil()), "an", "ann@example.com", Timestamp::UNIX_EPOCH).is_err());
     }
 }

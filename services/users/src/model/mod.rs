@@ -8,6 +8,6 @@ mod username;
 
 pub use changes::{UserChanges, UserDraft};
 pub use email::{Email, EmailKey};
-pub use rules::{FieldError, MAX_USERNAME_CHARS};
+pub use rules::MAX_USERNAME_CHARS;
 pub use user::{Credentials, NewUser, User, UserCounts, UserId, Version};
 pub use username::UsernameKey;

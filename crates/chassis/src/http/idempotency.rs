@@ -30,7 +30,7 @@ use super::extract::parse;
 use super::rate_limit::network_of;
 use crate::auth::Caller;
 use crate::clock::Clock;
-use crate::error::{Error, Kind};
+use crate::error::{Error, FieldError, Kind};
 use crate::telemetry::correlation::with_current;
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -125,9 +125,14 @@ fn caller(parts: &Parts) -> String {
     }
 }
 
-/// The body without what may not be kept in any form.
+/// The body without what may not be kept in any form. It may hold what its type has passed over and no value can: a number
+/// beyond all bounds, or too many levels.
 fn without_password(body: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut value: Value = serde_json::from_slice(body).map_err(Error::internal)?;
+    let unfit = |_| {
+        let expected = "expected numbers up to 1.8e308 and at most 127 levels, where there is an Idempotency-Key";
+        Error::invalid(vec![FieldError::new(&["body"], expected, "json_invalid")])
+    };
+    let mut value: Value = serde_json::from_slice(body).map_err(unfit)?;
     if let Value::Object(members) = &mut value {
         members.shift_remove("password");
     }

@@ -56,6 +56,18 @@ async fn a_hundred_at_once_make_one_user_and_tell_of_no_other() {
     assert_eq!(app.get(USERS).await.header("x-total-count"), "1");
 }
 
+#[tokio::test]
+async fn a_body_that_no_value_holds_is_422_under_a_key() {
+    let app = app();
+    let nested = ["[".repeat(128), "]".repeat(128)].concat();
+    for (number, passed_over) in ["1e999", &nested].into_iter().enumerate() {
+        let body = format!("{{\"name\":\"A\",\"email\":\"{number}@example.com\",\"more\":{passed_over}}}");
+        let keyed = app.request(Method::POST, USERS).header("idempotency-key", "k").body(body.clone().into()).unwrap();
+        app.send(keyed).await.expect_problem(422, "Validation failed");
+        app.post(USERS, body).await.expect(201);
+    }
+}
+
 fn account() -> Value {
     json!({ "username": "johnny", "email": "johnny@example.com", "password": PASSWORD })
 }

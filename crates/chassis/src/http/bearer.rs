@@ -1,9 +1,13 @@
 //! The token that a request shows, and what it is worth.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::header;
+use http::request::Parts;
+use secrecy::SecretString;
 
 use crate::auth::{Claims, TokenVerifier, Verification};
 use crate::client::CallError;
@@ -30,13 +34,54 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(SCHEME).then_some(token)
 }
 
+/// Where a request shows a token.
+fn token(headers: &HeaderMap) -> Option<&[u8]> {
+    bearer(headers).or_else(|| headers.get(ACCESS_TOKEN).map(|value| value.as_bytes()))
+}
+
+/// The token that a caller shows, for a call that is made in the caller's name; `None` for one who shows none. On a route
+/// that is not public the token is a good one.
+#[derive(Debug, Clone)]
+pub struct ShownToken(pub Option<SecretString>);
+
+impl<S: Send + Sync> FromRequestParts<S> for ShownToken {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        let text = token(&parts.headers).and_then(|token| std::str::from_utf8(token).ok());
+        Ok(Self(text.map(SecretString::from)))
+    }
+}
+
 /// What a request shows, if anything.
 pub(super) async fn shown(headers: &HeaderMap, verifier: &TokenVerifier) -> Option<Shown> {
-    let token = bearer(headers).or_else(|| headers.get(ACCESS_TOKEN).map(|value| value.as_bytes()))?;
-    let Ok(token) = std::str::from_utf8(token) else { return Some(Shown::Bad) };
+    let Ok(token) = std::str::from_utf8(token(headers)?) else { return Some(Shown::Bad) };
     Some(match verifier.verify(token).await {
         Verification::Valid(claims) => Shown::Good(claims),
         Verification::Invalid(_) => Shown::Bad,
         Verification::Unknown(failure) => Shown::Unknown(failure),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_token_that_is_handed_on_is_the_one_that_was_verified() {
+        for (headers, token) in [
+            (&[("authorization", "bearer one"), ("x-access-token", "two")][..], Some("one")),
+            (&[("authorization", "Basic one"), ("x-access-token", "two")], Some("two")),
+            (&[("authorization", "Basic one")], None),
+        ] {
+            let request =
+                headers.iter().fold(Request::get("/"), |request, (name, value)| request.header(*name, *value));
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            let Ok(ShownToken(shown)) = ShownToken::from_request_parts(&mut parts, &()).await;
+            assert_eq!(shown.as_ref().map(|token| token.expose_secret()), token, "{headers:?}");
+        }
+    }
 }

@@ -26,6 +26,7 @@ mod standard;
 
 pub use access::{Routes, lacks};
 pub(crate) use application::{Application, Arrival};
+pub use bearer::ShownToken;
 pub use body::RawBody;
 pub use conditional::{Conditions, EntityTag, changed_meanwhile};
 pub(crate) use edge::Edge;

@@ -14,7 +14,7 @@ use chassis::clock::SystemClock;
 use chassis::config::{ChassisConfig, Layers, Reader, SETTINGS};
 use chassis::http::Routes;
 use chassis::lifecycle::Lifecycle;
-use chassis::run::{Launch, bind};
+use chassis::run::{Launch, bind, take_ports};
 use chassis::service::{Context, Identity, Service};
 use chassis::telemetry::logs::{LogSettings, Logs};
 use tokio::sync::Semaphore;
@@ -40,8 +40,9 @@ pub(super) async fn serve(port: u16) -> Result<()> {
     let routes = Routes::new().route(Access::Public, routes!(get_work)).with_state(places);
     let service = Service::new(IDENTITY, &Context::system()).routes(routes);
     let logs = Logs::install(LogSettings::new("limited"), SystemClock::shared())?;
+    let ports = take_ports(&config, &[(port, "--port")])?;
     let bound = bind(Launch {
-        services: vec![(service, port, "--port")],
+        services: [service].into_iter().zip(ports).collect(),
         config,
         logs: Arc::clone(&logs),
         lifecycle: Lifecycle::new(),

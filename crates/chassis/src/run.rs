@@ -1,4 +1,4 @@
-//! Runs services in one process: bind, build, serve, drain, end.
+//! Runs services in one process: take the ports, build, serve, drain, end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,8 +29,8 @@ const READY_INTERVAL: Duration = Duration::from_millis(5);
 /// What a process runs, and with what.
 #[derive(Debug)]
 pub struct Launch {
-    /// Each service with the port to listen on and the variable that changes the port, for error messages.
-    pub services: Vec<(Service, u16, &'static str)>,
+    /// Each service with its ports.
+    pub services: Vec<(Service, Ports)>,
     /// The settings that all these services share.
     pub config: ChassisConfig,
     /// Where the process logs. The caller closes them after the run.
@@ -87,10 +87,48 @@ struct BoundService {
     state: Arc<ServiceState>,
 }
 
-/// Takes every port and builds every service. Nothing is served yet.
+/// The ports of one service. Who connects now waits until it serves.
+#[derive(Debug)]
+pub struct Ports {
+    public: TcpListener,
+    internal: Option<TcpListener>,
+    address: SocketAddr,
+}
+
+impl Ports {
+    /// Where callers find the service, such as other services of the process.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Takes the ports of every service, each given with the variable that changes it, for error messages. Services are built
+/// afterwards, so that they can know where the others are. Several with internal listeners count up from `INTERNAL_PORT`.
 ///
 /// # Errors
 /// The first port that cannot be had.
+pub fn take_ports(config: &ChassisConfig, ports: &[(u16, &'static str)]) -> Result<Vec<Ports>, RunError> {
+    (0_u16..).zip(ports).map(|(index, port)| take_ports_of_one(config, *port, index)).collect()
+}
+
+fn take_ports_of_one(
+    config: &ChassisConfig,
+    (port, variable): (u16, &'static str),
+    index: u16,
+) -> Result<Ports, RunError> {
+    let public = server::bind(SocketAddr::new(config.host, port), variable)?;
+    let internal_port = config.internal_port.map(|port| if port == 0 { 0 } else { port.saturating_add(index) });
+    let internal =
+        internal_port.map(|port| server::bind(SocketAddr::new(config.host, port), "INTERNAL_PORT")).transpose()?;
+    let address = public.local_addr()?;
+    Ok(Ports { public, internal, address })
+}
+
+/// Puts every service behind its ports. Nothing is served yet.
+///
+/// # Errors
+/// The system does not tell where a port is.
 pub fn bind(launch: Launch) -> Result<Bound, RunError> {
     let config = Arc::new(launch.config);
     let shared = Shared {
@@ -102,37 +140,23 @@ pub fn bind(launch: Launch) -> Result<Bound, RunError> {
         configuration: Arc::new(launch.configuration),
     };
     let starting = launch.lifecycle.latch();
-    let numbered = (0_u16..).zip(launch.services);
-    let services = numbered
-        .map(|(index, (service, port, variable))| bind_service(service, port, variable, index, &shared))
-        .collect::<Result<Vec<_>, RunError>>()?;
+    let services = launch.services.into_iter().map(|(service, ports)| bind_service(service, ports, &shared));
+    let services = services.collect::<Result<Vec<_>, RunError>>()?;
     Ok(Bound { services, config, lifecycle: launch.lifecycle, concurrency: Arc::default(), starting })
 }
 
-/// Several services with internal listeners count up from `INTERNAL_PORT`.
-fn bind_service(
-    mut service: Service,
-    port: u16,
-    variable: &'static str,
-    index: u16,
-    shared: &Shared,
-) -> Result<BoundService, RunError> {
-    let host = shared.config.host;
-    let listener = server::bind(SocketAddr::new(host, port), variable)?;
-    let internal_port = shared.config.internal_port.map(|port| if port == 0 { 0 } else { port.saturating_add(index) });
-    let internal_listener =
-        internal_port.map(|port| server::bind(SocketAddr::new(host, port), "INTERNAL_PORT")).transpose()?;
+fn bind_service(mut service: Service, ports: Ports, shared: &Shared) -> Result<BoundService, RunError> {
     let listening = Listening {
         identity: service.identity,
-        address: listener.local_addr()?,
-        internal: internal_listener.as_ref().map(TcpListener::local_addr).transpose()?,
+        address: ports.address,
+        internal: ports.internal.as_ref().map(TcpListener::local_addr).transpose()?,
     };
     let workers = std::mem::take(&mut service.workers);
     let Routers { public, internal, state } = build_routers(service, shared);
     Ok(BoundService {
         listening,
-        public: (listener, public),
-        internal: internal_listener.zip(internal),
+        public: (ports.public, public),
+        internal: ports.internal.zip(internal),
         workers,
         state,
     })

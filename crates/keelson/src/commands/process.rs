@@ -9,7 +9,7 @@ use backends::local::{generated_secret_path, random_secret};
 use chassis::clock::SystemClock;
 use chassis::config::Layers;
 use chassis::lifecycle::Lifecycle;
-use chassis::run::{Bound, Launch, bind};
+use chassis::run::{Bound, Launch, bind, take_ports};
 use chassis::service::Context;
 use chassis::telemetry::logs::{Format, LogSettings, Logs, Stream};
 use secrecy::{ExposeSecret, SecretString};
@@ -48,10 +48,11 @@ impl Process {
         let context = context(&settings);
         let stores = wire::open(&settings, services, &context).await?;
         let operator_token = random_secret()?;
+        let wanted: Vec<_> = services.iter().map(|&name| settings.port(name)).collect();
+        let ports = take_ports(&settings.chassis, &wanted)?;
         let mut built = Vec::new();
-        for &name in services {
-            let (port, variable) = settings.port(name);
-            built.push((wire::build(name, &settings, &stores, &context).await?, port, variable));
+        for (&name, ports) in services.iter().zip(ports) {
+            built.push((wire::build(name, &settings, &stores, &context).await?, ports));
         }
         let bound = bind(Launch {
             services: built,

@@ -5,12 +5,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::clock::{Clock, SystemClock};
 use crate::health::Check;
-use crate::http::Routes;
+use crate::http::{Routes, forget_expired};
 use crate::ids::Ids;
 use crate::lifecycle::Lifecycle;
 use crate::outbox::Relay;
@@ -50,6 +51,13 @@ impl Context {
         let ids = Ids::new(Arc::clone(&clock));
         let process = ids.uuid().to_string().into();
         Self { clock, ids, process, name: None, version: env!("CARGO_PKG_VERSION").into() }
+    }
+
+    /// The present instant as stores keep it: to the microsecond.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let now = self.clock.now();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 }
 
@@ -153,6 +161,22 @@ impl Service {
     {
         self.workers.push(Worker { name, start: Box::new(move |lifecycle| Box::pin(start(lifecycle))) });
         self
+    }
+
+    /// Lets answers to requests with a key be forgotten when they have expired. `forget` does it for some thousands at
+    /// most, and tells how many it found.
+    #[must_use]
+    pub fn expired_answers<F>(self, forget: impl Fn(Timestamp) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<u64, String>> + Send + 'static,
+    {
+        let forgetting = forget_expired(self.context.clone(), forget);
+        self.worker("expired-answers", |lifecycle| async move {
+            tokio::select! {
+                never = forgetting => match never {},
+                () = lifecycle.draining().cancelled() => {}
+            }
+        })
     }
 
     /// Lets the events of the room's outbox be delivered, and operators see those that wait.

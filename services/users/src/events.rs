@@ -37,7 +37,7 @@ impl Users {
 
     /// As analytics takes it. It may arrive late, so it says when it was.
     fn event(&self, event_type: &str, event_name: &str, id: UserId) -> Option<Event> {
-        let occurred_at = self.now();
+        let occurred_at = self.context.now();
         self.reporter.event(id.0, event_type, || {
             json!({
                 "event_type": event_type,

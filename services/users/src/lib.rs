@@ -13,7 +13,6 @@ pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,11 +24,8 @@ use chassis::http::Idempotency;
 use chassis::outbox::Reporter;
 use chassis::ports::Outbox;
 use chassis::service::{Context, Identity, Service};
-use jiff::Timestamp;
 use thiserror::Error;
 use tokio::sync::Mutex;
-use tokio::time::sleep;
-use tracing::debug;
 
 pub use memory::MemoryUsers;
 use metrics::UserMetrics;
@@ -42,9 +38,6 @@ pub const IDENTITY: Identity = Identity {
     short_name: "users",
     about: "Keeps accounts; people register, log in and look at their profile.",
 };
-
-/// The pause between two looks for answers that have expired.
-const FORGET_INTERVAL: Duration = Duration::from_secs(600);
 
 /// What the service stands on.
 #[derive(Debug)]
@@ -113,43 +106,13 @@ pub fn service(parts: Parts, context: &Context) -> Result<Service, BuildError> {
         context: context.clone(),
         metrics: UserMetrics::register(service.metrics()),
     });
-    let forgetting = forget_answers(Arc::clone(&users));
-    let service = service.routes(routes::routes().with_state(users)).outbox(relay).worker(
-        "expired-answers",
-        |lifecycle| async move {
-            tokio::select! {
-                never = forgetting => match never {},
-                () = lifecycle.draining().cancelled() => {}
-            }
-        },
-    );
+    let forgetful = Arc::clone(&store);
+    let service = service.routes(routes::routes().with_state(users)).outbox(relay).expired_answers(move |now| {
+        let store = Arc::clone(&forgetful);
+        async move { store.forget_answers(now).await.map_err(|error| error.to_string()) }
+    });
     Ok(service.check(Check::new("store", Need::Required, move || {
         let store = Arc::clone(&store);
         async move { store.ping().await.map_err(|error| error.to_string()) }
     })))
-}
-
-/// Now and then forgets the answers that have expired. Where the store fails, the next time will do.
-async fn forget_answers(users: Arc<Users>) -> Infallible {
-    loop {
-        sleep(FORGET_INTERVAL).await;
-        loop {
-            match users.store.forget_answers(users.now()).await {
-                Ok(0) => break,
-                Ok(forgotten) => debug!(answers = forgotten, "forgot answers that have expired"),
-                Err(error) => {
-                    debug!(cause = %error, "expired answers are not forgotten yet");
-                    break;
-                }
-            }
-        }
-    }
-}
-
-impl Users {
-    /// The present instant as stores keep it: to the microsecond.
-    fn now(&self) -> Timestamp {
-        let now = self.context.clock.now();
-        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
-    }
 }

@@ -108,7 +108,7 @@ pub(crate) async fn register(
     let _turn = users.idempotency.begin(key.as_ref())?;
     let Registration { username, email, password } = body;
     let id = UserId(users.context.ids.uuid());
-    let checked = User::registered(id, &username, &email, users.now()).map_err(Error::invalid);
+    let checked = User::registered(id, &username, &email, users.context.now()).map_err(Error::invalid);
     // Both mistakes at once: the account's and the password's.
     let user = match (checked, password_mistake(&password, &username, &email)) {
         (Ok(user), None) => user,

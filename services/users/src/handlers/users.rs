@@ -38,7 +38,7 @@ pub(crate) async fn create_user(
     Keyed { key, body: draft }: Keyed<UserDraft>,
 ) -> Result<Response, Error> {
     let _turn = users.idempotency.begin(key.as_ref())?;
-    let user = draft.into_user(UserId(users.context.ids.uuid()), users.now()).map_err(Error::invalid)?;
+    let user = draft.into_user(UserId(users.context.ids.uuid()), users.context.now()).map_err(Error::invalid)?;
     let location = [(header::LOCATION, format!("/api/v1/users/{}", user.id))];
     let answer = (StatusCode::CREATED, location, tagged(user.clone())?).into_response();
     let taken = Error::new(Kind::Conflict, "User with this email already exists");
@@ -114,7 +114,7 @@ pub(crate) async fn update_user(
             return Err(lacks(WRITE));
         }
         conditions.check_write(&tag(&user)?)?;
-        let changed = user.changed(&changes, users.now()).map_err(Error::invalid)?;
+        let changed = user.changed(&changes, users.context.now()).map_err(Error::invalid)?;
         match users.store.replace(changed.clone(), user.version).await? {
             Written::Done => return tagged(changed),
             Written::Missing => return Err(not_found()),

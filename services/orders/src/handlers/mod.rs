@@ -1,0 +1,5 @@
+//! From request to answer.
+
+pub(crate) mod answers;
+pub(crate) mod changes;
+pub(crate) mod orders;

@@ -1,0 +1,65 @@
+//! What orders asks users: whether somebody is one.
+
+use std::time::Duration;
+
+use chassis::client::{Answer, CallError, CallFailure, CallLimits, NoClient, ServiceClient, ServiceUrl};
+use chassis::error::Error;
+use chassis::health::{Check, Need};
+use chassis::service::Service;
+use http::StatusCode;
+use secrecy::SecretString;
+
+use crate::error::user_not_found;
+use crate::model::UserId;
+
+/// As users is called everywhere.
+const USERS: &str = "user-service";
+/// Of one question. Whoever orders while users is down learns it within two seconds, with all else that there is to do.
+const TIME_LIMIT: Duration = Duration::from_millis(1500);
+
+/// All users, elsewhere.
+#[derive(Debug, Clone)]
+pub(crate) struct Users {
+    client: ServiceClient,
+}
+
+impl Users {
+    pub(crate) fn new(url: ServiceUrl, service: &Service) -> Result<Self, NoClient> {
+        let limits = CallLimits { timeout: TIME_LIMIT, ..CallLimits::default() };
+        Ok(Self { client: ServiceClient::new(USERS, url, limits, service.metrics())? })
+    }
+
+    /// Lets those pass who are users, as far as the bearer of this token can see.
+    ///
+    /// # Errors
+    /// 404 when users says that there is nobody; 503 for any other answer, and for none.
+    pub(crate) async fn expect(&self, id: &UserId, token: Option<&SecretString>) -> Result<(), Error> {
+        if !id.is_possible() {
+            return Err(user_not_found());
+        }
+        let call = self.client.get(&["api", "v1", "users", id.as_str()]);
+        let call = token.into_iter().fold(call, chassis::client::Call::bearer);
+        judge(call.send().await)
+    }
+
+    /// Orders that are there can be seen and changed without users.
+    pub(crate) fn check(self) -> Check {
+        Check::new(USERS, Need::Optional, move || {
+            let client = self.client.clone();
+            async move { client.ping().await.map_err(|error| error.to_string()) }
+        })
+    }
+}
+
+fn judge(answered: Result<Answer, CallError>) -> Result<(), Error> {
+    match answered {
+        Ok(answer) => match answer.status() {
+            StatusCode::OK => Ok(()),
+            StatusCode::NOT_FOUND => Err(user_not_found()),
+            _ => Err(answer.unexpected().into()),
+        },
+        // No URL can name them, so users has none of that id.
+        Err(error) if matches!(error.failure(), CallFailure::Unaddressable(_)) => Err(user_not_found()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -15,4 +15,4 @@ pub use open::{
     DatabasePlace, ObjectContext, ObjectPlace, QueueContext, QueuePlace, SqlContext, UserDatabase, is_local,
     open_events, open_objects, open_queue, open_users, queue_exists, secret_sources,
 };
-pub use sql::{EVENTS, USERS};
+pub use sql::{ANALYTICS, USERS};

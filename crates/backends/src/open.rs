@@ -21,7 +21,7 @@ use crate::aws::{
 use crate::local::{FileObjects, FileSecrets, SqliteQueue};
 use crate::migrations;
 use crate::postgres::{Address, PostgresQueue};
-use crate::sql::{EVENTS, PostgresDatabase, SqlEvents, SqlUsers, SqliteDatabase, USERS};
+use crate::sql::{ANALYTICS, PostgresDatabase, SqlEvents, SqlUsers, SqliteDatabase, USERS};
 
 /// What a queue needs beside its URL.
 #[derive(Debug, Clone)]
@@ -224,16 +224,16 @@ pub async fn open_users(url: &str, context: SqlContext) -> Result<UserDatabase, 
 /// # Errors
 /// When the URL is not understood or the database cannot be opened; the message says how to fix it.
 pub async fn open_events(url: &str, context: SqlContext) -> Result<Arc<dyn EventStore>, OpenError> {
-    Ok(match DatabasePlace::of(EVENTS.kind, url)? {
+    Ok(match DatabasePlace::of(ANALYTICS.kind, url)? {
         DatabasePlace::Memory => MemoryEvents::new(),
         DatabasePlace::File(path) => {
-            let (connection, _) = migrations::sqlite::open(&EVENTS, &path, context.clock.now()).await?;
-            SqlEvents::new(SqliteDatabase::new(&path, connection, context.failures.of(EVENTS.service)))
+            let (connection, _) = migrations::sqlite::open(&ANALYTICS, &path, context.clock.now()).await?;
+            SqlEvents::new(SqliteDatabase::new(&path, connection, context.failures.of(ANALYTICS.service)))
         }
         DatabasePlace::Postgres(rest) => {
-            let address = Address::of(EVENTS.kind, rest.expose_secret())?;
-            migrations::postgres::apply(&EVENTS, &address, context.clock.now()).await?;
-            SqlEvents::new(PostgresDatabase::new(&address, EVENTS.schema, &SqlEvents::SHARED))
+            let address = Address::of(ANALYTICS.kind, rest.expose_secret())?;
+            migrations::postgres::apply(&ANALYTICS, &address, context.clock.now()).await?;
+            SqlEvents::new(PostgresDatabase::new(&address, ANALYTICS.schema, &SqlEvents::SHARED))
         }
     })
 }

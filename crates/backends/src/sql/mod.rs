@@ -3,18 +3,18 @@
 //! A store is written once (`users`), in statements and plain values (`database`, `value`). What a database makes of the
 //! calls of many is its own matter: one statement on PostgreSQL (`postgres`), one transaction on SQLite (`sqlite`).
 
+mod analytics;
 mod database;
 mod error;
-mod events;
 mod outbox;
 mod postgres;
 pub(crate) mod sqlite;
 mod users;
 mod value;
 
+pub use analytics::ANALYTICS;
+pub(crate) use analytics::SqlEvents;
 pub(crate) use error::SqlError;
-pub use events::EVENTS;
-pub(crate) use events::SqlEvents;
 pub(crate) use postgres::PostgresDatabase;
 pub(crate) use sqlite::SqliteDatabase;
 pub(crate) use users::SqlUsers;

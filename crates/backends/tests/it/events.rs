@@ -87,12 +87,12 @@ async fn counts_look_at_indexes_alone() {
 async fn a_type_of_a_newer_program_is_named_and_nothing_is_miscounted() {
     let Some(url) = fresh_database().await else { return };
     let store = open(&url).await;
-    let insert = "INSERT INTO keelson_events.events (id, event_type, event_name, created_at) \
+    let insert = "INSERT INTO keelson_analytics.events (id, event_type, event_name, created_at) \
                   VALUES (gen_random_uuid(), 'party', 'x', 1)";
     execute(&url, insert).await;
     let text = store.count(&analytics::model::EventFilter::default()).await.unwrap_err().to_string();
     assert!(text.contains("the event type `party` is not known"), "{text}");
-    assert_eq!(number(&url, "SELECT count(*) FROM keelson_events.events").await, 1);
+    assert_eq!(number(&url, "SELECT count(*) FROM keelson_analytics.events").await, 1);
 }
 
 #[tokio::test]

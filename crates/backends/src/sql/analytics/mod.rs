@@ -16,22 +16,22 @@ use super::database::{Database, Statement};
 use super::value::{Row, Value};
 use crate::migrations::{Migration, Migrations};
 
-/// The tables of events.
-pub static EVENTS: Migrations = Migrations {
+/// The tables of analytics.
+pub static ANALYTICS: Migrations = Migrations {
     service: "analytics",
     kind: "store of events",
-    schema: "keelson_events",
-    history: "events_migrations",
+    schema: "keelson_analytics",
+    history: "analytics_migrations",
     lock: -12,
     sqlite: &[Migration {
         version: 1,
         name: "create_events",
-        sql: include_str!("../../../migrations/events/sqlite/0001_create_events.sql"),
+        sql: include_str!("../../../migrations/analytics/sqlite/0001_create_events.sql"),
     }],
     postgres: &[Migration {
         version: 1,
         name: "create_events",
-        sql: include_str!("../../../migrations/events/postgres/0001_create_events.sql"),
+        sql: include_str!("../../../migrations/analytics/postgres/0001_create_events.sql"),
     }],
 };
 

@@ -159,8 +159,16 @@ impl Service {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.workers.push(Worker { name, start: Box::new(move |lifecycle| Box::pin(start(lifecycle))) });
+        self.add_worker(name, start);
         self
+    }
+
+    /// The same, to a service that is built.
+    pub fn add_worker<F>(&mut self, name: &'static str, start: impl FnOnce(Lifecycle) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.workers.push(Worker { name, start: Box::new(move |lifecycle| Box::pin(start(lifecycle))) });
     }
 
     /// Lets answers to requests with a key be forgotten when they have expired. `forget` does it for some thousands at

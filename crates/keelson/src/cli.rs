@@ -131,11 +131,13 @@ pub(crate) enum ServiceName {
     Archiver,
     /// Keeps accounts; people register, log in and look at their profile
     Users,
+    /// Takes events, and counts them
+    Analytics,
 }
 
 impl ServiceName {
     /// All of them, in the order in which they are shown.
-    pub(crate) const ALL: &'static [Self] = &[Self::Users, Self::Ingest, Self::Archiver];
+    pub(crate) const ALL: &'static [Self] = &[Self::Users, Self::Analytics, Self::Ingest, Self::Archiver];
 }
 
 /// Flags of commands that listen.

@@ -122,7 +122,7 @@ pub(crate) fn reachable_by_operators(listening: &[Listening]) -> BTreeMap<String
 }
 
 /// A listener on every address is reached on this machine.
-fn url(mut address: SocketAddr) -> String {
+pub(crate) fn url(mut address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         let own = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
         address.set_ip(own);

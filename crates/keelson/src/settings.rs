@@ -21,8 +21,8 @@ use pipeline::config::{ArchiverConfig, IngestConfig, RetentionConfig};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
-use self::database::DATABASE_URL;
 pub(crate) use self::database::Database;
+use self::database::{DATABASE_URL, EVENTS_URL};
 use self::postgres::PostgresPlace;
 use crate::cli::{Common, ListenArgs, ServiceName};
 use crate::commands::e2e;
@@ -57,9 +57,18 @@ const USERS_PORT: Setting<Port> = Setting::new(
     "The port of users; 0 takes any free one. `SERVICE_PORT` and `--port` win over it.",
 );
 
+const ANALYTICS_PORT: Setting<Port> = Setting::new(
+    "ANALYTICS_PORT",
+    "8001",
+    "The port of analytics; 0 takes any free one. `SERVICE_PORT` and `--port` win over it.",
+);
+const USER_SERVICE_URL: OptionalSetting<ServiceUrl> = OptionalSetting::new(
+    "USER_SERVICE_URL",
+    "Where users is, such as `http://users.internal:8002`. Analytics asks it how many users there are; a service without `JWT_SECRET_KEY` verifies tokens with the keys that users publishes there. Default: the users of the same process.",
+);
 const ANALYTICS_SERVICE_URL: OptionalSetting<ServiceUrl> = OptionalSetting::new(
     "ANALYTICS_SERVICE_URL",
-    "Where analytics is, such as `http://analytics.internal:8001`. Users tells it of registrations, logins and deletions, through an outbox in its database: while analytics is down they wait there. Unset, they are not recorded.",
+    "Where analytics is, such as `http://analytics.internal:8001`. Users tells it of registrations, logins and deletions, through an outbox in its database: while analytics is down they wait there. Default: the analytics of the same process; where there is none, nothing is recorded.",
 );
 
 const SYSTEM: Section = Section {
@@ -67,11 +76,14 @@ const SYSTEM: Section = Section {
     settings: &[
         DATA.info,
         DATABASE_URL.info,
+        EVENTS_URL.info,
         QUEUE_URL.info,
         OBJECTS_URL.info,
         USERS_PORT.info,
+        ANALYTICS_PORT.info,
         INGEST_PORT.info,
         ARCHIVER_PORT.info,
+        USER_SERVICE_URL.info,
         ANALYTICS_SERVICE_URL.info,
     ],
 };
@@ -103,7 +115,9 @@ pub(crate) struct Settings {
     pub(crate) data: PathBuf,
     pub(crate) queue: Database,
     pub(crate) users: Database,
-    pub(crate) analytics: Option<ServiceUrl>,
+    pub(crate) events: Database,
+    pub(crate) users_at: Option<ServiceUrl>,
+    pub(crate) analytics_at: Option<ServiceUrl>,
     pub(crate) objects_url: String,
     pub(crate) ingest: IngestConfig,
     pub(crate) archiver: ArchiverConfig,
@@ -113,6 +127,7 @@ pub(crate) struct Settings {
     ingest_port: u16,
     archiver_port: u16,
     users_port: u16,
+    analytics_port: u16,
     /// As `/status` shows it.
     pub(crate) shown: Map<String, Value>,
 }
@@ -129,11 +144,14 @@ impl Settings {
         let queue_url = aws::queue_url(&mut reader).unwrap_or_else(|| in_data("sqlite", "queue.db"));
         let place = PostgresPlace::read(&mut reader);
         let users = Database::of_users(&mut reader, &place, in_data("sqlite", "keelson.db"));
-        let has_users = services.contains(&ServiceName::Users);
-        if queue_url != postgres::HERE && !(has_users && users.place.is_some()) {
+        let events = Database::of_events(&mut reader, &place, in_data("sqlite", "events.db"));
+        let (has_users, has_events) =
+            (services.contains(&ServiceName::Users), services.contains(&ServiceName::Analytics));
+        let events_are_here = has_events && events.place.is_some();
+        if queue_url != postgres::HERE && !events_are_here && !(has_users && users.place.is_some()) {
             place.refuse_others(&mut reader, (&QUEUE_URL.info, &queue_url));
         }
-        if has_users && queue_url != postgres::HERE {
+        if has_users && !events_are_here && queue_url != postgres::HERE {
             place.refuse_others(&mut reader, (&DATABASE_URL.info, &users.url));
             users.refuse_unused_server(&mut reader, &queue_url);
         }
@@ -141,9 +159,11 @@ impl Settings {
             chassis: ChassisConfig::read(&mut reader, services.len(), default_host),
             queue: Database::new(queue_url, &place),
             users,
+            events,
             objects_url: aws::objects_url(&mut reader).unwrap_or_else(|| in_data("file", "objects")),
             ingest,
-            analytics: reader.get_optional(&ANALYTICS_SERVICE_URL),
+            users_at: reader.get_optional(&USER_SERVICE_URL),
+            analytics_at: reader.get_optional(&ANALYTICS_SERVICE_URL),
             aws: aws::account(&mut reader),
             s3_encryption: aws::encryption(&mut reader),
             aws_prices: aws::prices(&mut reader),
@@ -151,6 +171,7 @@ impl Settings {
             ingest_port: reader.get(&INGEST_PORT).0,
             archiver_port: reader.get(&ARCHIVER_PORT).0,
             users_port: reader.get(&USERS_PORT).0,
+            analytics_port: reader.get(&ANALYTICS_PORT).0,
             shown: shown(layers),
             data,
         };
@@ -158,6 +179,9 @@ impl Settings {
             settings.check_api_token(&mut reader, mode);
         }
         settings.check_token_keys(&mut reader, has_users && mode == Mode::Serve);
+        if has_events && !has_users {
+            settings.check_verifying_keys(&mut reader);
+        }
         if services.contains(&ServiceName::Archiver)
             && settings.archiver.retention.is_some()
             && let Some(expected) = no_retention(&settings.objects_url)
@@ -212,6 +236,14 @@ impl Settings {
         }
     }
 
+    /// In production every token is verified.
+    fn check_verifying_keys(&self, reader: &mut Reader<'_>) {
+        if self.chassis.production && self.chassis.tokens.key.is_none() && self.users_at.is_none() {
+            let expected = "the key of users, or USER_SERVICE_URL, where users publishes its public keys";
+            reader.refuse(&JWT_SECRET_KEY.info, expected);
+        }
+    }
+
     /// Whether anything in AWS is used.
     pub(crate) fn uses_aws(&self) -> bool {
         let tokens = &self.chassis.tokens;
@@ -228,6 +260,7 @@ impl Settings {
             ServiceName::Ingest => (self.ingest_port, INGEST_PORT.info.name),
             ServiceName::Archiver => (self.archiver_port, ARCHIVER_PORT.info.name),
             ServiceName::Users => (self.users_port, USERS_PORT.info.name),
+            ServiceName::Analytics => (self.analytics_port, ANALYTICS_PORT.info.name),
         };
         self.chassis.service_port.map_or((own, variable), |port| (port, "SERVICE_PORT"))
     }

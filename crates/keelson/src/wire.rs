@@ -1,5 +1,6 @@
 //! The one file that knows every service and every backend: configuration becomes stores, stores become services.
 
+mod peers;
 mod secrets;
 mod tables;
 
@@ -7,12 +8,16 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
+use analytics::MemoryEvents;
+use analytics::store::EventStore;
 use backends::aws::{Bill, CostCollector};
 use backends::local::{DataFolder, FolderError, random_secret};
 use backends::{
-    ObjectContext, QueueContext, SqlContext, UserDatabase, is_local, open_objects, open_queue, open_users, queue_exists,
+    ObjectContext, QueueContext, SqlContext, UserDatabase, is_local, open_events, open_objects, open_queue, open_users,
+    queue_exists,
 };
-use chassis::auth::{ApiToken, KeyRing, PoolSize, SigningKey, TokenKeys, TokenVerifier};
+use chassis::auth::{ApiToken, KeyRing, PoolSize, SigningKey, TokenKeys};
+use chassis::client::ServiceUrl;
 use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretError};
 use chassis::service::{Context, Identity, Service};
 use chassis::telemetry::storage::StorageFailures;
@@ -20,6 +25,7 @@ use pipeline::{archiver, ingest};
 use secrecy::{ExposeSecret, SecretString};
 use tracing::{info, warn};
 
+pub(crate) use self::peers::{Peers, token_verifier};
 pub(crate) use self::secrets::{API_TOKEN_FILE, operators_issuer, operators_verifier, secret_sources};
 use self::secrets::{api_token, refers_to_keys, refresh_keys, token_issuer, token_keys};
 pub(crate) use self::tables::{Tables, own_folder, tables};
@@ -29,7 +35,7 @@ use crate::failure::Failure;
 use crate::settings::{Database, Settings};
 
 /// The crates that follow `LOG_LEVEL`; all others follow `LOG_FILTER`.
-pub(crate) const OWN_CRATES: &[&str] = &["backends", "chassis", "keelson", "pipeline", "users"];
+pub(crate) const OWN_CRATES: &[&str] = &["analytics", "backends", "chassis", "keelson", "pipeline", "users"];
 
 /// What the services of this process stand on. The folder's lock lives as long as this.
 #[derive(Debug)]
@@ -38,6 +44,7 @@ pub(crate) struct Stores {
     queue: Option<Arc<dyn Queue>>,
     objects: Option<Arc<dyn ObjectStore>>,
     users: Option<UserDatabase>,
+    events: Option<Arc<dyn EventStore>>,
     keys: Option<Arc<TokenKeys>>,
     failures: StorageFailures,
     folder: Option<DataFolder>,
@@ -72,8 +79,16 @@ pub(crate) async fn open(settings: &Settings, services: &[ServiceName], context:
         }
         false => None,
     };
+    let events = match services.contains(&ServiceName::Analytics) {
+        true => {
+            let url = whole_url(settings, &settings.events).await?;
+            let context = SqlContext { clock: Arc::clone(&context.clock), failures: failures.clone() };
+            Some(open_events(url.expose_secret(), context).await?)
+        }
+        false => None,
+    };
     let keys = token_keys(settings, keeps_users).await?;
-    Ok(Stores { queue, objects, users, keys, failures, folder })
+    Ok(Stores { queue, objects, users, events, keys, failures, folder })
 }
 
 fn uses_queue(services: &[ServiceName]) -> bool {
@@ -104,7 +119,7 @@ async fn whole_url(settings: &Settings, database: &Database) -> Result<SecretStr
     place.url(fetched.as_ref().or(place.password.as_ref()))
 }
 
-/// One process owns the folder: the one whose queue or users lie in it, or whose secrets are made there. Objects in it may be of
+/// One process owns the folder: the one whose queue, users or events lie in it, or whose secrets are made there. Objects in it may be of
 /// many. A process that keeps everything elsewhere runs without a folder, such as in a container whose root cannot be
 /// written: then other commands cannot find it, and that is all.
 fn claim_folder(settings: &Settings, services: &[ServiceName]) -> Result<Option<DataFolder>, Failure> {
@@ -113,7 +128,8 @@ fn claim_folder(settings: &Settings, services: &[ServiceName]) -> Result<Option<
     let generates_key = has(ServiceName::Users) && settings.chassis.tokens.key.is_none();
     let keeps_queue = uses_queue(services) && is_local(&settings.queue.url);
     let keeps_users = has(ServiceName::Users) && is_local(&settings.users.url);
-    let must_own = generates_token || generates_key || keeps_queue || keeps_users;
+    let keeps_events = has(ServiceName::Analytics) && is_local(&settings.events.url);
+    let must_own = generates_token || generates_key || keeps_queue || keeps_users || keeps_events;
     let keeps_objects = has(ServiceName::Archiver) && is_local(&settings.objects_url);
     match DataFolder::lock(&settings.data) {
         Ok(folder) => Ok(Some(folder)),
@@ -189,6 +205,7 @@ pub(crate) fn identity(name: ServiceName) -> Identity {
         ServiceName::Ingest => ingest::IDENTITY,
         ServiceName::Archiver => archiver::IDENTITY,
         ServiceName::Users => users::IDENTITY,
+        ServiceName::Analytics => analytics::IDENTITY,
     }
 }
 
@@ -197,6 +214,7 @@ pub(crate) async fn build(
     name: ServiceName,
     settings: &Settings,
     stores: &Stores,
+    peers: &Peers,
     context: &Context,
 ) -> Result<Service, Failure> {
     let service = match name {
@@ -206,16 +224,18 @@ pub(crate) async fn build(
         }
         ServiceName::Users => {
             let keys = opened(&stores.keys)?;
-            let service = users_service(opened(&stores.users)?.clone(), keys, settings, context)?;
+            let analytics = peers.analytics.clone();
+            let service = users_service((opened(&stores.users)?.clone(), analytics), keys, settings, context)?;
             if refers_to_keys(settings) { with_fresh_keys(service, settings, keys) } else { service }
         }
+        ServiceName::Analytics => analytics_service(opened(&stores.events)?, peers.users.clone(), context)?,
     };
     stores.failures.register(service.metrics());
     Ok(if settings.uses_aws() { with_bill(service, settings, context) } else { service })
 }
 
 fn users_service(
-    UserDatabase { store, outbox }: UserDatabase,
+    (UserDatabase { store, outbox }, analytics): (UserDatabase, Option<ServiceUrl>),
     keys: &Arc<TokenKeys>,
     settings: &Settings,
     context: &Context,
@@ -223,9 +243,18 @@ fn users_service(
     let hashing = PoolSize::of(available_parallelism().unwrap_or(NonZeroUsize::MIN));
     let issuer = token_issuer(settings, keys, context);
     let answer_lifetime = settings.chassis.http.idempotency_lifetime;
-    let (keys, analytics) = (Arc::clone(keys), settings.analytics.clone());
+    let keys = Arc::clone(keys);
     let parts = users::Parts { store, outbox, analytics, hashing, answer_lifetime, keys, issuer };
     users::service(parts, context).map_err(|error| Failure::failed(error.to_string()))
+}
+
+fn analytics_service(
+    store: &Arc<dyn EventStore>,
+    users: Option<ServiceUrl>,
+    context: &Context,
+) -> Result<Service, Failure> {
+    let parts = analytics::Parts { store: Arc::clone(store), users };
+    analytics::service(parts, context).map_err(|error| Failure::failed(error.to_string()))
 }
 
 fn with_fresh_keys(service: Service, settings: &Settings, keys: &Arc<TokenKeys>) -> Service {
@@ -241,13 +270,6 @@ fn with_fresh_keys(service: Service, settings: &Settings, keys: &Arc<TokenKeys>)
 /// [`open`] is told which services there are.
 fn opened<T>(store: &Option<T>) -> Result<&T, Failure> {
     store.as_ref().ok_or_else(|| Failure::failed("a store of the service was not opened"))
-}
-
-/// Verifies users' tokens, where a service of the process asks for them.
-pub(crate) fn token_verifier(settings: &Settings, stores: &Stores, context: &Context) -> Option<Arc<TokenVerifier>> {
-    let keys = Arc::clone(stores.keys.as_ref()?);
-    let parties = settings.chassis.tokens.parties.clone();
-    Some(Arc::new(TokenVerifier::new(keys, parties, Arc::clone(&context.clock))))
 }
 
 /// What AWS asks for is the process's, and every service of it shows the same.
@@ -272,7 +294,11 @@ pub(crate) fn describe(name: ServiceName, settings: &Settings, context: &Context
         ServiceName::Archiver => archiver::service(settings.archiver, &queue, &objects, context),
         ServiceName::Users => {
             let keys = TokenKeys::new(KeyRing { current: SigningKey::parse(&random_secret()?)?, previous: None });
-            users_service(UserDatabase::in_memory(), &keys, settings, context)?
+            users_service((UserDatabase::in_memory(), None), &keys, settings, context)?
+        }
+        ServiceName::Analytics => {
+            let store: Arc<dyn EventStore> = MemoryEvents::new();
+            analytics_service(&store, None, context)?
         }
     })
 }

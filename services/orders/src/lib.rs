@@ -72,7 +72,7 @@ pub fn service(parts: Parts, context: &Context) -> Result<Service, NoClient> {
     let Parts { store, outbox, users, analytics, answer_lifetime } = parts;
     let users = Users::new(users, &service)?;
     let sink = analytics.map(|url| events::sink(url, &service)).transpose()?;
-    let (reporter, relay) = chassis::outbox::outbox(&service, context, outbox, sink);
+    let (reporter, relay) = chassis::outbox::connect(&service, context, outbox, sink);
     let orders = Arc::new(Orders {
         store: Arc::clone(&store),
         users: users.clone(),

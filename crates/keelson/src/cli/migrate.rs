@@ -76,6 +76,8 @@ pub(crate) struct MigratedServices {
 pub(crate) enum MigratedService {
     /// Accounts
     Users,
+    /// Events
+    Analytics,
 }
 
 impl MigratedServices {
@@ -91,6 +93,7 @@ impl MigratedService {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Users => "users",
+            Self::Analytics => "analytics",
         }
     }
 }
@@ -99,6 +102,7 @@ impl From<MigratedService> for ServiceName {
     fn from(service: MigratedService) -> Self {
         match service {
             MigratedService::Users => Self::Users,
+            MigratedService::Analytics => Self::Analytics,
         }
     }
 }

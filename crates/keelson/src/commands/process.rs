@@ -9,7 +9,7 @@ use backends::local::{generated_secret_path, random_secret};
 use chassis::clock::SystemClock;
 use chassis::config::Layers;
 use chassis::lifecycle::Lifecycle;
-use chassis::run::{Bound, Launch, bind, take_ports};
+use chassis::run::{Bound, Launch, Ports, bind, take_ports};
 use chassis::service::Context;
 use chassis::telemetry::logs::{Format, LogSettings, Logs, Stream};
 use secrecy::{ExposeSecret, SecretString};
@@ -20,7 +20,7 @@ use crate::failure::{Failure, ended};
 use crate::output::color_on;
 use crate::run_file::{Announced, RunFile, reachable, reachable_by_operators};
 use crate::settings::{Mode, Settings};
-use crate::wire::{self, API_TOKEN_FILE, OWN_CRATES, Stores};
+use crate::wire::{self, API_TOKEN_FILE, OWN_CRATES, Peers, Stores};
 
 /// A process that is about to serve. Other commands find it through its run file.
 pub(super) struct Process {
@@ -50,16 +50,19 @@ impl Process {
         let operator_token = random_secret()?;
         let wanted: Vec<_> = services.iter().map(|&name| settings.port(name)).collect();
         let ports = take_ports(&settings.chassis, &wanted)?;
+        let own: Vec<_> = services.iter().copied().zip(ports.iter().map(Ports::address)).collect();
+        let peers = Peers::new(&settings, &own)?;
         let mut built = Vec::new();
-        for (&name, ports) in services.iter().zip(ports) {
-            built.push((wire::build(name, &settings, &stores, &context).await?, ports));
+        for &name in services {
+            built.push(wire::build(name, &settings, &stores, &peers, &context).await?);
         }
+        let tokens = wire::token_verifier(&settings, &stores, &peers, &mut built, &context)?;
         let bound = bind(Launch {
-            services: built,
+            services: built.into_iter().zip(ports).collect(),
             config: settings.chassis.clone(),
             logs: Arc::clone(logs),
             lifecycle: Lifecycle::new(),
-            tokens: wire::token_verifier(&settings, &stores, &context),
+            tokens,
             operator_token: Some(operator_token.clone()),
             configuration: settings.shown.clone(),
         })?;

@@ -63,14 +63,15 @@ impl Ready {
             let shown = std::fs::read_to_string(file).ok().filter(|_| io::stdout().is_terminal());
             row("token", shown.map_or(file.display().to_string(), |token| token.trim().to_owned()));
         }
-        if let (Some(ingest), Some(users)) = (self.services.get("ingest"), self.services.get("users")) {
-            text.push_str(&format!("\n{}\n{}", bold("Try", color), self.examples(ingest, users)));
+        let [ingest, users, analytics] = ["ingest", "users", "analytics"].map(|name| self.services.get(name));
+        if let (Some(ingest), Some(users), Some(analytics)) = (ingest, users, analytics) {
+            text.push_str(&format!("\n{}\n{}", bold("Try", color), self.examples(ingest, users, analytics)));
         }
         text.push('\n');
         text
     }
 
-    fn examples(&self, ingest: &str, users: &str) -> String {
+    fn examples(&self, ingest: &str, users: &str, analytics: &str) -> String {
         let data = self.data.display();
         let token =
             self.token_file.as_ref().map_or("$API_TOKEN".to_owned(), |file| format!("$(cat {})", file.display()));
@@ -82,7 +83,8 @@ impl Ready {
              find {data}/objects -name '*.json' | xargs tail -n +1     what is stored\n  \
              cargo run -- e2e{folder}     sends a message and finds it stored\n  \
              curl {users}/api/v1/users/register -H 'Content-Type: application/json' \\\n    \
-             -d '{{\"username\":\"ann\",\"email\":\"ann@example.com\",\"password\":\"one of your own\"}}'\n\n  \
+             -d '{{\"username\":\"ann\",\"email\":\"ann@example.com\",\"password\":\"one of your own\"}}'\n  \
+             curl {analytics}/api/v1/analytics/stats     what happened\n\n  \
              API in a browser: {users}/docs and {ingest}/docs\n"
         )
     }

@@ -11,6 +11,11 @@ pub(super) const DATABASE_URL: OptionalSetting<String> = OptionalSetting::new(
     "The database of users: `sqlite:PATH`, `postgres://USER:PASSWORD@HOST:PORT/DATABASE` which many processes may share (`postgres:` alone: see `POSTGRES_HOST`), or `memory:` which forgets at the end. Default: that of `POSTGRES_HOST` where it is set, else `keelson.db` in the data folder.",
 );
 
+pub(super) const EVENTS_URL: OptionalSetting<String> = OptionalSetting::new(
+    "EVENTS_URL",
+    "The database of events: `sqlite:PATH`, `postgres://USER:PASSWORD@HOST:PORT/DATABASE` which many processes may share (`postgres:` alone: see `POSTGRES_HOST`), or `memory:` which forgets at the end. Default: `events.db` in the data folder.",
+);
+
 /// One database.
 #[derive(Clone)]
 pub(crate) struct Database {
@@ -39,6 +44,11 @@ impl Database {
         let seeds = || postgres::names_a_server(reader).then(|| postgres::HERE.to_owned());
         let default = seeds().unwrap_or(default);
         Self::new(reader.get_optional(&DATABASE_URL).unwrap_or(default), place)
+    }
+
+    /// The database of events.
+    pub(super) fn of_events(reader: &mut Reader<'_>, place: &PostgresPlace, default: String) -> Self {
+        Self::new(reader.get_optional(&EVENTS_URL).unwrap_or(default), place)
     }
 
     /// Refuses a server that nobody would ask: the database of users and the queue are elsewhere.

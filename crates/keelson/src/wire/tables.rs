@@ -2,7 +2,7 @@
 
 use backends::local::{DataFolder, FolderError};
 use backends::migrations::Migrations;
-use backends::{USERS, is_local};
+use backends::{ANALYTICS, USERS, is_local};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::whole_url;
@@ -21,6 +21,7 @@ pub(crate) struct Tables {
 pub(crate) async fn tables(settings: &Settings, service: MigratedService) -> Result<Tables, Failure> {
     let (migrations, database) = match service {
         MigratedService::Users => (&USERS, &settings.users),
+        MigratedService::Analytics => (&ANALYTICS, &settings.events),
     };
     Ok(Tables { migrations, url: whole_url(settings, database).await? })
 }

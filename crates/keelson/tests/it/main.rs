@@ -1,6 +1,7 @@
 //! End-to-end tests: the real binary with embedded stores, one file per subject.
 #![cfg(test)]
 
+mod analytics;
 mod archive;
 mod archive_command;
 mod aws;

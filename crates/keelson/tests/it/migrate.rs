@@ -42,6 +42,11 @@ pub(crate) fn json_of(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
+/// A system of whose tables those of users alone are in a database.
+pub(crate) fn of_users() -> Launch {
+    Launch::up().env("EVENTS_URL", "memory:")
+}
+
 /// Five `migrate up` at the same moment; each ends well, and every migration is applied by one of them.
 pub(crate) fn five_at_once(launch: &Launch) {
     let one = || json_of(&done(launch, &["up", "--json"]))["applied"].as_array().unwrap().clone();
@@ -64,7 +69,7 @@ pub(crate) fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 #[tokio::test]
 async fn what_is_pending_is_listed_printed_and_applied_before_the_first_start() {
-    let launch = Launch::up();
+    let launch = of_users();
     let before = migrate(&launch, &["status"]);
     assert_eq!(before.code, Some(1), "{before:?}");
     let lines: Vec<_> = before.stdout.lines().skip(1).collect();
@@ -101,8 +106,20 @@ async fn what_is_pending_is_listed_printed_and_applied_before_the_first_start() 
 }
 
 #[test]
-fn json_tells_the_same() {
+fn each_service_has_a_history_of_its_own() {
     let launch = Launch::up();
+    let listed = migrate(&launch, &["status"]).stdout;
+    let services: Vec<_> = listed.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(services, ["users", "users", "analytics"], "{listed}");
+    assert_eq!(done(&launch, &["up", "analytics"]), "analytics: applied 0001_create_events\n1 migration applied\n");
+    assert!(launch.data().join("events.db").exists() && !launch.data().join("keelson.db").exists());
+    let left = migrate(&launch, &["status"]);
+    assert_eq!((left.code, left.stdout.matches("pending").count()), (Some(1), 2), "{left:?}");
+}
+
+#[test]
+fn json_tells_the_same() {
+    let launch = of_users();
     let states = |state: &str, at: [&Value; 2]| {
         json!([
             { "service": "users", "version": 1, "name": "create_users", "state": state, "applied_at": at[0] },
@@ -124,12 +141,12 @@ fn json_tells_the_same() {
 
 #[test]
 fn of_five_at_once_on_an_empty_folder_one_applies_and_none_fails() {
-    five_at_once(&Launch::up());
+    five_at_once(&of_users());
 }
 
 #[tokio::test]
 async fn a_folder_that_a_system_owns_is_left_to_it() {
-    let system = System::up_with(&[("DATABASE_URL", "memory:")]).await;
+    let system = System::up_with(&[("DATABASE_URL", "memory:"), ("EVENTS_URL", "memory:")]).await;
     let launch = system.launch.clone().unset("DATABASE_URL");
     let text = refused(&launch, &["up"], 69);
     let holder = format!("is in use by process {}", system.pid());
@@ -140,7 +157,7 @@ async fn a_folder_that_a_system_owns_is_left_to_it() {
 
 #[test]
 fn what_is_kept_in_memory_has_no_tables() {
-    let launch = Launch::up().env("DATABASE_URL", "memory:");
+    let launch = of_users().env("DATABASE_URL", "memory:");
     assert_eq!(done(&launch, &["status"]), "no migrations: what is kept in memory has no tables\n");
     assert_eq!(done(&launch, &["plan"]), "");
     assert_eq!(done(&launch, &["up"]), "nothing is pending\n");
@@ -149,7 +166,7 @@ fn what_is_kept_in_memory_has_no_tables() {
 
 #[test]
 fn wrong_settings_are_64_and_an_unknown_service_lists_the_known_ones() {
-    let launch = Launch::up();
+    let launch = of_users();
     for (name, value, expected) in [
         ("DATABASE_URL", "kafka://u:hunter2@broker", "`kafka`"),
         ("DATABASE_URL", "postgres://u:hunter2@h:port/q", "not as expected"),
@@ -164,14 +181,14 @@ fn wrong_settings_are_64_and_an_unknown_service_lists_the_known_ones() {
     assert!(refused(&missing, &["status"], 64).contains("POSTGRES_PASSWORD=file:/nowhere"));
     for command in [&["status", "ingest"][..], &["plan", "x"], &["up", "x"], &["new", "x", "add_photo"]] {
         let text = refused(&launch, command, 64);
-        assert!(text.contains("[possible values: users]"), "{text}");
+        assert!(text.contains("[possible values: users, analytics]"), "{text}");
     }
     assert!(!launch.data().exists());
 }
 
 #[test]
 fn a_database_that_cannot_be_reached_is_69_and_its_password_is_not_shown() {
-    let launch = Launch::up().env("DATABASE_URL", "postgres://keelson:hunter2@127.0.0.1:1/accounts");
+    let launch = of_users().env("DATABASE_URL", "postgres://keelson:hunter2@127.0.0.1:1/accounts");
     thread::scope(|scope| {
         for command in ["status", "plan", "up"] {
             scope.spawn(|| {
@@ -181,6 +198,6 @@ fn a_database_that_cannot_be_reached_is_69_and_its_password_is_not_shown() {
             });
         }
     });
-    let launch = Launch::up().env("DATABASE_URL", "sqlite:/nowhere/keelson.db");
+    let launch = of_users().env("DATABASE_URL", "sqlite:/nowhere/keelson.db");
     assert!(refused(&launch, &["up"], 69).contains("/nowhere/keelson.db: "));
 }

@@ -2,11 +2,11 @@
 
 use crate::doctor::postgres::PASSWORD;
 use crate::launch::Launch;
-use crate::migrate::{done, five_at_once, json_of, migrate, refused};
+use crate::migrate::{done, five_at_once, json_of, migrate, of_users, refused};
 use crate::postgres_server::Server;
 
 fn on(server: &Server) -> Launch {
-    Launch::up().env("DATABASE_URL", &server.url("postgres"))
+    of_users().env("DATABASE_URL", &server.url("postgres"))
 }
 
 #[test]
@@ -48,7 +48,7 @@ async fn one_that_is_killed_in_the_middle_leaves_nothing_and_the_next_one_finish
 fn a_user_who_may_not_make_tables_is_told_so_and_starts_on_those_that_the_owner_made() {
     let Some(server) = Server::start() else { return };
     let owner = on(&server);
-    let clerk = Launch::up().env("DATABASE_URL", &server.add_user("clerk"));
+    let clerk = of_users().env("DATABASE_URL", &server.add_user("clerk"));
     let text = refused(&clerk, &["up"], 69);
     let error = text.lines().find(|line| line.starts_with("error: ")).unwrap();
     assert!(error.contains("(42501)") && error.contains("CREATE SCHEMA keelson_users AUTHORIZATION"), "{text}");
@@ -71,7 +71,7 @@ fn a_user_who_may_not_make_tables_is_told_so_and_starts_on_those_that_the_owner_
 #[test]
 fn the_seeds_names_lead_to_the_same_database_and_a_newer_history_is_shown_as_such() {
     let Some(server) = Server::start() else { return };
-    let launch = Launch::up().env("POSTGRES_HOST", "127.0.0.1").env("POSTGRES_PORT", &server.port.to_string());
+    let launch = of_users().env("POSTGRES_HOST", "127.0.0.1").env("POSTGRES_PORT", &server.port.to_string());
     let launch = launch.env("POSTGRES_USER", "postgres").env("POSTGRES_DB", "postgres");
     let file = launch.path("password");
     std::fs::write(&file, PASSWORD).unwrap();

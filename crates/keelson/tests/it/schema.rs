@@ -20,6 +20,9 @@ const USERNAME: &str = "annie";
 const PASSWORD: &str = "correct horse battery";
 const STRONG_KEY: &str = "0123456789abcdef0123456789abcdef-of-tokens";
 
+/// Of all routes.
+const SCOPES: &[&str] = &["users:read", "users:write", "analytics:read", "analytics:write"];
+
 /// The Python environment of schemathesis; `None`, after saying so, where it is not installed.
 fn python() -> Option<String> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tools/schemathesis-venv/bin/python");
@@ -41,7 +44,8 @@ impl Site {
         let body = json!({ "username": USERNAME, "email": "annie@example.com", "password": PASSWORD });
         let registered = Answer::of(system.post("users", "/api/v1/users/register").json(&body)).await.json();
         let id = registered["data"]["user_id"].as_str().unwrap();
-        let issue = ["token", "issue", "--subject", id, "--scope", "users:read", "--scope", "users:write"];
+        let mut issue = vec!["token", "issue", "--subject", id];
+        issue.extend(SCOPES.iter().flat_map(|scope| ["--scope", scope]));
         let issued = system.launch.args(&issue).run();
         assert!(issued.status.success(), "{issued:?}");
         let run: Value = serde_json::from_slice(&std::fs::read(system.data().join("run.json")).unwrap()).unwrap();
@@ -90,7 +94,7 @@ async fn each_service_answers_as_its_document_says() {
     let Some(python) = python() else { return };
     let (system, letters) = with_letters(&Launch::up().env("RATE_LIMIT", "0"), 1).await;
     let site = Site::of(system, &letters[0]).await;
-    for service in ["users", "ingest", "archiver"] {
+    for service in ["users", "analytics", "ingest", "archiver"] {
         site.check(&python, service);
     }
 }
@@ -100,6 +104,13 @@ async fn users_answers_as_its_document_says_in_production() {
     let Some(python) = python() else { return };
     let launch = serve(&["users"]).env("JWT_SECRET_KEY", STRONG_KEY).env("RATE_LIMIT", "0");
     Site::of(launch.start().await, "none").await.check(&python, "users");
+}
+
+#[tokio::test]
+async fn analytics_answers_as_its_document_says_in_production() {
+    let Some(python) = python() else { return };
+    let launch = serve(&["users", "analytics"]).env("JWT_SECRET_KEY", STRONG_KEY).env("RATE_LIMIT", "0");
+    Site::of(launch.start().await, "none").await.check(&python, "analytics");
 }
 
 /// The document of production asks for tokens, the service of development does not: were that not found, nothing would.

@@ -223,7 +223,13 @@ impl Drop for System {
 }
 
 fn short(name: &str) -> String {
-    if name == "user-service" { "users".to_owned() } else { name.to_owned() }
+    match name {
+        "user-service" => "users",
+        "analytics-service" => "analytics",
+        "order-service" => "orders",
+        other => other,
+    }
+    .to_owned()
 }
 
 /// Where services listen, by their lines in a production log: `ingest`, `ingest-internal` and so on, under the names of

@@ -32,7 +32,7 @@ fn confirmed(order: &Order) -> Order {
 }
 
 async fn events(harness: &impl OrderHarness) -> Vec<Event> {
-    let read = harness.outbox().read(Position::START, 1000).await.unwrap();
+    let read = harness.outbox().read(Position::START, Position(i64::MAX), 1000).await.unwrap();
     read.into_iter().map(|(_, event)| event).collect()
 }
 

@@ -1,0 +1,57 @@
+//! How services of the system find each other, and what they know each other's tokens by.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use chassis::auth::{RemoteKeys, TokenVerifier};
+use chassis::client::{CallLimits, NoServiceUrl, ServiceClient, ServiceUrl};
+use chassis::service::{Context, Service};
+
+use super::Stores;
+use crate::cli::ServiceName;
+use crate::failure::Failure;
+use crate::run_file::url;
+use crate::settings::Settings;
+
+/// Where services are that others call: where the settings say, or else in this process.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    pub(crate) users: Option<ServiceUrl>,
+    pub(crate) analytics: Option<ServiceUrl>,
+}
+
+impl Peers {
+    /// Those of the settings, and those whose ports this process has taken.
+    pub(crate) fn new(settings: &Settings, own: &[(ServiceName, SocketAddr)]) -> Result<Self, Failure> {
+        let find = |said: &Option<ServiceUrl>, name| match said {
+            Some(said) => Ok(Some(said.clone())),
+            None => own.iter().find(|(own, _)| *own == name).map(|(_, address)| url(*address).parse()).transpose(),
+        };
+        let failed = |error: NoServiceUrl| Failure::failed(error.to_string());
+        Ok(Self {
+            users: find(&settings.users_at, ServiceName::Users).map_err(failed)?,
+            analytics: find(&settings.analytics_at, ServiceName::Analytics).map_err(failed)?,
+        })
+    }
+}
+
+/// Verifies users' tokens where there is something to verify them with: the keys of this process, or those that users
+/// publishes, which the first service keeps fresh.
+pub(crate) fn token_verifier(
+    settings: &Settings,
+    stores: &Stores,
+    peers: &Peers,
+    services: &mut [Service],
+    context: &Context,
+) -> Result<Option<Arc<TokenVerifier>>, Failure> {
+    let (parties, clock) = (settings.chassis.tokens.parties.clone(), Arc::clone(&context.clock));
+    if let Some(keys) = &stores.keys {
+        return Ok(Some(Arc::new(TokenVerifier::new(Arc::clone(keys), parties, clock))));
+    }
+    let (Some(url), Some(first)) = (peers.users.clone(), services.first_mut()) else { return Ok(None) };
+    let client = ServiceClient::new(users::IDENTITY.name, url, CallLimits::default(), first.metrics());
+    let keys = RemoteKeys::new(client.map_err(|error| Failure::failed(error.to_string()))?, Arc::clone(&clock));
+    let fresh = Arc::clone(&keys);
+    first.add_worker("token-keys", |lifecycle| fresh.keep_fresh(lifecycle));
+    Ok(Some(Arc::new(TokenVerifier::of_issuer(keys, parties, clock))))
+}

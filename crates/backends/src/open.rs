@@ -209,12 +209,13 @@ pub async fn open_users(url: &str, context: SqlContext) -> Result<UserDatabase, 
         DatabasePlace::Memory => UserDatabase::in_memory(),
         DatabasePlace::File(path) => {
             let (connection, _) = migrations::sqlite::open(&USERS, &path, context.clock.now()).await?;
-            SqlUsers::new(SqliteDatabase::new(&path, connection, context.failures.of(USERS.service))).into()
+            let failures = context.failures.of(USERS.service);
+            SqlUsers::new(Arc::new(SqliteDatabase::new(&path, connection, failures))).into()
         }
         DatabasePlace::Postgres(rest) => {
             let address = Address::of(USERS.kind, rest.expose_secret())?;
             migrations::postgres::apply(&USERS, &address, context.clock.now()).await?;
-            SqlUsers::new(PostgresDatabase::new(&address, USERS.schema, &SqlUsers::shared())).into()
+            SqlUsers::new(Arc::new(PostgresDatabase::new(&address, USERS.schema, &SqlUsers::shared()))).into()
         }
     })
 }

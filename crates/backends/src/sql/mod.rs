@@ -4,11 +4,13 @@
 //! calls of many is its own matter: one statement on PostgreSQL (`postgres`), one transaction on SQLite (`sqlite`).
 
 mod analytics;
+mod answers;
 mod database;
 mod error;
 mod outbox;
 mod postgres;
 pub(crate) mod sqlite;
+mod store;
 mod users;
 mod value;
 
@@ -19,3 +21,33 @@ pub(crate) use postgres::PostgresDatabase;
 pub(crate) use sqlite::SqliteDatabase;
 pub(crate) use users::SqlUsers;
 pub use users::USERS;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::migrations::Migration;
+
+    #[test]
+    fn the_migrations_are_those_of_the_folders() {
+        for service in [&USERS] {
+            let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(service.service);
+            for (folder, known) in [("sqlite", service.sqlite), ("postgres", service.postgres)] {
+                let files = all.join(folder).read_dir().unwrap().map(|file| file.unwrap().file_name());
+                let mut files: Vec<_> = files.map(|name| name.into_string().unwrap()).collect();
+                files.sort();
+                let names: Vec<_> = known.iter().map(|it| format!("{:04}_{}.sql", it.version, it.name)).collect();
+                assert_eq!(names, files, "a file that is not listed would never be made");
+            }
+        }
+    }
+
+    #[test]
+    fn both_databases_have_the_same_migrations() {
+        let names = |known: &'static [Migration]| known.iter().map(|it| (it.version, it.name)).collect::<Vec<_>>();
+        for service in [&USERS] {
+            assert_eq!(names(service.sqlite), names(service.postgres));
+        }
+    }
+}

@@ -4,24 +4,21 @@ mod rows;
 mod statements;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use chassis::http::{Page, StoredAnswer};
+use chassis::http::Page;
 use chassis::ports::Event;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
 use users::model::{Credentials, NewUser, User, UserCounts, UserId, UsernameKey, Version};
 use users::store::{Created, StoreError, Unique, UserList, UserStore, Written};
 
-use self::rows::{
-    of_changed, of_gone, of_keys, of_new, of_new_with, read_answer, read_credentials, read_user, read_user_after,
-};
+use self::rows::{of_changed, of_gone, of_keys, of_new, of_new_with, read_credentials, read_user, read_user_after};
 use super::SqlError;
+use super::answers::{AnswerStatements, answer_statements};
 use super::database::{Database, Statement};
 use super::outbox::{OutboxStatements, SqlOutbox, outbox_statements};
+use super::store::StoreDatabase;
 use super::value::{Row, Value};
 use crate::migrations::{Migration, Migrations};
 
@@ -59,19 +56,15 @@ pub static USERS: Migrations = Migrations {
 };
 
 static OUTBOX: OutboxStatements = outbox_statements!("users_outbox");
+static ANSWERS: AnswerStatements = answer_statements!("idempotency_keys");
 
-/// For a whole call, however many statements it is.
-const TIME_LIMIT: Duration = Duration::from_millis(4_500);
-/// Calls at once; more is refused.
-const MOST_CALLS: usize = 4096;
 /// How often a write is tried again when whoever was in its way is gone.
 const TRIES: usize = 3;
 
 /// All users of a database.
 #[derive(Debug)]
 pub(crate) struct SqlUsers {
-    database: Arc<dyn Database>,
-    calls: Semaphore,
+    database: StoreDatabase,
 }
 
 impl SqlUsers {
@@ -82,31 +75,22 @@ impl SqlUsers {
     }
 
     /// On tables that are up to date.
-    pub(crate) fn new(database: impl Database) -> Arc<Self> {
-        Arc::new(Self { database: Arc::new(database), calls: Semaphore::new(MOST_CALLS) })
+    pub(crate) fn new(database: Arc<dyn Database>) -> Arc<Self> {
+        Arc::new(Self { database: StoreDatabase::new(database, &ANSWERS) })
     }
 
     /// The events that are written with the users.
     pub(crate) fn outbox(&self) -> Arc<SqlOutbox> {
-        SqlOutbox::new(Arc::clone(&self.database), &OUTBOX)
+        SqlOutbox::new(self.database.database(), &OUTBOX)
     }
 
     /// One call, with its end in time.
     async fn call<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let Ok(_permit) = self.calls.try_acquire() else {
-            return Err(StoreError::Unavailable("too many calls wait for the database".into()));
-        };
-        timeout(TIME_LIMIT, work).await.unwrap_or(Err(StoreError::Timeout))
+        self.database.call(work).await
     }
 
     async fn execute(&self, statement: &'static Statement, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
         Ok(self.database.execute(statement, values).await?)
-    }
-
-    /// The only row of a statement that always answers one.
-    async fn row(&self, statement: &'static Statement) -> Result<Row, StoreError> {
-        let missing = || StoreError::Other("the database answered no row".into());
-        self.execute(statement, Vec::new()).await?.into_iter().next().ok_or_else(missing)
     }
 
     /// What of this user another one has.
@@ -132,7 +116,7 @@ impl SqlUsers {
                 Err(error) => return Err(error.into()),
             }
             if let Some(answer) = &new.answer
-                && let Some(before) = self.find_answer(&answer.key.id).await?
+                && let Some(before) = self.database.find_answer(&answer.key.id).await?
             {
                 return Ok(Created::Before(before));
             }
@@ -141,11 +125,6 @@ impl SqlUsers {
             }
         }
         Err(StoreError::Other("the user was not added, and no other has the same address or username".into()))
-    }
-
-    async fn find_answer(&self, id: &str) -> Result<Option<StoredAnswer>, StoreError> {
-        let rows = self.execute(&statements::FIND_ANSWER, vec![id.into()]).await?;
-        Ok(rows.into_iter().next().map(read_answer).transpose()?)
     }
 
     async fn replace_now(&self, user: User, known: Version) -> Result<Written, StoreError> {
@@ -178,8 +157,7 @@ impl UserStore for SqlUsers {
     }
 
     async fn forget_answers(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let forgotten = self.call(self.execute(&statements::FORGET_ANSWERS, vec![now.as_microsecond().into()])).await?;
-        Ok(u64::try_from(forgotten.len()).unwrap_or(u64::MAX))
+        self.call(async { Ok(self.database.forget_answers(now).await?) }).await
     }
 
     async fn find(&self, id: UserId) -> Result<Option<User>, StoreError> {
@@ -225,15 +203,12 @@ impl UserStore for SqlUsers {
     }
 
     async fn count(&self) -> Result<UserCounts, StoreError> {
-        let mut columns = self.call(self.row(&statements::COUNT)).await?.read();
+        let mut columns = self.call(async { Ok(self.database.row(&statements::COUNT).await?) }).await?.read();
         Ok(UserCounts { total: columns.int()?.unsigned_abs(), active: columns.int()?.unsigned_abs() })
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        match self.call(self.row(&statements::PING)).await?.read().bool()? {
-            true => Err(StoreError::Unavailable("the database only reads".into())),
-            false => Ok(()),
-        }
+        self.call(async { Ok(self.database.ping().await?) }).await
     }
 }
 
@@ -249,29 +224,4 @@ impl From<SqlError> for StoreError {
 
 fn to_i64(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    #[test]
-    fn the_migrations_are_those_of_the_folders() {
-        for (folder, known) in [("sqlite", USERS.sqlite), ("postgres", USERS.postgres)] {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/users").join(folder);
-            let mut files: Vec<_> =
-                folder.read_dir().unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
-            files.sort();
-            let names: Vec<_> = known.iter().map(|it| format!("{:04}_{}.sql", it.version, it.name)).collect();
-            assert_eq!(names, files, "a file that is not listed would never be made");
-        }
-    }
-
-    #[test]
-    fn both_databases_have_the_same_migrations() {
-        let names = |known: &'static [Migration]| known.iter().map(|it| (it.version, it.name)).collect::<Vec<_>>();
-        assert_eq!(names(USERS.sqlite), names(USERS.postgres));
-    }
 }

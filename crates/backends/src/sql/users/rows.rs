@@ -1,12 +1,11 @@
 //! Users as rows.
 
-use chassis::http::{RequestKey, StoredAnswer};
 use chassis::ports::Event;
-use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use users::model::{Credentials, Email, NewUser, User, UserId, UsernameKey, Version};
 
 use crate::sql::SqlError;
+use crate::sql::answers::{of_answer, read_time};
 use crate::sql::outbox::of_event;
 use crate::sql::value::{Columns, Row, Value};
 
@@ -30,14 +29,7 @@ pub(super) fn of_new(NewUser { user, password, .. }: &NewUser) -> Vec<Value> {
 /// As [`CREATE_WITH`](super::statements::CREATE_WITH) takes it.
 pub(super) fn of_new_with(new: &NewUser) -> Vec<Value> {
     let mut values = of_new(new);
-    let answer = new.answer.as_ref();
-    let text = |of: fn(&StoredAnswer) -> &str| Value::Text(answer.map(|answer| of(answer).to_owned()));
-    values.extend([
-        text(|answer| &answer.key.id),
-        text(|answer| &answer.key.fingerprint),
-        text(|answer| &answer.answer),
-        Value::Int(answer.map(|answer| answer.expires_at.as_microsecond())),
-    ]);
+    values.extend(of_answer(new.answer.as_ref()));
     values.extend(of_event(new.event.as_ref()));
     values
 }
@@ -47,12 +39,6 @@ pub(super) fn of_gone(id: UserId, known: Option<Version>, event: Option<&Event>)
     let mut values = vec![id.0.into(), Value::Int(known.map(|version| version.0))];
     values.extend(of_event(event));
     values
-}
-
-pub(super) fn read_answer(row: Row) -> Result<StoredAnswer, SqlError> {
-    let mut columns = row.read();
-    let key = RequestKey { id: columns.text()?, fingerprint: columns.text()? };
-    Ok(StoredAnswer { key, answer: columns.text()?, expires_at: read_time(&mut columns)? })
 }
 
 /// As [`REPLACE`](super::statements::REPLACE) takes it, which knows whether the user is registered.
@@ -109,8 +95,4 @@ pub(super) fn read_credentials(row: Row) -> Result<Credentials, SqlError> {
         password: SecretString::from(columns.text()?),
         is_active: columns.bool()?,
     })
-}
-
-fn read_time(columns: &mut Columns) -> Result<Timestamp, SqlError> {
-    Timestamp::from_microsecond(columns.int()?).map_err(|error| SqlError::Other(error.to_string()))
 }

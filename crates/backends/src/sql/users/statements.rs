@@ -57,15 +57,6 @@ pub(super) static CREATE_WITH: Statement = Statement::write(
      FROM new JOIN created USING (id) WHERE new.event_id IS NOT NULL) SELECT id FROM created",
 );
 
-pub(super) static FIND_ANSWER: Statement =
-    Statement::read("SELECT id, fingerprint, answer, expires_at FROM idempotency_keys WHERE id = $1");
-
-/// Some at a time, so that nobody waits for long.
-pub(super) static FORGET_ANSWERS: Statement = Statement::write(
-    "DELETE FROM idempotency_keys WHERE id IN (SELECT id FROM idempotency_keys WHERE expires_at <= $1 \
-     ORDER BY expires_at LIMIT 2000) RETURNING id",
-);
-
 /// Which of its keys others have: the address, the username.
 pub(super) static FIND_TAKEN: Statement = Statement::read(
     "SELECT $1, EXISTS (SELECT 1 FROM users WHERE email_key = $2 AND id <> $1), \
@@ -111,7 +102,3 @@ pub(super) static DELETE: Statement =
 pub(super) static EXISTS: Statement = Statement::read("SELECT 1 FROM users WHERE id = $1");
 
 pub(super) static COUNT: Statement = Statement::read("SELECT count(*), count(*) FILTER (WHERE is_active) FROM users");
-
-/// Whether it only reads.
-pub(super) static PING: Statement = Statement::read("SELECT 0")
-    .on_postgres("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'");

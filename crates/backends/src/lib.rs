@@ -12,7 +12,7 @@ mod sqlite;
 
 pub use error::OpenError;
 pub use open::{
-    DatabasePlace, ObjectContext, ObjectPlace, QueueContext, QueuePlace, SqlContext, UserDatabase, is_local,
-    open_events, open_objects, open_queue, open_users, queue_exists, secret_sources,
+    DatabasePlace, ObjectContext, ObjectPlace, OrderDatabase, QueueContext, QueuePlace, SqlContext, UserDatabase,
+    is_local, open_events, open_objects, open_orders, open_queue, open_users, queue_exists, secret_sources,
 };
-pub use sql::{ANALYTICS, USERS};
+pub use sql::{ANALYTICS, ORDERS, SqliteFiles, USERS};

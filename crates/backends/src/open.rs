@@ -10,6 +10,8 @@ use chassis::clock::Clock;
 use chassis::ids::Ids;
 use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Outbox, Queue, SecretSource};
 use chassis::telemetry::storage::StorageFailures;
+use orders::MemoryOrders;
+use orders::store::OrderStore;
 use secrecy::{ExposeSecret, SecretString};
 use users::MemoryUsers;
 use users::store::UserStore;
@@ -19,9 +21,11 @@ use crate::aws::{
     Aws, ParameterSecrets, S3Encryption, S3Objects, SecretsManagerSecrets, SqsQueue, check_bucket, check_queue_url,
 };
 use crate::local::{FileObjects, FileSecrets, SqliteQueue};
-use crate::migrations;
+use crate::migrations::{self, Migrations};
 use crate::postgres::{Address, PostgresQueue};
-use crate::sql::{ANALYTICS, PostgresDatabase, SqlEvents, SqlUsers, SqliteDatabase, USERS};
+use crate::sql::{
+    ANALYTICS, Database, ORDERS, PostgresDatabase, SqlEvents, SqlOrders, SqlUsers, SqliteFiles, Statement, USERS,
+};
 
 /// What a queue needs beside its URL.
 #[derive(Debug, Clone)]
@@ -74,6 +78,8 @@ pub struct SqlContext {
     pub clock: Arc<dyn Clock>,
     /// Where failures of the disk are counted.
     pub failures: StorageFailures,
+    /// Files that are open, for stores that lie in the same one.
+    pub files: SqliteFiles,
 }
 
 /// What the URL of a store's database leads to.
@@ -194,6 +200,30 @@ impl UserDatabase {
     }
 }
 
+/// Orders, and the events that are written with them.
+#[derive(Debug, Clone)]
+pub struct OrderDatabase {
+    /// The orders.
+    pub store: Arc<dyn OrderStore>,
+    /// Their events.
+    pub outbox: Arc<dyn Outbox>,
+}
+
+impl OrderDatabase {
+    /// One that forgets at the end.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        let store = MemoryOrders::new();
+        Self { outbox: store.outbox(), store }
+    }
+}
+
+impl From<Arc<SqlOrders>> for OrderDatabase {
+    fn from(store: Arc<SqlOrders>) -> Self {
+        Self { outbox: store.outbox(), store }
+    }
+}
+
 impl From<Arc<SqlUsers>> for UserDatabase {
     fn from(store: Arc<SqlUsers>) -> Self {
         Self { outbox: store.outbox(), store }
@@ -205,17 +235,36 @@ impl From<Arc<SqlUsers>> for UserDatabase {
 /// # Errors
 /// When the URL is not understood or the database cannot be opened; the message says how to fix it.
 pub async fn open_users(url: &str, context: SqlContext) -> Result<UserDatabase, OpenError> {
-    Ok(match DatabasePlace::of(USERS.kind, url)? {
-        DatabasePlace::Memory => UserDatabase::in_memory(),
+    let database = open_database(&USERS, url, &context, &SqlUsers::shared()).await?;
+    Ok(database.map_or_else(UserDatabase::in_memory, |database| SqlUsers::new(database).into()))
+}
+
+/// Opens the database of orders that `url` names, with tables that are up to date.
+///
+/// # Errors
+/// When the URL is not understood or the database cannot be opened; the message says how to fix it.
+pub async fn open_orders(url: &str, context: SqlContext) -> Result<OrderDatabase, OpenError> {
+    let database = open_database(&ORDERS, url, &context, &SqlOrders::shared()).await?;
+    Ok(database.map_or_else(OrderDatabase::in_memory, |database| SqlOrders::new(database).into()))
+}
+
+/// The database of a service; `None` for memory.
+async fn open_database(
+    migrations: &'static Migrations,
+    url: &str,
+    context: &SqlContext,
+    shared: &[&'static Statement],
+) -> Result<Option<Arc<dyn Database>>, OpenError> {
+    let now = context.clock.now();
+    Ok(match DatabasePlace::of(migrations.kind, url)? {
+        DatabasePlace::Memory => None,
         DatabasePlace::File(path) => {
-            let (connection, _) = migrations::sqlite::open(&USERS, &path, context.clock.now()).await?;
-            let failures = context.failures.of(USERS.service);
-            SqlUsers::new(Arc::new(SqliteDatabase::new(&path, connection, failures))).into()
+            Some(context.files.open(migrations, &path, now, context.failures.of(FILES)).await?)
         }
         DatabasePlace::Postgres(rest) => {
-            let address = Address::of(USERS.kind, rest.expose_secret())?;
-            migrations::postgres::apply(&USERS, &address, context.clock.now()).await?;
-            SqlUsers::new(Arc::new(PostgresDatabase::new(&address, USERS.schema, &SqlUsers::shared()))).into()
+            let address = Address::of(migrations.kind, rest.expose_secret())?;
+            migrations::postgres::apply(migrations, &address, now).await?;
+            Some(Arc::new(PostgresDatabase::new(&address, migrations.schema, shared)))
         }
     })
 }
@@ -225,19 +274,12 @@ pub async fn open_users(url: &str, context: SqlContext) -> Result<UserDatabase, 
 /// # Errors
 /// When the URL is not understood or the database cannot be opened; the message says how to fix it.
 pub async fn open_events(url: &str, context: SqlContext) -> Result<Arc<dyn EventStore>, OpenError> {
-    Ok(match DatabasePlace::of(ANALYTICS.kind, url)? {
-        DatabasePlace::Memory => MemoryEvents::new(),
-        DatabasePlace::File(path) => {
-            let (connection, _) = migrations::sqlite::open(&ANALYTICS, &path, context.clock.now()).await?;
-            SqlEvents::new(SqliteDatabase::new(&path, connection, context.failures.of(ANALYTICS.service)))
-        }
-        DatabasePlace::Postgres(rest) => {
-            let address = Address::of(ANALYTICS.kind, rest.expose_secret())?;
-            migrations::postgres::apply(&ANALYTICS, &address, context.clock.now()).await?;
-            SqlEvents::new(PostgresDatabase::new(&address, ANALYTICS.schema, &SqlEvents::SHARED))
-        }
-    })
+    let database = open_database(&ANALYTICS, url, &context, &SqlEvents::SHARED).await?;
+    Ok(database.map_or_else(|| MemoryEvents::new() as _, |database| SqlEvents::new(database) as _))
 }
+
+/// What failures of the files of stores are counted under: many services may share one.
+const FILES: &str = "database";
 
 /// Whether there is something to open under `url`, for those who must not make a new queue.
 ///

@@ -1,6 +1,6 @@
 //! From the errors of orders to the chassis'.
 
-use chassis::error::{Error, Kind};
+use chassis::error::{Error, FieldError, Kind};
 
 use crate::model::{Illegal, UnknownStatus};
 use crate::store::StoreError;
@@ -10,6 +10,10 @@ impl From<StoreError> for Error {
         match error {
             StoreError::Unavailable(_) | StoreError::Timeout => {
                 Self::new(Kind::Unavailable, "Order store unavailable").caused_by(error)
+            }
+            StoreError::PageTooLarge => {
+                let expected = "The orders of this page are too large together: ask for fewer";
+                Self::invalid(vec![FieldError::new(&["query", "limit"], expected, "too_large")])
             }
             StoreError::Other(_) => Self::internal(error),
         }

@@ -9,7 +9,7 @@ use chassis::ports::{Event, MemoryOutbox};
 use jiff::Timestamp;
 
 use crate::model::{NewOrder, Order, OrderId, Version};
-use crate::store::{Created, OrderFilter, OrderList, OrderStore, StoreError, Written};
+use crate::store::{Created, MAX_PAGE_BYTES, OrderFilter, OrderList, OrderStore, StoreError, Written};
 
 /// All orders of a process.
 #[derive(Debug, Default)]
@@ -98,7 +98,11 @@ impl OrderStore for MemoryOrders {
         let (skip, limit) = (to_usize(page.skip), to_usize(page.limit));
         let orders = self.lock();
         let all = || orders.in_order.iter().filter_map(|(_, id)| orders.by_id.get(id)).filter(|it| filter.takes(it));
-        Ok(OrderList { orders: all().skip(skip).take(limit).cloned().collect(), total: to_u64(all().count()) })
+        let page: Vec<&Order> = all().skip(skip).take(limit).collect();
+        if page.iter().map(|order| size_bytes(order)).sum::<u64>() > MAX_PAGE_BYTES.into() {
+            return Err(StoreError::PageTooLarge);
+        }
+        Ok(OrderList { orders: page.into_iter().cloned().collect(), total: to_u64(all().count()) })
     }
 
     async fn change(&self, order: &Order, known: Version, event: Option<Event>) -> Result<Written, StoreError> {
@@ -131,6 +135,11 @@ impl OrderStore for MemoryOrders {
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(())
     }
+}
+
+/// As a database would keep it.
+fn size_bytes(order: &Order) -> u64 {
+    serde_json::to_vec(&order.items).map_or(0, |items| to_u64(items.len()))
 }
 
 fn to_usize(number: u64) -> usize {

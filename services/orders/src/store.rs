@@ -49,6 +49,9 @@ pub struct OrderFilter {
     pub status: Option<OrderStatus>,
 }
 
+/// Bytes of the items of one page, written as JSON: of small orders this is far more than a page can have.
+pub const MAX_PAGE_BYTES: u32 = 32 << 20;
+
 /// A part of the orders that were asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OrderList {
@@ -61,6 +64,9 @@ pub struct OrderList {
 /// Why a store did not do what was asked.
 #[derive(Debug, Clone, Error)]
 pub enum StoreError {
+    /// The orders of the page have more than [`MAX_PAGE_BYTES`] of items. A page of one order never has.
+    #[error("the page has more than {MAX_PAGE_BYTES} bytes of items")]
+    PageTooLarge,
     /// The store as a whole cannot be reached; trying again later may help.
     #[error("the store of orders is unavailable: {0}")]
     Unavailable(String),
@@ -88,7 +94,7 @@ pub trait OrderStore: fmt::Debug + Send + Sync + 'static {
     /// Reads an order; `None` when there is none.
     async fn find(&self, id: OrderId) -> Result<Option<Order>, StoreError>;
 
-    /// Reads a page, in the order in which they were created.
+    /// Reads a page, in the order in which they were created; or none, if it is [too large](StoreError::PageTooLarge).
     async fn list(&self, filter: &OrderFilter, page: Page) -> Result<OrderList, StoreError>;
 
     /// Puts the status and the address of an order in the place of those of its `known` version. Whatever else there is of it

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use backends::{SqlContext, open_users};
+use backends::{SqlContext, SqliteFiles, open_users};
 use chassis::clock::SystemClock;
 use chassis::telemetry::storage::StorageFailures;
 use jiff::Timestamp;
@@ -30,7 +30,11 @@ pub(crate) const SECONDS: u64 = 2;
 impl Load {
     pub(crate) fn open(url: &str) -> Outcome<Self> {
         let runtime = Runtime::new()?;
-        let context = SqlContext { clock: SystemClock::shared(), failures: StorageFailures::default() };
+        let context = SqlContext {
+            clock: SystemClock::shared(),
+            failures: StorageFailures::default(),
+            files: SqliteFiles::default(),
+        };
         let store = runtime.block_on(open_users(url, context))?.store;
         Ok(Self { runtime, store, created: Arc::default() })
     }

@@ -1,12 +1,13 @@
 //! Stores of services in SQL databases.
 //!
-//! A store is written once (`users`), in statements and plain values (`database`, `value`). What a database makes of the
-//! calls of many is its own matter: one statement on PostgreSQL (`postgres`), one transaction on SQLite (`sqlite`).
+//! A store is written once (`users`, `orders`, `analytics`), in statements and plain values (`database`, `value`). What a
+//! database makes of the calls of many is its own matter: one statement on PostgreSQL (`postgres`), one transaction on SQLite (`sqlite`).
 
 mod analytics;
 mod answers;
 mod database;
 mod error;
+mod orders;
 mod outbox;
 mod postgres;
 pub(crate) mod sqlite;
@@ -16,9 +17,12 @@ mod value;
 
 pub use analytics::ANALYTICS;
 pub(crate) use analytics::SqlEvents;
+pub(crate) use database::{Database, Statement};
 pub(crate) use error::SqlError;
+pub use orders::ORDERS;
+pub(crate) use orders::SqlOrders;
 pub(crate) use postgres::PostgresDatabase;
-pub(crate) use sqlite::SqliteDatabase;
+pub use sqlite::SqliteFiles;
 pub(crate) use users::SqlUsers;
 pub use users::USERS;
 
@@ -31,7 +35,7 @@ mod tests {
 
     #[test]
     fn the_migrations_are_those_of_the_folders() {
-        for service in [&USERS] {
+        for service in [&USERS, &ORDERS] {
             let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(service.service);
             for (folder, known) in [("sqlite", service.sqlite), ("postgres", service.postgres)] {
                 let files = all.join(folder).read_dir().unwrap().map(|file| file.unwrap().file_name());
@@ -46,8 +50,16 @@ mod tests {
     #[test]
     fn both_databases_have_the_same_migrations() {
         let names = |known: &'static [Migration]| known.iter().map(|it| (it.version, it.name)).collect::<Vec<_>>();
-        for service in [&USERS] {
+        for service in [&USERS, &ORDERS] {
             assert_eq!(names(service.sqlite), names(service.postgres));
         }
+    }
+
+    /// All of them may lie in one database, and one file has no schemas.
+    #[test]
+    fn services_share_no_name() {
+        assert_ne!(USERS.schema, ORDERS.schema);
+        assert_ne!(USERS.history, ORDERS.history);
+        assert_ne!(USERS.lock, ORDERS.lock);
     }
 }

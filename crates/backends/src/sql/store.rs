@@ -26,13 +26,12 @@ static PING: Statement = Statement::read("SELECT 0")
 #[derive(Debug)]
 pub(crate) struct StoreDatabase {
     database: Arc<dyn Database>,
-    answers: &'static AnswerStatements,
     calls: Semaphore,
 }
 
 impl StoreDatabase {
-    pub(crate) fn new(database: Arc<dyn Database>, answers: &'static AnswerStatements) -> Self {
-        Self { database, answers, calls: Semaphore::new(MOST_CALLS) }
+    pub(crate) fn new(database: Arc<dyn Database>) -> Self {
+        Self { database, calls: Semaphore::new(MOST_CALLS) }
     }
 
     /// What else works with it.
@@ -68,13 +67,21 @@ impl StoreDatabase {
     }
 
     /// What a request with this id was answered.
-    pub(crate) async fn find_answer(&self, id: &str) -> Result<Option<StoredAnswer>, SqlError> {
-        self.find(&self.answers.find, id.into()).await?.map(read_answer).transpose()
+    pub(crate) async fn find_answer(
+        &self,
+        answers: &'static AnswerStatements,
+        id: &str,
+    ) -> Result<Option<StoredAnswer>, SqlError> {
+        self.find(&answers.find, id.into()).await?.map(read_answer).transpose()
     }
 
     /// Forgets answers that have expired; tells how many.
-    pub(crate) async fn forget_answers(&self, now: Timestamp) -> Result<u64, SqlError> {
-        let forgotten = self.execute(&self.answers.forget, vec![now.as_microsecond().into()]).await?;
+    pub(crate) async fn forget_answers(
+        &self,
+        answers: &'static AnswerStatements,
+        now: Timestamp,
+    ) -> Result<u64, SqlError> {
+        let forgotten = self.execute(&answers.forget, vec![now.as_microsecond().into()]).await?;
         Ok(u64::try_from(forgotten.len()).unwrap_or(u64::MAX))
     }
 

@@ -10,6 +10,8 @@ mod events;
 mod file_objects;
 mod file_secrets;
 mod open;
+mod orders_postgres;
+mod orders_sqlite;
 mod postgres;
 mod postgres_faults;
 mod postgres_lines;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use backends::aws::{Aws, AwsSettings, S3Encryption};
 use backends::{
-    ObjectContext, OpenError, QueueContext, is_local, open_objects, open_queue, open_users, secret_sources,
+    ObjectContext, OpenError, QueueContext, is_local, open_objects, open_orders, open_queue, open_users, secret_sources,
 };
 use chassis::clock::SystemClock;
 use chassis::ids::Ids;
@@ -88,6 +88,17 @@ async fn stores_of_users_open_by_scheme() {
         let error = open_users(url, users::context()).await.unwrap_err();
         assert!(matches!(error, OpenError::Malformed { kind: "store of users", .. }), "{url}: {error}");
     }
+}
+
+#[tokio::test]
+async fn stores_of_orders_open_by_scheme() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orders.db");
+    for url in ["memory:".to_owned(), format!("sqlite:{}", path.display())] {
+        open_orders(&url, users::context()).await.unwrap().store.ping().await.unwrap();
+    }
+    let text = open_orders("mysql://user:hunter2@host/orders", users::context()).await.unwrap_err().to_string();
+    assert!(text.contains("unknown store of orders scheme `mysql`") && !text.contains("hunter2"), "{text}");
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! Pages, and which orders are in them.
 
+use std::sync::Arc;
+
 use chassis::http::Page;
 
 use super::{OrderHarness, create, id, order};
-use crate::model::{Order, OrderId, OrderStatus, UserId, Version};
-use crate::store::{OrderFilter, OrderList};
+use crate::model::{Item, Order, OrderId, OrderStatus, UserId, Version};
+use crate::store::{MAX_PAGE_BYTES, OrderFilter, OrderList, StoreError};
 
 async fn page(harness: &impl OrderHarness, skip: u64, limit: u64) -> (Vec<OrderId>, u64) {
     listed(harness, &OrderFilter::default(), Page { skip, limit }).await
@@ -80,4 +82,22 @@ pub async fn lists_have_what_is_asked_for_alone(harness: &impl OrderHarness) {
     let delivered = Order { status: OrderStatus::Delivered, version: Version(2), ..order(2, "ann") };
     harness.store().change(&delivered, Version::FIRST, None).await.unwrap();
     assert_eq!(listed(harness, &of(None, shipped), whole).await, (ids([7, 12, 17]), 3));
+}
+
+pub async fn a_page_that_would_be_too_large_is_refused(harness: &impl OrderHarness) {
+    let store = harness.store();
+    // 1000 names of 200 crabs each are some 860 kB.
+    let name = "🦀".repeat(200);
+    let first = order(0, "ann");
+    let items: Arc<[Item]> = (0..1000).map(|_| Item { product_name: name.clone(), ..first.items[0].clone() }).collect();
+    let most = MAX_PAGE_BYTES as usize / serde_json::to_vec(&items).unwrap().len();
+    for number in 0..=u32::try_from(most).unwrap() {
+        create(harness, Order { items: Arc::clone(&items), ..order(number, "ann") }).await;
+    }
+    let read = async |skip, limit| store.list(&OrderFilter::default(), Page { skip, limit }).await;
+    let whole = read(0, most as u64).await.unwrap();
+    assert_eq!((whole.orders.len(), whole.total), (most, most as u64 + 1));
+    assert!(whole.orders.iter().all(|order| order.items == items));
+    assert!(matches!(read(0, 1000).await, Err(StoreError::PageTooLarge)));
+    assert_eq!(read(most as u64, 1000).await.unwrap().orders.len(), 1);
 }

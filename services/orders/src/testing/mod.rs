@@ -88,6 +88,7 @@ macro_rules! order_conformance {
                 pages_hold_still_while_orders_are_added,
                 pages_beyond_the_end_are_empty,
                 lists_have_what_is_asked_for_alone,
+                a_page_that_would_be_too_large_is_refused,
                 a_change_needs_the_version_that_is_there,
                 a_change_leaves_what_never_changes,
                 of_a_hundred_conflicting_transitions_one_wins,

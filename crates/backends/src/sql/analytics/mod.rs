@@ -3,16 +3,14 @@
 mod statements;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use analytics::model::{Event, EventFilter, EventId, EventType, NewEvent};
 use analytics::store::{EventCounts, EventStore, Recorded, StoreError};
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
 use super::SqlError;
 use super::database::{Database, Statement};
+use super::store::StoreDatabase;
 use super::value::{Row, Value};
 use crate::migrations::{Migration, Migrations};
 
@@ -35,16 +33,10 @@ pub static ANALYTICS: Migrations = Migrations {
     }],
 };
 
-/// For a whole call, however many statements it is.
-const TIME_LIMIT: Duration = Duration::from_millis(4_500);
-/// Calls at once; more is refused.
-const MOST_CALLS: usize = 4096;
-
 /// All events of a database.
 #[derive(Debug)]
 pub(crate) struct SqlEvents {
-    database: Box<dyn Database>,
-    calls: Semaphore,
+    database: StoreDatabase,
 }
 
 impl SqlEvents {
@@ -52,20 +44,8 @@ impl SqlEvents {
     pub(crate) const SHARED: [&'static Statement; 1] = [&statements::RECORD];
 
     /// On tables that are up to date.
-    pub(crate) fn new(database: impl Database) -> Arc<Self> {
-        Arc::new(Self { database: Box::new(database), calls: Semaphore::new(MOST_CALLS) })
-    }
-
-    /// One call, with its end in time.
-    async fn call<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let Ok(_permit) = self.calls.try_acquire() else {
-            return Err(StoreError::Unavailable("too many calls wait for the database".into()));
-        };
-        timeout(TIME_LIMIT, work).await.unwrap_or(Err(StoreError::Timeout))
-    }
-
-    async fn execute(&self, statement: &'static Statement, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        Ok(self.database.execute(statement, values).await?)
+    pub(crate) fn new(database: Arc<dyn Database>) -> Arc<Self> {
+        Arc::new(Self { database: StoreDatabase::new(database) })
     }
 
     async fn record_now(&self, NewEvent { event, key }: NewEvent) -> Result<Recorded, StoreError> {
@@ -73,11 +53,11 @@ impl SqlEvents {
         let mut values = of_event(event);
         values.push(Value::Text(id.clone()));
         values.push(Value::Text(key.map(|key| key.fingerprint)));
-        if !self.execute(&statements::RECORD, values).await?.is_empty() {
+        if !self.database.execute(&statements::RECORD, values).await?.is_empty() {
             return Ok(Recorded::Done);
         }
         let before = match id {
-            Some(id) => self.execute(&statements::FIND_REQUEST, vec![id.as_str().into()]).await?.into_iter().next(),
+            Some(id) => self.database.find(&statements::FIND_REQUEST, id.as_str().into()).await?,
             None => None,
         };
         let other = || StoreError::Other("the event was not added, and its request was not done before".into());
@@ -88,7 +68,7 @@ impl SqlEvents {
 #[async_trait]
 impl EventStore for SqlEvents {
     async fn record(&self, event: NewEvent) -> Result<Recorded, StoreError> {
-        self.call(self.record_now(event)).await
+        self.database.call(self.record_now(event)).await
     }
 
     async fn count(&self, filter: &EventFilter) -> Result<EventCounts, StoreError> {
@@ -102,16 +82,12 @@ impl EventStore for SqlEvents {
             }
             None => &statements::COUNT,
         };
-        let rows = self.call(self.execute(statement, values)).await?;
+        let rows = self.database.call(self.database.execute(statement, values)).await?;
         Ok(rows.into_iter().map(read_count).collect::<Result<_, _>>()?)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        let rows = self.call(self.execute(&statements::PING, Vec::new())).await?;
-        match rows.into_iter().next().map(|row| row.read().bool()).transpose()? {
-            Some(false) => Ok(()),
-            _ => Err(StoreError::Unavailable("the database only reads".into())),
-        }
+        Ok(self.database.call(self.database.ping()).await?)
     }
 }
 

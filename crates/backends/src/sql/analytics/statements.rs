@@ -26,7 +26,3 @@ pub(super) static COUNT_OF_USER: Statement = Statement::read(
     "SELECT event_type, count(*) FROM events WHERE user_id = $4 AND event_type = COALESCE($3, event_type) \
      AND created_at >= $1 AND created_at < $2 GROUP BY event_type",
 );
-
-/// Whether it only reads.
-pub(super) static PING: Statement = Statement::read("SELECT 0")
-    .on_postgres("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'");

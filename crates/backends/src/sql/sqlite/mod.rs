@@ -5,6 +5,7 @@
 
 mod calls;
 pub(crate) mod file;
+mod files;
 mod readers;
 mod writer;
 
@@ -16,6 +17,8 @@ use async_trait::async_trait;
 use chassis::telemetry::storage::StoreFailures;
 use rusqlite::Connection;
 use tokio::task::JoinSet;
+
+pub use self::files::SqliteFiles;
 
 use self::calls::{Call, Outcome};
 use self::readers::{Readers, Reads};

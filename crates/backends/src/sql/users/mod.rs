@@ -76,7 +76,7 @@ impl SqlUsers {
 
     /// On tables that are up to date.
     pub(crate) fn new(database: Arc<dyn Database>) -> Arc<Self> {
-        Arc::new(Self { database: StoreDatabase::new(database, &ANSWERS) })
+        Arc::new(Self { database: StoreDatabase::new(database) })
     }
 
     /// The events that are written with the users.
@@ -116,7 +116,7 @@ impl SqlUsers {
                 Err(error) => return Err(error.into()),
             }
             if let Some(answer) = &new.answer
-                && let Some(before) = self.database.find_answer(&answer.key.id).await?
+                && let Some(before) = self.database.find_answer(&ANSWERS, &answer.key.id).await?
             {
                 return Ok(Created::Before(before));
             }
@@ -157,7 +157,7 @@ impl UserStore for SqlUsers {
     }
 
     async fn forget_answers(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.call(async { Ok(self.database.forget_answers(now).await?) }).await
+        self.call(async { Ok(self.database.forget_answers(&ANSWERS, now).await?) }).await
     }
 
     async fn find(&self, id: UserId) -> Result<Option<User>, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backends::{OpenError, SqlContext, UserDatabase, open_users};
+use backends::{OpenError, SqlContext, SqliteFiles, UserDatabase, open_users};
 use chassis::clock::SystemClock;
 use chassis::telemetry::storage::StorageFailures;
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 pub(crate) const MIGRATIONS: usize = 2;
 
 pub(crate) fn context() -> SqlContext {
-    SqlContext { clock: SystemClock::shared(), failures: StorageFailures::default() }
+    SqlContext { clock: SystemClock::shared(), failures: StorageFailures::default(), files: SqliteFiles::default() }
 }
 
 pub(crate) async fn try_open(url: &str) -> Result<Arc<dyn UserStore>, OpenError> {

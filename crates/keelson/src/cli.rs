@@ -131,13 +131,20 @@ pub(crate) enum ServiceName {
     Archiver,
     /// Keeps accounts; people register, log in and look at their profile
     Users,
+    /// Keeps orders; people order and cancel, others confirm, ship and deliver
+    Orders,
     /// Takes events, and counts them
     Analytics,
 }
 
 impl ServiceName {
     /// All of them, in the order in which they are shown.
-    pub(crate) const ALL: &'static [Self] = &[Self::Users, Self::Analytics, Self::Ingest, Self::Archiver];
+    pub(crate) const ALL: &'static [Self] = &[Self::Users, Self::Orders, Self::Analytics, Self::Ingest, Self::Archiver];
+
+    /// Whether it keeps what it knows in the database of `DATABASE_URL`.
+    pub(crate) fn keeps_records(self) -> bool {
+        matches!(self, Self::Users | Self::Orders)
+    }
 }
 
 /// Flags of commands that listen.

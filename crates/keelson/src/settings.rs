@@ -57,6 +57,11 @@ const USERS_PORT: Setting<Port> = Setting::new(
     "The port of users; 0 takes any free one. `SERVICE_PORT` and `--port` win over it.",
 );
 
+const ORDERS_PORT: Setting<Port> = Setting::new(
+    "ORDERS_PORT",
+    "8003",
+    "The port of orders; 0 takes any free one. `SERVICE_PORT` and `--port` win over it.",
+);
 const ANALYTICS_PORT: Setting<Port> = Setting::new(
     "ANALYTICS_PORT",
     "8001",
@@ -64,11 +69,11 @@ const ANALYTICS_PORT: Setting<Port> = Setting::new(
 );
 const USER_SERVICE_URL: OptionalSetting<ServiceUrl> = OptionalSetting::new(
     "USER_SERVICE_URL",
-    "Where users is, such as `http://users.internal:8002`. Analytics asks it how many users there are; a service without `JWT_SECRET_KEY` verifies tokens with the keys that users publishes there. Default: the users of the same process.",
+    "Where users is, such as `http://users.internal:8002`. Orders asks it who is a user, analytics how many there are; a service without `JWT_SECRET_KEY` verifies tokens with the keys that users publishes there. Default: the users of the same process.",
 );
 const ANALYTICS_SERVICE_URL: OptionalSetting<ServiceUrl> = OptionalSetting::new(
     "ANALYTICS_SERVICE_URL",
-    "Where analytics is, such as `http://analytics.internal:8001`. Users tells it of registrations, logins and deletions, through an outbox in its database: while analytics is down they wait there. Default: the analytics of the same process; where there is none, nothing is recorded.",
+    "Where analytics is, such as `http://analytics.internal:8001`. Users tells it of registrations, logins and deletions, orders of every change, each through an outbox in its database: while analytics is down they wait there. Default: the analytics of the same process; where there is none, nothing is recorded.",
 );
 
 const SYSTEM: Section = Section {
@@ -80,6 +85,7 @@ const SYSTEM: Section = Section {
         QUEUE_URL.info,
         OBJECTS_URL.info,
         USERS_PORT.info,
+        ORDERS_PORT.info,
         ANALYTICS_PORT.info,
         INGEST_PORT.info,
         ARCHIVER_PORT.info,
@@ -114,7 +120,8 @@ pub(crate) struct Settings {
     pub(crate) chassis: ChassisConfig,
     pub(crate) data: PathBuf,
     pub(crate) queue: Database,
-    pub(crate) users: Database,
+    /// Of users and orders.
+    pub(crate) records: Database,
     pub(crate) events: Database,
     pub(crate) users_at: Option<ServiceUrl>,
     pub(crate) analytics_at: Option<ServiceUrl>,
@@ -127,6 +134,7 @@ pub(crate) struct Settings {
     ingest_port: u16,
     archiver_port: u16,
     users_port: u16,
+    orders_port: u16,
     analytics_port: u16,
     /// As `/status` shows it.
     pub(crate) shown: Map<String, Value>,
@@ -143,22 +151,22 @@ impl Settings {
         ingest.api_token = aws::api_token(&mut reader, ingest.api_token);
         let queue_url = aws::queue_url(&mut reader).unwrap_or_else(|| in_data("sqlite", "queue.db"));
         let place = PostgresPlace::read(&mut reader);
-        let users = Database::of_users(&mut reader, &place, in_data("sqlite", "keelson.db"));
+        let records = Database::of_records(&mut reader, &place, in_data("sqlite", "keelson.db"));
         let events = Database::of_events(&mut reader, &place, in_data("sqlite", "events.db"));
-        let (has_users, has_events) =
-            (services.contains(&ServiceName::Users), services.contains(&ServiceName::Analytics));
-        let events_are_here = has_events && events.place.is_some();
-        if queue_url != postgres::HERE && !events_are_here && !(has_users && users.place.is_some()) {
+        let has = |service| services.contains(&service);
+        let keeps_records = services.iter().any(|service| service.keeps_records());
+        let events_are_here = has(ServiceName::Analytics) && events.place.is_some();
+        if queue_url != postgres::HERE && !events_are_here && !(keeps_records && records.place.is_some()) {
             place.refuse_others(&mut reader, (&QUEUE_URL.info, &queue_url));
         }
-        if has_users && !events_are_here && queue_url != postgres::HERE {
-            place.refuse_others(&mut reader, (&DATABASE_URL.info, &users.url));
-            users.refuse_unused_server(&mut reader, &queue_url);
+        if keeps_records && !events_are_here && queue_url != postgres::HERE {
+            place.refuse_others(&mut reader, (&DATABASE_URL.info, &records.url));
+            records.refuse_unused_server(&mut reader, &queue_url);
         }
         let settings = Self {
             chassis: ChassisConfig::read(&mut reader, services.len(), default_host),
             queue: Database::new(queue_url, &place),
-            users,
+            records,
             events,
             objects_url: aws::objects_url(&mut reader).unwrap_or_else(|| in_data("file", "objects")),
             ingest,
@@ -171,6 +179,7 @@ impl Settings {
             ingest_port: reader.get(&INGEST_PORT).0,
             archiver_port: reader.get(&ARCHIVER_PORT).0,
             users_port: reader.get(&USERS_PORT).0,
+            orders_port: reader.get(&ORDERS_PORT).0,
             analytics_port: reader.get(&ANALYTICS_PORT).0,
             shown: shown(layers),
             data,
@@ -178,9 +187,9 @@ impl Settings {
         if services.contains(&ServiceName::Ingest) {
             settings.check_api_token(&mut reader, mode);
         }
-        settings.check_token_keys(&mut reader, has_users && mode == Mode::Serve);
-        if has_events && !has_users {
-            settings.check_verifying_keys(&mut reader);
+        settings.check_token_keys(&mut reader, has(ServiceName::Users) && mode == Mode::Serve);
+        if !has(ServiceName::Users) {
+            settings.check_users_elsewhere(&mut reader, has(ServiceName::Orders), has(ServiceName::Analytics));
         }
         if services.contains(&ServiceName::Archiver)
             && settings.archiver.retention.is_some()
@@ -236,9 +245,15 @@ impl Settings {
         }
     }
 
-    /// In production every token is verified.
-    fn check_verifying_keys(&self, reader: &mut Reader<'_>) {
-        if self.chassis.production && self.chassis.tokens.key.is_none() && self.users_at.is_none() {
+    /// Orders asks users who is one; and in production every token is verified.
+    fn check_users_elsewhere(&self, reader: &mut Reader<'_>, has_orders: bool, has_analytics: bool) {
+        if self.users_at.is_some() {
+            return;
+        }
+        if has_orders {
+            let expected = "where users is, such as `http://users.internal:8002`, or users in the same process";
+            reader.refuse(&USER_SERVICE_URL.info, expected);
+        } else if has_analytics && self.chassis.production && self.chassis.tokens.key.is_none() {
             let expected = "the key of users, or USER_SERVICE_URL, where users publishes its public keys";
             reader.refuse(&JWT_SECRET_KEY.info, expected);
         }
@@ -260,6 +275,7 @@ impl Settings {
             ServiceName::Ingest => (self.ingest_port, INGEST_PORT.info.name),
             ServiceName::Archiver => (self.archiver_port, ARCHIVER_PORT.info.name),
             ServiceName::Users => (self.users_port, USERS_PORT.info.name),
+            ServiceName::Orders => (self.orders_port, ORDERS_PORT.info.name),
             ServiceName::Analytics => (self.analytics_port, ANALYTICS_PORT.info.name),
         };
         self.chassis.service_port.map_or((own, variable), |port| (port, "SERVICE_PORT"))

@@ -13,10 +13,10 @@ use analytics::store::EventStore;
 use backends::aws::{Bill, CostCollector};
 use backends::local::{DataFolder, FolderError, random_secret};
 use backends::{
-    ObjectContext, QueueContext, SqlContext, UserDatabase, is_local, open_events, open_objects, open_queue, open_users,
-    queue_exists,
+    ObjectContext, OrderDatabase, QueueContext, SqlContext, SqliteFiles, UserDatabase, is_local, open_events,
+    open_objects, open_orders, open_queue, open_users, queue_exists,
 };
-use chassis::auth::{ApiToken, KeyRing, PoolSize, SigningKey, TokenKeys};
+use chassis::auth::{ApiToken, KeyRing, PoolSize, SigningKey, TokenIssuer, TokenKeys};
 use chassis::client::ServiceUrl;
 use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretError};
 use chassis::service::{Context, Identity, Service};
@@ -27,7 +27,7 @@ use tracing::{info, warn};
 
 pub(crate) use self::peers::{Peers, token_verifier};
 pub(crate) use self::secrets::{API_TOKEN_FILE, operators_issuer, operators_verifier, secret_sources};
-use self::secrets::{api_token, refers_to_keys, refresh_keys, token_issuer, token_keys};
+use self::secrets::{api_token, token_issuer, token_keys};
 pub(crate) use self::tables::{Tables, own_folder, tables};
 use crate::cli::ServiceName;
 use crate::commands::cost;
@@ -35,7 +35,7 @@ use crate::failure::Failure;
 use crate::settings::{Database, Settings};
 
 /// The crates that follow `LOG_LEVEL`; all others follow `LOG_FILTER`.
-pub(crate) const OWN_CRATES: &[&str] = &["analytics", "backends", "chassis", "keelson", "pipeline", "users"];
+pub(crate) const OWN_CRATES: &[&str] = &["analytics", "backends", "chassis", "keelson", "orders", "pipeline", "users"];
 
 /// What the services of this process stand on. The folder's lock lives as long as this.
 #[derive(Debug)]
@@ -44,6 +44,7 @@ pub(crate) struct Stores {
     queue: Option<Arc<dyn Queue>>,
     objects: Option<Arc<dyn ObjectStore>>,
     users: Option<UserDatabase>,
+    orders: Option<OrderDatabase>,
     events: Option<Arc<dyn EventStore>>,
     keys: Option<Arc<TokenKeys>>,
     failures: StorageFailures,
@@ -60,7 +61,6 @@ impl Stores {
 /// Opens the stores that the settings name and these services need.
 pub(crate) async fn open(settings: &Settings, services: &[ServiceName], context: &Context) -> Result<Stores, Failure> {
     let stores_objects = services.contains(&ServiceName::Archiver);
-    let keeps_users = services.contains(&ServiceName::Users);
     let folder = claim_folder(settings, services)?;
     let failures = StorageFailures::default();
     let objects = match stores_objects {
@@ -71,24 +71,27 @@ pub(crate) async fn open(settings: &Settings, services: &[ServiceName], context:
         true => Some(queue(settings, queue_context(settings, context, &failures)).await?),
         false => None,
     };
-    let users = match keeps_users {
-        true => {
-            let url = whole_url(settings, &settings.users).await?;
-            let context = SqlContext { clock: Arc::clone(&context.clock), failures: failures.clone() };
-            Some(open_users(url.expose_secret(), context).await?)
-        }
+    let keeps = |service: ServiceName| services.contains(&service);
+    let files = SqliteFiles::default();
+    let sql = || SqlContext { clock: Arc::clone(&context.clock), failures: failures.clone(), files: files.clone() };
+    let records = match services.iter().any(|service| service.keeps_records()) {
+        true => whole_url(settings, &settings.records).await?,
+        false => SecretString::default(),
+    };
+    let users = match keeps(ServiceName::Users) {
+        true => Some(open_users(records.expose_secret(), sql()).await?),
         false => None,
     };
-    let events = match services.contains(&ServiceName::Analytics) {
-        true => {
-            let url = whole_url(settings, &settings.events).await?;
-            let context = SqlContext { clock: Arc::clone(&context.clock), failures: failures.clone() };
-            Some(open_events(url.expose_secret(), context).await?)
-        }
+    let orders = match keeps(ServiceName::Orders) {
+        true => Some(open_orders(records.expose_secret(), sql()).await?),
         false => None,
     };
-    let keys = token_keys(settings, keeps_users).await?;
-    Ok(Stores { queue, objects, users, events, keys, failures, folder })
+    let events = match keeps(ServiceName::Analytics) {
+        true => Some(open_events(whole_url(settings, &settings.events).await?.expose_secret(), sql()).await?),
+        false => None,
+    };
+    let keys = token_keys(settings, keeps(ServiceName::Users)).await?;
+    Ok(Stores { queue, objects, users, orders, events, keys, failures, folder })
 }
 
 fn uses_queue(services: &[ServiceName]) -> bool {
@@ -119,7 +122,7 @@ async fn whole_url(settings: &Settings, database: &Database) -> Result<SecretStr
     place.url(fetched.as_ref().or(place.password.as_ref()))
 }
 
-/// One process owns the folder: the one whose queue, users or events lie in it, or whose secrets are made there. Objects in it may be of
+/// One process owns the folder: the one whose queue, records or events lie in it, or whose secrets are made there. Objects in it may be of
 /// many. A process that keeps everything elsewhere runs without a folder, such as in a container whose root cannot be
 /// written: then other commands cannot find it, and that is all.
 fn claim_folder(settings: &Settings, services: &[ServiceName]) -> Result<Option<DataFolder>, Failure> {
@@ -127,9 +130,9 @@ fn claim_folder(settings: &Settings, services: &[ServiceName]) -> Result<Option<
     let generates_token = has(ServiceName::Ingest) && settings.ingest.api_token.is_none();
     let generates_key = has(ServiceName::Users) && settings.chassis.tokens.key.is_none();
     let keeps_queue = uses_queue(services) && is_local(&settings.queue.url);
-    let keeps_users = has(ServiceName::Users) && is_local(&settings.users.url);
+    let keeps_records = services.iter().any(|service| service.keeps_records()) && is_local(&settings.records.url);
     let keeps_events = has(ServiceName::Analytics) && is_local(&settings.events.url);
-    let must_own = generates_token || generates_key || keeps_queue || keeps_users || keeps_events;
+    let must_own = generates_token || generates_key || keeps_queue || keeps_records || keeps_events;
     let keeps_objects = has(ServiceName::Archiver) && is_local(&settings.objects_url);
     match DataFolder::lock(&settings.data) {
         Ok(folder) => Ok(Some(folder)),
@@ -205,6 +208,7 @@ pub(crate) fn identity(name: ServiceName) -> Identity {
         ServiceName::Ingest => ingest::IDENTITY,
         ServiceName::Archiver => archiver::IDENTITY,
         ServiceName::Users => users::IDENTITY,
+        ServiceName::Orders => orders::IDENTITY,
         ServiceName::Analytics => analytics::IDENTITY,
     }
 }
@@ -225,8 +229,13 @@ pub(crate) async fn build(
         ServiceName::Users => {
             let keys = opened(&stores.keys)?;
             let analytics = peers.analytics.clone();
-            let service = users_service((opened(&stores.users)?.clone(), analytics), keys, settings, context)?;
-            if refers_to_keys(settings) { with_fresh_keys(service, settings, keys) } else { service }
+            users_service((opened(&stores.users)?.clone(), analytics), keys, settings, context)?
+        }
+        ServiceName::Orders => {
+            let users = peers.users.clone().ok_or_else(|| Failure::usage("USER_SERVICE_URL is not set"))?;
+            let at = (users, peers.analytics.clone());
+            let issuer = stores.keys.as_ref().map(|keys| token_issuer(settings, keys, context));
+            orders_service(opened(&stores.orders)?.clone(), at, issuer, settings, context)?
         }
         ServiceName::Analytics => analytics_service(opened(&stores.events)?, peers.users.clone(), context)?,
     };
@@ -248,6 +257,18 @@ fn users_service(
     users::service(parts, context).map_err(|error| Failure::failed(error.to_string()))
 }
 
+fn orders_service(
+    OrderDatabase { store, outbox }: OrderDatabase,
+    (users, analytics): (ServiceUrl, Option<ServiceUrl>),
+    issuer: Option<TokenIssuer>,
+    settings: &Settings,
+    context: &Context,
+) -> Result<Service, Failure> {
+    let answer_lifetime = settings.chassis.http.idempotency_lifetime;
+    let parts = orders::Parts { store, outbox, users, analytics, issuer, answer_lifetime };
+    orders::service(parts, context).map_err(|error| Failure::failed(error.to_string()))
+}
+
 fn analytics_service(
     store: &Arc<dyn EventStore>,
     users: Option<ServiceUrl>,
@@ -255,16 +276,6 @@ fn analytics_service(
 ) -> Result<Service, Failure> {
     let parts = analytics::Parts { store: Arc::clone(store), users };
     analytics::service(parts, context).map_err(|error| Failure::failed(error.to_string()))
-}
-
-fn with_fresh_keys(service: Service, settings: &Settings, keys: &Arc<TokenKeys>) -> Service {
-    let refreshing = refresh_keys(settings.clone(), Arc::clone(keys));
-    service.worker("token-keys", |lifecycle| async move {
-        tokio::select! {
-            never = refreshing => match never {},
-            () = lifecycle.draining().cancelled() => {}
-        }
-    })
 }
 
 /// [`open`] is told which services there are.
@@ -295,6 +306,10 @@ pub(crate) fn describe(name: ServiceName, settings: &Settings, context: &Context
         ServiceName::Users => {
             let keys = TokenKeys::new(KeyRing { current: SigningKey::parse(&random_secret()?)?, previous: None });
             users_service((UserDatabase::in_memory(), None), &keys, settings, context)?
+        }
+        ServiceName::Orders => {
+            let nowhere = "http://127.0.0.1".parse().map_err(|error| Failure::failed(format!("{error}")))?;
+            orders_service(OrderDatabase::in_memory(), (nowhere, None), None, settings, context)?
         }
         ServiceName::Analytics => {
             let store: Arc<dyn EventStore> = MemoryEvents::new();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chassis::auth::TokenIssuer;
 use chassis::client::{CallLimits, NoClient, ServiceClient, ServiceUrl};
 use chassis::outbox::{ServiceSink, Sink};
 use chassis::ports::Event;
@@ -15,9 +16,13 @@ use crate::model::Order;
 const ANALYTICS: &str = "analytics-service";
 
 /// Tells analytics.
-pub(super) fn sink(url: ServiceUrl, service: &Service) -> Result<Arc<dyn Sink>, NoClient> {
+pub(super) fn sink(url: ServiceUrl, issuer: Option<TokenIssuer>, service: &Service) -> Result<Arc<dyn Sink>, NoClient> {
     let client = ServiceClient::new(ANALYTICS, url, CallLimits::default(), service.metrics())?;
-    Ok(Arc::new(ServiceSink::new(ANALYTICS, client, &["api", "v1", "analytics", "events"])))
+    let sink = ServiceSink::new(ANALYTICS, client, &["api", "v1", "analytics", "events"]);
+    Ok(Arc::new(match issuer {
+        Some(issuer) => sink.with_tokens(issuer, crate::IDENTITY.name, "analytics:write"),
+        None => sink,
+    }))
 }
 
 impl Orders {

@@ -18,6 +18,7 @@ mod users;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::auth::TokenIssuer;
 use chassis::client::{NoClient, ServiceUrl};
 use chassis::health::{Check, Need};
 use chassis::http::Idempotency;
@@ -48,6 +49,8 @@ pub struct Parts {
     pub users: ServiceUrl,
     /// Where analytics is, which is told of orders. Without it events are not even written.
     pub analytics: Option<ServiceUrl>,
+    /// Makes the tokens by which analytics knows orders, where there is a key to sign with.
+    pub issuer: Option<TokenIssuer>,
     /// How long answers to requests with a key are kept.
     pub answer_lifetime: Duration,
 }
@@ -69,9 +72,9 @@ struct Orders {
 /// [`NoClient`]: users or analytics cannot be called.
 pub fn service(parts: Parts, context: &Context) -> Result<Service, NoClient> {
     let service = Service::new(IDENTITY, context);
-    let Parts { store, outbox, users, analytics, answer_lifetime } = parts;
+    let Parts { store, outbox, users, analytics, issuer, answer_lifetime } = parts;
     let users = Users::new(users, &service)?;
-    let sink = analytics.map(|url| events::sink(url, &service)).transpose()?;
+    let sink = analytics.map(|url| events::sink(url, issuer, &service)).transpose()?;
     let (reporter, relay) = chassis::outbox::connect(&service, context, outbox, sink);
     let orders = Arc::new(Orders {
         store: Arc::clone(&store),

@@ -76,6 +76,8 @@ pub(crate) struct MigratedServices {
 pub(crate) enum MigratedService {
     /// Accounts
     Users,
+    /// Orders
+    Orders,
     /// Events
     Analytics,
 }
@@ -93,6 +95,7 @@ impl MigratedService {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Users => "users",
+            Self::Orders => "orders",
             Self::Analytics => "analytics",
         }
     }
@@ -102,6 +105,7 @@ impl From<MigratedService> for ServiceName {
     fn from(service: MigratedService) -> Self {
         match service {
             MigratedService::Users => Self::Users,
+            MigratedService::Orders => Self::Orders,
             MigratedService::Analytics => Self::Analytics,
         }
     }

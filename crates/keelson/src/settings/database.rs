@@ -1,4 +1,4 @@
-//! Where users are kept.
+//! Where users, orders and events are kept.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use super::postgres::{self, PostgresPlace};
 
 pub(super) const DATABASE_URL: OptionalSetting<String> = OptionalSetting::new(
     "DATABASE_URL",
-    "The database of users: `sqlite:PATH`, `postgres://USER:PASSWORD@HOST:PORT/DATABASE` which many processes may share (`postgres:` alone: see `POSTGRES_HOST`), or `memory:` which forgets at the end. Default: that of `POSTGRES_HOST` where it is set, else `keelson.db` in the data folder.",
+    "The database of users and orders, each with tables of its own: `sqlite:PATH`, `postgres://USER:PASSWORD@HOST:PORT/DATABASE` which many processes may share (`postgres:` alone: see `POSTGRES_HOST`), or `memory:` which forgets at the end. Default: that of `POSTGRES_HOST` where it is set, else `keelson.db` in the data folder.",
 );
 
 pub(super) const EVENTS_URL: OptionalSetting<String> = OptionalSetting::new(
@@ -39,8 +39,8 @@ impl Database {
         Self { url, place }
     }
 
-    /// The database of users. The seeds name a server and mean this.
-    pub(super) fn of_users(reader: &mut Reader<'_>, place: &PostgresPlace, default: String) -> Self {
+    /// The database of users and orders. The seeds name a server and mean this.
+    pub(super) fn of_records(reader: &mut Reader<'_>, place: &PostgresPlace, default: String) -> Self {
         let seeds = || postgres::names_a_server(reader).then(|| postgres::HERE.to_owned());
         let default = seeds().unwrap_or(default);
         Self::new(reader.get_optional(&DATABASE_URL).unwrap_or(default), place)
@@ -51,7 +51,7 @@ impl Database {
         Self::new(reader.get_optional(&EVENTS_URL).unwrap_or(default), place)
     }
 
-    /// Refuses a server that nobody would ask: the database of users and the queue are elsewhere.
+    /// Refuses a server that nobody would ask: this database and the queue are elsewhere.
     pub(super) fn refuse_unused_server(&self, reader: &mut Reader<'_>, queue_url: &str) {
         let is_postgres = |url: &str| url.starts_with("postgres");
         if postgres::names_a_server(reader) && !is_postgres(&self.url) && !is_postgres(queue_url) {

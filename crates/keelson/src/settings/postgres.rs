@@ -211,7 +211,7 @@ mod tests {
     fn the_seeds_names_are_the_database_of_users_and_never_unused_in_silence() {
         let users = |texts: &[(&'static str, &str)]| {
             let all = [texts, &[("JWT_SECRET_KEY", "k")]].concat();
-            Settings::read(&Layers::of(&all), Mode::Serve, &[ServiceName::Users]).map(|settings| settings.users)
+            Settings::read(&Layers::of(&all), Mode::Serve, &[ServiceName::Users]).map(|settings| settings.records)
         };
         let production = ("PRODUCTION", "false");
         let found = users(&[production, ("POSTGRES_HOST", "db")]).unwrap();

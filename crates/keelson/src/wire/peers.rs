@@ -8,6 +8,7 @@ use chassis::client::{CallLimits, NoServiceUrl, ServiceClient, ServiceUrl};
 use chassis::service::{Context, Service};
 
 use super::Stores;
+use super::secrets::{refers_to_keys, refresh_keys};
 use crate::cli::ServiceName;
 use crate::failure::Failure;
 use crate::run_file::url;
@@ -36,7 +37,7 @@ impl Peers {
 }
 
 /// Verifies users' tokens where there is something to verify them with: the keys of this process, or those that users
-/// publishes, which the first service keeps fresh.
+/// publishes. The first service keeps them fresh.
 pub(crate) fn token_verifier(
     settings: &Settings,
     stores: &Stores,
@@ -45,10 +46,20 @@ pub(crate) fn token_verifier(
     context: &Context,
 ) -> Result<Option<Arc<TokenVerifier>>, Failure> {
     let (parties, clock) = (settings.chassis.tokens.parties.clone(), Arc::clone(&context.clock));
+    let first = services.first_mut();
     if let Some(keys) = &stores.keys {
+        if let (Some(first), true) = (first, refers_to_keys(settings)) {
+            let refreshing = refresh_keys(settings.clone(), Arc::clone(keys));
+            first.add_worker("token-keys", |lifecycle| async move {
+                tokio::select! {
+                    never = refreshing => match never {},
+                    () = lifecycle.draining().cancelled() => {}
+                }
+            });
+        }
         return Ok(Some(Arc::new(TokenVerifier::new(Arc::clone(keys), parties, clock))));
     }
-    let (Some(url), Some(first)) = (peers.users.clone(), services.first_mut()) else { return Ok(None) };
+    let (Some(url), Some(first)) = (peers.users.clone(), first) else { return Ok(None) };
     let client = ServiceClient::new(users::IDENTITY.name, url, CallLimits::default(), first.metrics());
     let keys = RemoteKeys::new(client.map_err(|error| Failure::failed(error.to_string()))?, Arc::clone(&clock));
     let fresh = Arc::clone(&keys);

@@ -2,7 +2,7 @@
 
 use backends::local::{DataFolder, FolderError};
 use backends::migrations::Migrations;
-use backends::{ANALYTICS, USERS, is_local};
+use backends::{ANALYTICS, ORDERS, USERS, is_local};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::whole_url;
@@ -20,7 +20,8 @@ pub(crate) struct Tables {
 /// Where the settings say that the tables of a service are.
 pub(crate) async fn tables(settings: &Settings, service: MigratedService) -> Result<Tables, Failure> {
     let (migrations, database) = match service {
-        MigratedService::Users => (&USERS, &settings.users),
+        MigratedService::Users => (&USERS, &settings.records),
+        MigratedService::Orders => (&ORDERS, &settings.records),
         MigratedService::Analytics => (&ANALYTICS, &settings.events),
     };
     Ok(Tables { migrations, url: whole_url(settings, database).await? })

@@ -42,7 +42,12 @@ impl Launch {
             args: owned(args),
             env: Vec::new(),
         };
-        launch.env("INGEST_PORT", "0").env("ARCHIVER_PORT", "0").env("USERS_PORT", "0").env("ANALYTICS_PORT", "0")
+        launch
+            .env("INGEST_PORT", "0")
+            .env("ARCHIVER_PORT", "0")
+            .env("USERS_PORT", "0")
+            .env("ANALYTICS_PORT", "0")
+            .env("ORDERS_PORT", "0")
     }
 
     /// Sets a variable; a later value replaces an earlier one.

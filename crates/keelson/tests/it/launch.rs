@@ -42,12 +42,8 @@ impl Launch {
             args: owned(args),
             env: Vec::new(),
         };
-        launch
-            .env("INGEST_PORT", "0")
-            .env("ARCHIVER_PORT", "0")
-            .env("USERS_PORT", "0")
-            .env("ANALYTICS_PORT", "0")
-            .env("ORDERS_PORT", "0")
+        let ports = ["INGEST_PORT", "ARCHIVER_PORT", "USERS_PORT", "ORDERS_PORT", "ANALYTICS_PORT"];
+        ports.iter().fold(launch, |launch, port| launch.env(port, "0"))
     }
 
     /// Sets a variable; a later value replaces an earlier one.

@@ -32,6 +32,8 @@ mod migrate;
 mod migrate_kill;
 mod migrate_new;
 mod migrate_postgres;
+mod orders;
+mod orders_outbox;
 mod outbox;
 mod postgres;
 mod postgres_chaos;

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::dice::Dice;
 use crate::launch::Launch;
-use crate::migrate::{done, json_of, migrate, of_users};
+use crate::migrate::{done, json_of, migrate, of_records};
 use crate::postgres_server::Server;
 use crate::system::Answer;
 
@@ -34,7 +34,7 @@ struct Folders;
 
 impl Places for Folders {
     fn fresh(&self, _: usize) -> Launch {
-        of_users()
+        of_records()
     }
 
     fn is_begun(&self, _: usize, launch: &Launch) -> bool {
@@ -45,7 +45,7 @@ impl Places for Folders {
 impl Places for Server {
     fn fresh(&self, round: usize) -> Launch {
         self.sql(&format!("CREATE DATABASE round_{round} TEMPLATE slow"));
-        of_users().env("DATABASE_URL", &self.url(&format!("round_{round}")))
+        of_records().env("DATABASE_URL", &self.url(&format!("round_{round}")))
     }
 
     /// The server goes on with the statements that it has from somebody who is dead.

@@ -2,11 +2,11 @@
 
 use crate::doctor::postgres::PASSWORD;
 use crate::launch::Launch;
-use crate::migrate::{done, five_at_once, json_of, migrate, of_users, refused};
+use crate::migrate::{done, five_at_once, json_of, migrate, of_records, refused};
 use crate::postgres_server::Server;
 
 fn on(server: &Server) -> Launch {
-    of_users().env("DATABASE_URL", &server.url("postgres"))
+    of_records().env("DATABASE_URL", &server.url("postgres"))
 }
 
 #[test]
@@ -40,7 +40,7 @@ async fn one_that_is_killed_in_the_middle_leaves_nothing_and_the_next_one_finish
     assert!(server.ask("sql postgres SELECT FROM keelson_users.users").starts_with("42P01"), "half of it is there");
     let up = migrate(&launch, &["up", "--json"]);
     assert_eq!(up.code, Some(0), "{up:?}");
-    assert_eq!(json_of(&up.stdout)["applied"].as_array().unwrap().len(), 2, "{up:?}");
+    assert_eq!(json_of(&up.stdout)["applied"].as_array().unwrap().len(), 3, "{up:?}");
     assert_eq!(migrate(&launch, &["status"]).code, Some(0));
 }
 
@@ -48,7 +48,7 @@ async fn one_that_is_killed_in_the_middle_leaves_nothing_and_the_next_one_finish
 fn a_user_who_may_not_make_tables_is_told_so_and_starts_on_those_that_the_owner_made() {
     let Some(server) = Server::start() else { return };
     let owner = on(&server);
-    let clerk = of_users().env("DATABASE_URL", &server.add_user("clerk"));
+    let clerk = of_records().env("DATABASE_URL", &server.add_user("clerk"));
     let text = refused(&clerk, &["up"], 69);
     let error = text.lines().find(|line| line.starts_with("error: ")).unwrap();
     assert!(error.contains("(42501)") && error.contains("CREATE SCHEMA keelson_users AUTHORIZATION"), "{text}");
@@ -58,10 +58,12 @@ fn a_user_who_may_not_make_tables_is_told_so_and_starts_on_those_that_the_owner_
     let text = refused(&clerk, &["status"], 69);
     assert!(text.contains("(42501)") && text.contains("give this one USAGE"), "{text}");
     // As docs/COMMANDS.md tells it.
-    server.sql("GRANT USAGE ON SCHEMA keelson_users TO clerk");
     let rights = "SELECT, INSERT, UPDATE, DELETE ON";
-    server.sql(&format!("GRANT {rights} ALL TABLES IN SCHEMA keelson_users TO clerk"));
-    server.sql(&format!("ALTER DEFAULT PRIVILEGES IN SCHEMA keelson_users GRANT {rights} TABLES TO clerk"));
+    for schema in ["keelson_users", "keelson_orders"] {
+        server.sql(&format!("GRANT USAGE ON SCHEMA {schema} TO clerk"));
+        server.sql(&format!("GRANT {rights} ALL TABLES IN SCHEMA {schema} TO clerk"));
+        server.sql(&format!("ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT {rights} TABLES TO clerk"));
+    }
     assert_eq!(migrate(&clerk, &["status"]), migrate(&owner, &["status"]));
     assert_eq!(done(&clerk, &["up"]), "nothing is pending\n");
     server.sql("CREATE TABLE keelson_users.later (a int)");
@@ -71,7 +73,7 @@ fn a_user_who_may_not_make_tables_is_told_so_and_starts_on_those_that_the_owner_
 #[test]
 fn the_seeds_names_lead_to_the_same_database_and_a_newer_history_is_shown_as_such() {
     let Some(server) = Server::start() else { return };
-    let launch = of_users().env("POSTGRES_HOST", "127.0.0.1").env("POSTGRES_PORT", &server.port.to_string());
+    let launch = of_records().env("POSTGRES_HOST", "127.0.0.1").env("POSTGRES_PORT", &server.port.to_string());
     let launch = launch.env("POSTGRES_USER", "postgres").env("POSTGRES_DB", "postgres");
     let file = launch.path("password");
     std::fs::write(&file, PASSWORD).unwrap();
@@ -81,8 +83,8 @@ fn the_seeds_names_lead_to_the_same_database_and_a_newer_history_is_shown_as_suc
 
     server.sql("INSERT INTO keelson_users.users_migrations VALUES (99, 'add_photo', 'x', 1000000)");
     let text = done(&launch, &["status"]);
-    let last = text.lines().last().unwrap();
-    assert_eq!(last, "users            99  add_photo            1970-01-01T00:00:01Z, by a newer Keelson", "{text}");
+    let newer = text.lines().find(|line| line.contains("99")).unwrap();
+    assert_eq!(newer, "users            99  add_photo            1970-01-01T00:00:01Z, by a newer Keelson", "{text}");
     let newest = json_of(&done(&launch, &["status", "--json"]))["migrations"][2].clone();
     assert_eq!((&newest["version"], &newest["state"]), (&99.into(), &"newer".into()), "{newest}");
     assert_eq!(done(&launch, &["up"]), "nothing is pending\n");

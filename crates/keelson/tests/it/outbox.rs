@@ -26,12 +26,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Stands in the place of analytics: forgets nothing, and fails now and then before or after it took an event.
 #[derive(Clone, Default)]
-struct Analytics(Arc<Mutex<Taken>>);
+pub(crate) struct Analytics(Arc<Mutex<Taken>>);
 
 #[derive(Default)]
 struct Taken {
     requests: usize,
-    /// By the key of each event: the user and the type.
+    /// By the key of each event: the order, or else the user, and the type.
     events: BTreeMap<String, (String, String)>,
     /// As they came.
     order: Vec<String>,
@@ -50,13 +50,14 @@ async fn take(State(analytics): State<Analytics>, headers: HeaderMap, Json(event
         return (503, "too much to do");
     }
     let mut taken = analytics.0.lock().unwrap();
-    taken.events.insert(key.clone(), (text(&event["user_id"]), text(&event["event_type"])));
+    let entity = event["properties"].get("order_id").unwrap_or(&event["user_id"]);
+    taken.events.insert(key.clone(), (text(entity), text(&event["event_type"])));
     taken.order.push(key);
     if number % 7 == 5 { (500, "took it and failed") } else { (200, r#"{"success":true}"#) }
 }
 
 impl Analytics {
-    async fn serve(&self) -> TestServer {
+    pub(crate) async fn serve(&self) -> TestServer {
         let answer = async |state, headers, body| {
             let (status, text) = take(state, headers, body).await;
             (axum::http::StatusCode::from_u16(status).unwrap(), text)
@@ -65,17 +66,40 @@ impl Analytics {
         TestServer::start(routes.with_state(self.clone())).await
     }
 
-    /// Whose event of this type came.
-    fn users(&self, event_type: &str) -> Vec<String> {
+    /// What each event of this type is about.
+    pub(crate) fn entities(&self, event_type: &str) -> Vec<String> {
         let taken = self.0.lock().unwrap();
-        taken.events.values().filter(|(_, of)| of == event_type).map(|(user, _)| user.clone()).collect()
+        taken.events.values().filter(|(_, of)| of == event_type).map(|(entity, _)| entity.clone()).collect()
+    }
+
+    /// Of each entity, the event of this type came before all others for the first time.
+    pub(crate) fn assert_first(&self, first: &str) {
+        let taken = self.0.lock().unwrap();
+        let mut begun = BTreeSet::new();
+        for key in &taken.order {
+            let (entity, event_type) = &taken.events[key];
+            match event_type == first {
+                true => drop(begun.insert(entity)),
+                false => assert!(begun.contains(entity), "{event_type} of {entity} came before {first}"),
+            }
+        }
     }
 }
 
-async fn outbox(system: &System, launch: &Launch) -> Value {
+/// Waits until a service of the system has delivered every event.
+pub(crate) async fn all_delivered(system: &System, launch: &Launch, service: &str) {
     let run: Value = serde_json::from_slice(&std::fs::read(launch.data().join("run.json")).unwrap()).unwrap();
     let token = run["operator_token"].as_str().unwrap();
-    Answer::of(system.get("users-internal", "/ops/v1/outbox").bearer_auth(token)).await.json()
+    let begun = Instant::now();
+    loop {
+        let outbox = system.get(&format!("{service}-internal"), "/ops/v1/outbox").bearer_auth(token);
+        let shown = Answer::of(outbox).await.json();
+        if shown["events"] == 0 {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{shown}");
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// What callers were told.
@@ -128,39 +152,18 @@ async fn kill_between_commit_and_delivery(launch: Launch, rounds: RangeInclusive
         work_until_killed(&mut system, round, &done).await;
     }
     let system = launch.start().await;
-    let begun = Instant::now();
-    loop {
-        let shown = outbox(&system, &launch).await;
-        if shown["events"] == 0 {
-            break;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{shown}");
-        sleep(Duration::from_millis(50)).await;
-    }
+    all_delivered(&system, &launch, "users").await;
     let Done { registered, logged_in } = std::mem::take(&mut *done.lock().unwrap());
-    let told = analytics.users("user_registration");
+    let told = analytics.entities("user_registration");
     let users: BTreeSet<_> = told.iter().cloned().collect();
     assert_eq!(users.len(), told.len(), "an event has two ids");
     let missing: Vec<_> = registered.difference(&users).collect();
     assert!(missing.is_empty(), "of {} registrations that were answered, these were not told: {missing:?}", told.len());
     let counts = Answer::of(system.get("users", "/api/v1/users/stats/count")).await.json();
     assert_eq!(counts["data"]["total_users"], json!(told.len()), "users and their events differ");
-    let logins: BTreeSet<_> = analytics.users("user_login").into_iter().collect();
+    let logins: BTreeSet<_> = analytics.entities("user_login").into_iter().collect();
     assert!(logins.is_superset(&logged_in), "a login was not told: {:?}", logged_in.difference(&logins));
-    assert_in_order(&analytics);
-}
-
-/// Of each user, the registration came before the login for the first time.
-fn assert_in_order(analytics: &Analytics) {
-    let taken = analytics.0.lock().unwrap();
-    let mut registered = BTreeSet::new();
-    for key in &taken.order {
-        let (user, event_type) = &taken.events[key];
-        match event_type.as_str() {
-            "user_registration" => drop(registered.insert(user)),
-            _ => assert!(registered.contains(user), "the login of {user} came first"),
-        }
-    }
+    analytics.assert_first("user_registration");
 }
 
 fn on_sqlite() -> Launch {

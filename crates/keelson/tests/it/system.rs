@@ -223,13 +223,13 @@ impl Drop for System {
 }
 
 fn short(name: &str) -> String {
-    match name {
+    let short = match name {
         "user-service" => "users",
-        "analytics-service" => "analytics",
         "order-service" => "orders",
+        "analytics-service" => "analytics",
         other => other,
-    }
-    .to_owned()
+    };
+    short.to_owned()
 }
 
 /// Where services listen, by their lines in a production log: `ingest`, `ingest-internal` and so on, under the names of

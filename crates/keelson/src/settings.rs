@@ -188,7 +188,7 @@ impl Settings {
             settings.check_api_token(&mut reader, mode);
         }
         settings.check_token_keys(&mut reader, has(ServiceName::Users) && mode == Mode::Serve);
-        if !has(ServiceName::Users) {
+        if mode == Mode::Serve && !has(ServiceName::Users) {
             settings.check_users_elsewhere(&mut reader, has(ServiceName::Orders), has(ServiceName::Analytics));
         }
         if services.contains(&ServiceName::Archiver)

@@ -111,7 +111,7 @@ async fn a_full_disk_of_users_refuses_writes_and_heals_by_itself() {
         refuses_writes(&system, &id).await;
         reads_go_on(&system, &id, "1").await;
     }
-    assert!(failures(&system, "users", "disk_full").await > 0.0);
+    assert!(failures(&system, "database", "disk_full").await > 0.0);
     disks.free("accounts");
     takes_writes_again(&system, &id).await;
 
@@ -162,7 +162,7 @@ async fn what_the_disk_does_not_confirm_is_refused_until_it_does() {
         refuses_writes(&system, &id).await;
         reads_go_on(&system, &id, "1").await;
     }
-    assert!(failures(&system, "users", "sync").await > 0.0);
+    assert!(failures(&system, "database", "sync").await > 0.0);
     fault.end(&system).await;
     takes_writes_again(&system, &id).await;
     system.kill();

@@ -87,6 +87,7 @@ impl Telemetry {
             status: response.status().as_u16(),
             duration,
             client: scope.client,
+            is_probe: false,
         };
         self.logs.access(&record, scope);
         response

@@ -35,6 +35,7 @@ fn main() -> Result<(), LogError> {
         status: 200,
         duration: Duration::from_micros(1_234),
         client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        is_probe: false,
     };
     measure(&logs, "access line", |_| logs.access(&record, &scope));
     // Nothing in there waits, so one poll is all it takes.

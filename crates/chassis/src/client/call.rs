@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use tracing::debug;
 
 use super::error::causes;
 use super::path::{check_length, locate};
-use super::{Answer, CallError, CallFailure, Inner, ServiceClient};
+use super::{Answer, CallError, CallFailure, Inner, PROBE_AGENT, ServiceClient};
 use crate::telemetry::correlation::{Scope, with_current};
 use crate::telemetry::metrics::CallOutcome;
 
@@ -87,6 +87,14 @@ impl<'a> Call<'a> {
     /// Shows a token.
     pub fn bearer(self, token: &SecretString) -> Self {
         self.header(AUTHORIZATION, &format!("Bearer {}", token.expose_secret()))
+    }
+
+    /// Says that it only looks who is alive.
+    pub(super) fn probe(self) -> Self {
+        self.change(|message| {
+            message.headers.insert(USER_AGENT, PROBE_AGENT);
+            Ok(())
+        })
     }
 
     fn header(self, name: HeaderName, text: &str) -> Self {

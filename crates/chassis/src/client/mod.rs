@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderValue, Method};
 use reqwest::redirect::Policy;
 use thiserror::Error;
 
@@ -35,6 +35,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections that are kept without a call.
 const MAX_IDLE_CONNECTIONS: usize = 32;
+
+/// How a probe says what it is: each of a system's services asks others every few seconds, and nobody wants to read that.
+pub(crate) const PROBE_AGENT: HeaderValue = HeaderValue::from_static("keelson-probe");
 
 /// What one call may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +120,7 @@ impl ServiceClient {
     /// # Errors
     /// Why no answer came, or another one than 200.
     pub async fn ping(&self) -> Result<(), CallError> {
-        let answer = self.get(&["health"]).send().await?;
+        let answer = self.get(&["health"]).probe().send().await?;
         if answer.status().is_success() { Ok(()) } else { Err(answer.unexpected()) }
     }
 }

@@ -33,6 +33,7 @@ use super::problem;
 use super::rate_limit::{ClientLimits, WINDOW_SECONDS};
 use super::routes::{Route, RouteTable};
 use crate::auth::TokenVerifier;
+use crate::client::PROBE_AGENT;
 use crate::error::{Error, Kind};
 use crate::ids::Ids;
 use crate::telemetry::correlation::{CorrelationId, Scope, in_scope, with_current};
@@ -95,6 +96,9 @@ impl Application for Edge {
     }
 }
 
+/// What services ask each other to see who is alive.
+const PROBED_ROUTE: &str = "/health";
+
 /// One request and its answer. It lives inside the request's scope.
 struct Exchange {
     edge: Arc<Inner>,
@@ -107,6 +111,8 @@ struct Exchange {
     method: Method,
     path: Option<PathAndQuery>,
     cors_origin: Option<HeaderValue>,
+    /// Another service looks whether this one is alive.
+    is_probe: bool,
     /// `None` until the answer is ready, and for good when the client leaves before.
     answered: Option<(StatusCode, Duration)>,
 }
@@ -126,12 +132,14 @@ impl Exchange {
             deadline: Some(deadline),
         };
         state.metrics.active_requests().inc();
+        let route = edge.routes.find(request.uri().path());
         let exchange = Self {
             begun,
             deadline,
             correlation_id,
             client,
-            route: edge.routes.find(request.uri().path()),
+            is_probe: &*route.template == PROBED_ROUTE && headers.get(header::USER_AGENT) == Some(&PROBE_AGENT),
+            route,
             method: request.method().clone(),
             path: request.uri().path_and_query().cloned(),
             cors_origin: state.origins.allowed_origin(headers),
@@ -270,6 +278,7 @@ impl Drop for Exchange {
             status: status.as_u16(),
             duration,
             client: Some(self.client),
+            is_probe: self.is_probe,
         };
         with_current(|scope| self.edge.state.logs.access(&record, scope));
     }

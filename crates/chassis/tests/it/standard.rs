@@ -184,3 +184,18 @@ async fn the_operator_changes_the_log_level_and_nobody_else_does() {
     let dependencies = app.operate(Method::GET, "/ops/v1/dependencies", "").await.expect(200).json();
     assert_eq!(dependencies["dependencies"]["store"]["status"], "up");
 }
+
+#[tokio::test]
+async fn that_services_look_who_is_alive_is_logged_for_those_who_want_to_know() {
+    let app = TestApp::start(service);
+    let probe = async |path: &str| {
+        let request = app.request(Method::GET, path).header("user-agent", "keelson-probe");
+        let _answer = app.send(request.body(Body::empty()).unwrap()).await;
+        app.access_log().lines().count()
+    };
+    assert_eq!(probe("/health").await, 0);
+    assert_eq!(probe("/health/ready").await, 1, "whoever asks for more is shown");
+    app.operate(Method::PUT, "/ops/v1/log-level", r#"{"level":"DEBUG"}"#).await.expect(200);
+    let before = app.access_log().lines().count();
+    assert_eq!(probe("/health").await, before + 1);
+}

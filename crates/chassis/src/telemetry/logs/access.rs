@@ -32,6 +32,8 @@ pub struct AccessRecord<'a> {
     pub duration: Duration,
     /// Who asked, as far as the proxies are trusted.
     pub client: Option<IpAddr>,
+    /// Whether another service of the system only looked who is alive: every few seconds, and nobody wants to read that.
+    pub is_probe: bool,
 }
 
 impl AccessRecord<'_> {
@@ -40,6 +42,7 @@ impl AccessRecord<'_> {
             // Degraded, not broken; whoever must act for it is told by the line that names the cause.
             Ok(StatusCode::SERVICE_UNAVAILABLE) => Level::Warning,
             Ok(status) if status.is_server_error() => Level::Error,
+            _ if self.is_probe => Level::Debug,
             _ => Level::Info,
         }
     }

@@ -56,6 +56,7 @@ fn record<'a>(method: &'a Method, path: &'a str) -> AccessRecord<'a> {
         status: 200,
         duration: Duration::from_micros(1_234),
         client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        is_probe: false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::Method;
@@ -29,6 +29,8 @@ struct FakeSink {
     is_down: AtomicBool,
     /// To this one it does not answer.
     hangs_at: Mutex<Option<u64>>,
+    /// It is too busy for each attempt of so many; 0 for none.
+    is_busy_each: AtomicUsize,
 }
 
 impl FakeSink {
@@ -53,7 +55,11 @@ impl Sink for FakeSink {
 
     async fn deliver(&self, event: &Event) -> Result<(), SinkError> {
         let number = number(event);
-        self.attempts.lock().unwrap().push((number, Instant::now()));
+        let attempts = {
+            let mut attempts = self.attempts.lock().unwrap();
+            attempts.push((number, Instant::now()));
+            attempts.len()
+        };
         sleep(Duration::from_millis(1 + number % 7)).await;
         if self.is_down.load(Ordering::Relaxed) {
             return Err(SinkError::Unavailable("connection refused".into()));
@@ -62,6 +68,9 @@ impl Sink for FakeSink {
         if hangs {
             sleep(Duration::from_secs(2)).await;
             return Err(SinkError::Unavailable("no answer within 2s".into()));
+        }
+        if attempts.checked_rem(self.is_busy_each.load(Ordering::Relaxed)) == Some(0) {
+            return Err(SinkError::Unavailable("503: too much to do".into()));
         }
         if let Some(left @ 1..) = self.refusals.lock().unwrap().get_mut(&number) {
             *left -= 1;
@@ -187,6 +196,20 @@ async fn while_the_sink_is_down_events_are_kept_and_it_is_asked_seldom() {
     assert!(healed.elapsed() <= Duration::from_secs(31), "{:?}", healed.elapsed());
     assert_in_order(&kit.sink, 100);
     assert_eq!(seen(&kit.app).await["trouble"], Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_takes_most_events_is_not_asked_ever_more_seldom() {
+    let kit = Kit::new();
+    kit.sink.is_busy_each.store(7, Ordering::Relaxed);
+    let begun = Instant::now();
+    for number in 1..=1000 {
+        kit.report(u128::from(number), number).await;
+    }
+    kit.until_empty().await;
+    assert_eq!(kit.sink.numbers().into_iter().collect::<HashSet<_>>().len(), 1000);
+    // Each page ends at the first that is busy, with those that are on their way beside it, and half a second at most.
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

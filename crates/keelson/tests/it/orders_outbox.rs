@@ -20,6 +20,9 @@ use crate::system::{Answer, System, eventually};
 const STRONG_KEY: &str = "0123456789abcdef0123456789abcdef-of-tokens";
 const ORDERS: &str = "/api/v1/orders";
 
+/// Between two orders of a caller: what fails now and then takes events far more slowly than orders makes them.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// What callers were told.
 #[derive(Default)]
 struct Done {
@@ -47,6 +50,7 @@ async fn work_until_killed(system: &mut System, token: &str, round: usize, done:
                 let Ok(answer) = Answer::try_of(confirm.json(&json!({ "status": "confirmed" }))).await else { break };
                 assert_eq!(answer.status, 200, "{answer:?}");
                 done.lock().unwrap().confirmed.insert(id);
+                sleep(PAUSE).await;
             }
         });
     }

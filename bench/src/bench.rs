@@ -116,7 +116,13 @@ impl Bench {
         let data = self.disk.join(name);
         let keelson = self.keelson.display().to_string();
         let command = [&keelson, "up", "--json", "--data", &data.display().to_string()].map(str::to_owned).to_vec();
-        let ports = [("INGEST_PORT", ingest), ("ARCHIVER_PORT", archiver), ("USERS_PORT", 0)];
+        let ports = [
+            ("INGEST_PORT", ingest),
+            ("ARCHIVER_PORT", archiver),
+            ("USERS_PORT", 0),
+            ("ORDERS_PORT", 0),
+            ("ANALYTICS_PORT", 0),
+        ];
         let mut env: Vec<_> = ports.map(|(name, port)| (name.to_owned(), port.to_string())).to_vec();
         env.push(("API_TOKEN".to_owned(), API_TOKEN.to_owned()));
         let ready = (local(ingest), "/health/ready");

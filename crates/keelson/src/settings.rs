@@ -163,6 +163,9 @@ impl Settings {
             place.refuse_others(&mut reader, (&DATABASE_URL.info, &records.url));
             records.refuse_unused_server(&mut reader, &queue_url);
         }
+        if has(ServiceName::Analytics) && !(keeps_records && records.place.is_some()) && queue_url != postgres::HERE {
+            place.refuse_others(&mut reader, (&EVENTS_URL.info, &events.url));
+        }
         let settings = Self {
             chassis: ChassisConfig::read(&mut reader, services.len(), default_host),
             queue: Database::new(queue_url, &place),
@@ -247,6 +250,10 @@ impl Settings {
 
     /// Orders asks users who is one; and in production every token is verified.
     fn check_users_elsewhere(&self, reader: &mut Reader<'_>, has_orders: bool, has_analytics: bool) {
+        if has_orders && self.chassis.production && self.analytics_at.is_some() && self.chassis.tokens.key.is_none() {
+            let expected = "the key that users signs tokens with: orders shows analytics a token of its own, or ANALYTICS_SERVICE_URL unset";
+            reader.refuse(&JWT_SECRET_KEY.info, expected);
+        }
         if self.users_at.is_some() {
             return;
         }

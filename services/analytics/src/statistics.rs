@@ -1,10 +1,11 @@
 //! Counting, once for all who ask the same.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
 use tokio::sync::{Mutex, Semaphore};
+use tokio::time::timeout;
 
 use crate::model::EventFilter;
 use crate::store::{EventCounts, EventStore, StoreError};
@@ -14,8 +15,11 @@ const MOST_FILTERS: usize = 64;
 /// Counts at once. More would only make each of them slower, and writes too.
 const AT_ONCE: usize = 2;
 
+/// For a whole request, with its wait for others.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
 /// The last count under a filter, and when it began.
-type Last = Mutex<Option<(Instant, EventCounts)>>;
+type Last = Mutex<Option<(Instant, Result<EventCounts, StoreError>)>>;
 
 /// Counting goes through many events, and many may ask: one count runs at a time for each filter, and serves all who asked
 /// before it began.
@@ -32,28 +36,31 @@ impl Statistics {
     }
 
     pub(crate) async fn count(&self, filter: EventFilter) -> Result<EventCounts, StoreError> {
-        let asked = Instant::now();
         let found = self.counted.get_or_insert_with::<_, StoreError>(&filter, || Ok(Arc::default()));
-        let last = found?;
+        let counting = self.count_with(found?, &filter);
+        timeout(LONGEST_WAIT, counting).await.unwrap_or(Err(StoreError::Timeout))
+    }
+
+    async fn count_with(&self, last: Arc<Last>, filter: &EventFilter) -> Result<EventCounts, StoreError> {
+        let asked = Instant::now();
         let mut last = last.lock().await;
-        if let Some((began, counts)) = &*last
+        if let Some((began, counted)) = &*last
             && *began >= asked
         {
-            return Ok(counts.clone());
+            return counted.clone();
         }
         let closed = |_| StoreError::Unavailable("the process ends".into());
         let _turn = self.turns.acquire().await.map_err(closed)?;
         let began = Instant::now();
-        let counts = self.store.count(&filter).await?;
-        *last = Some((began, counts.clone()));
-        Ok(counts)
+        let counted = self.store.count(filter).await;
+        *last = Some((began, counted.clone()));
+        counted
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     use async_trait::async_trait;
     use futures_util::future::join_all;
@@ -69,6 +76,7 @@ mod tests {
         counts: AtomicUsize,
         at_once: AtomicUsize,
         most_at_once: AtomicUsize,
+        fails: bool,
     }
 
     #[async_trait]
@@ -82,7 +90,10 @@ mod tests {
             sleep(Duration::from_millis(100)).await;
             self.at_once.fetch_sub(1, Ordering::Relaxed);
             let number = self.counts.fetch_add(1, Ordering::Relaxed) as u64;
-            Ok([(EventType::Custom, number)].into())
+            match self.fails {
+                true => Err(StoreError::Unavailable("switched off".into())),
+                false => Ok([(EventType::Custom, number)].into()),
+            }
         }
         async fn ping(&self) -> Result<(), StoreError> {
             Ok(())
@@ -96,6 +107,15 @@ mod tests {
         let asked = (0..100).map(|_| statistics.count(EventFilter::default()));
         let answers = join_all(asked).await;
         assert!(answers.iter().all(Result::is_ok));
+        assert!(store.counts.load(Ordering::Relaxed) <= 2, "{store:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_for_all_who_ask_at_once_too() {
+        let store = Arc::new(Slow { fails: true, ..Slow::default() });
+        let statistics = Statistics::new(store.clone());
+        let answers = join_all((0..100).map(|_| statistics.count(EventFilter::default()))).await;
+        assert!(answers.iter().all(Result::is_err));
         assert!(store.counts.load(Ordering::Relaxed) <= 2, "{store:?}");
     }
 

@@ -8,6 +8,8 @@ use chassis::health::{Check, Need};
 use chassis::service::Service;
 use http::StatusCode;
 use secrecy::SecretString;
+use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::error::user_not_found;
 use crate::model::UserId;
@@ -39,7 +41,7 @@ impl Users {
         }
         let call = self.client.get(&["api", "v1", "users", id.as_str()]);
         let call = token.into_iter().fold(call, chassis::client::Call::bearer);
-        judge(call.send().await)
+        judge(id, call.send().await)
     }
 
     /// Orders that are there can be seen and changed without users.
@@ -51,15 +53,33 @@ impl Users {
     }
 }
 
-fn judge(answered: Result<Answer, CallError>) -> Result<(), Error> {
-    match answered {
-        Ok(answer) => match answer.status() {
-            StatusCode::OK => Ok(()),
-            StatusCode::NOT_FOUND => Err(user_not_found()),
-            _ => Err(answer.unexpected().into()),
-        },
+/// A user, as far as it matters here.
+#[derive(Deserialize)]
+struct Found {
+    id: String,
+}
+
+/// Why nobody is found.
+#[derive(Deserialize)]
+struct Problem {
+    detail: String,
+}
+
+/// What users says, and nobody else: anything may answer 200 or 404 at a wrong address.
+fn judge(id: &UserId, answered: Result<Answer, CallError>) -> Result<(), Error> {
+    let answer = match answered {
+        Ok(answer) => answer,
         // No URL can name them, so users has none of that id.
-        Err(error) if matches!(error.failure(), CallFailure::Unaddressable(_)) => Err(user_not_found()),
-        Err(error) => Err(error.into()),
+        Err(error) if matches!(error.failure(), CallFailure::Unaddressable(_)) => return Err(user_not_found()),
+        Err(error) => return Err(error.into()),
+    };
+    let is_user = || answer.json::<Found>().is_ok_and(|found| found.id == id.as_str());
+    let is_nobody = || answer.json::<Problem>().is_ok_and(|problem| problem.detail == "User not found");
+    match answer.status() {
+        StatusCode::OK if is_user() => Ok(()),
+        StatusCode::NOT_FOUND if is_nobody() => Err(user_not_found()),
+        // Another route of users has such a name, and no user has: their ids are UUIDs.
+        status if !status.is_server_error() && Uuid::try_parse(id.as_str()).is_err() => Err(user_not_found()),
+        _ => Err(answer.unexpected().into()),
     }
 }

@@ -31,11 +31,13 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::migrations::Migration;
+    use crate::migrations::{Migration, Migrations};
+
+    const SERVICES: [&Migrations; 3] = [&USERS, &ORDERS, &ANALYTICS];
 
     #[test]
     fn the_migrations_are_those_of_the_folders() {
-        for service in [&USERS, &ORDERS] {
+        for service in SERVICES {
             let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(service.service);
             for (folder, known) in [("sqlite", service.sqlite), ("postgres", service.postgres)] {
                 let files = all.join(folder).read_dir().unwrap().map(|file| file.unwrap().file_name());
@@ -50,7 +52,7 @@ mod tests {
     #[test]
     fn both_databases_have_the_same_migrations() {
         let names = |known: &'static [Migration]| known.iter().map(|it| (it.version, it.name)).collect::<Vec<_>>();
-        for service in [&USERS, &ORDERS] {
+        for service in SERVICES {
             assert_eq!(names(service.sqlite), names(service.postgres));
         }
     }
@@ -58,8 +60,12 @@ mod tests {
     /// All of them may lie in one database, and one file has no schemas.
     #[test]
     fn services_share_no_name() {
-        assert_ne!(USERS.schema, ORDERS.schema);
-        assert_ne!(USERS.history, ORDERS.history);
-        assert_ne!(USERS.lock, ORDERS.lock);
+        for (number, one) in SERVICES.iter().enumerate() {
+            for other in &SERVICES[number + 1..] {
+                assert_ne!(one.schema, other.schema);
+                assert_ne!(one.history, other.history);
+                assert_ne!(one.lock, other.lock);
+            }
+        }
     }
 }

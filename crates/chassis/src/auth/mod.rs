@@ -13,6 +13,6 @@ pub(crate) use compare::is_same;
 pub use guesses::{Attempt, GuessLimits};
 pub use passwords::{Check, PasswordError, PasswordHash, PasswordHasher, PoolSize, Weakness, weakness_of};
 pub use tokens::{
-    Claims, IssueError, Jwks, KeyError, KeyRing, MAX_TOKEN_BYTES, Parties, Refusal, RemoteKeys, SigningKey,
-    TokenIssuer, TokenKeys, TokenVerifier, Verification,
+    Claims, IssueError, Jwks, KeyError, KeyRing, MAX_TOKEN_BYTES, Parties, Refusal, RemoteKeys, SERVICE_SCOPE,
+    SigningKey, TokenIssuer, TokenKeys, TokenVerifier, Verification,
 };

@@ -20,6 +20,7 @@ use std::time::Duration;
 use http::{HeaderValue, Method};
 use reqwest::redirect::Policy;
 use thiserror::Error;
+use tokio::time::timeout;
 
 pub use address::{NoServiceUrl, ServiceUrl};
 pub use answer::Answer;
@@ -36,6 +37,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections that are kept without a call.
 const MAX_IDLE_CONNECTIONS: usize = 32;
 
+/// For a look whether a service is alive. Whoever asks for readiness often waits for no more than a second.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How a probe says what it is: each of a system's services asks others every few seconds, and nobody wants to read that.
 pub(crate) const PROBE_AGENT: HeaderValue = HeaderValue::from_static("keelson-probe");
 
@@ -120,7 +123,8 @@ impl ServiceClient {
     /// # Errors
     /// Why no answer came, or another one than 200.
     pub async fn ping(&self) -> Result<(), CallError> {
-        let answer = self.get(&["health"]).probe().send().await?;
+        let late = |_| CallError::new(self.service(), CallFailure::Timeout(PROBE_TIMEOUT));
+        let answer = timeout(PROBE_TIMEOUT, self.get(&["health"]).probe().send()).await.map_err(late)??;
         if answer.status().is_success() { Ok(()) } else { Err(answer.unexpected()) }
     }
 }

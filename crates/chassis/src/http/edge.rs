@@ -32,7 +32,7 @@ use super::overload::{Overload, overloaded};
 use super::problem;
 use super::rate_limit::{ClientLimits, WINDOW_SECONDS};
 use super::routes::{Route, RouteTable};
-use crate::auth::TokenVerifier;
+use crate::auth::{SERVICE_SCOPE, TokenVerifier};
 use crate::client::PROBE_AGENT;
 use crate::error::{Error, Kind};
 use crate::ids::Ids;
@@ -174,14 +174,16 @@ impl Exchange {
         Ok(state.origins.answer_preflight(request))
     }
 
-    /// Who shows a good token counts as its subject, wherever from; all others count by their address.
+    /// Who shows a good token counts as its subject, wherever from; all others count by their address. Services of the
+    /// system are not limited.
     async fn identify_and_count(&self, request: &mut Request) -> Result<(), Error> {
         let state = &self.edge.state;
         let shown = match &state.tokens {
             Some(tokens) => shown(request.headers(), tokens).await,
             None => None,
         };
-        if let Some(limits) = &state.limits {
+        let is_service = matches!(&shown, Some(Shown::Good(claims)) if claims.has_scope(SERVICE_SCOPE));
+        if let Some(limits) = state.limits.as_ref().filter(|_| !is_service) {
             let subject = match &shown {
                 Some(Shown::Good(claims)) => Some(claims.sub.as_str()),
                 _ => None,

@@ -53,7 +53,7 @@ pub trait Sink: fmt::Debug + Send + Sync + 'static {
     /// Delivers one event, or fails within two seconds. It may have been delivered before: the sink knows it by its id.
     async fn deliver(&self, event: &Event) -> Result<(), SinkError>;
 
-    /// Whether it can be reached; bounded by the caller.
+    /// Whether it can be reached; bounded in time.
     async fn ping(&self) -> Result<(), SinkError>;
 }
 

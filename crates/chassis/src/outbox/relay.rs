@@ -33,8 +33,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// The pause between two counts.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
-/// For a look whether the sink is there. Whoever asks for readiness often waits for no more than a second.
-const PING_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Delivers the events of an outbox. Of the relays of many processes one works at a time.
 #[derive(Debug)]
@@ -78,10 +76,7 @@ impl Relay {
         let sink = Arc::clone(self.shared.sink.as_ref()?);
         Some(Check::new(sink.name(), Need::Optional, move || {
             let sink = Arc::clone(&sink);
-            async move {
-                let late = |_| format!("no answer within {PING_TIMEOUT:?}");
-                timeout(PING_TIMEOUT, sink.ping()).await.map_err(late)?.map_err(|error| error.to_string())
-            }
+            async move { sink.ping().await.map_err(|error| error.to_string()) }
         }))
     }
 

@@ -12,12 +12,14 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{Sink, SinkError};
-use crate::auth::{IssueError, TokenIssuer};
+use crate::auth::{IssueError, SERVICE_SCOPE, TokenIssuer};
 use crate::client::{Answer, CallError, CallFailure, ServiceClient};
 use crate::ports::outbox::Event;
 
 /// How long one token is shown: to sign one for each event would cost more than the event.
 const TOKEN_AGE: Duration = Duration::from_secs(60);
+/// How long it is good for, with clocks that differ.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(300);
 
 /// Posts each event to a route of a service, with the event's id as `Idempotency-Key`. The service answers in an
 /// [`Envelope`](crate::http::Envelope).
@@ -54,6 +56,7 @@ impl ServiceSink {
     /// Lets it show tokens of this issuer, for the service `subject`, with the scope that the route asks for.
     #[must_use]
     pub fn with_tokens(self, issuer: TokenIssuer, subject: &str, scope: &'static str) -> Self {
+        let issuer = issuer.lasting(TOKEN_LIFETIME);
         let token = ServiceToken { issuer, subject: subject.to_owned(), scope, last: Mutex::default() };
         Self { token: Some(token), ..self }
     }
@@ -111,7 +114,7 @@ impl ServiceToken {
         {
             return Ok(token.clone());
         }
-        let token = self.issuer.issue(&self.subject, &self.subject, &[self.scope])?;
+        let token = self.issuer.issue(&self.subject, &self.subject, &[self.scope, SERVICE_SCOPE])?;
         *last = Some((Instant::now(), token.clone()));
         Ok(token)
     }

@@ -180,3 +180,18 @@ async fn the_document_of_development_asks_for_a_token_where_it_does() {
     assert_eq!(of("/own"), serde_json::json!([{ "user": ["things:read"] }, {}]));
     assert_eq!(of("/ops/v1/log-level"), serde_json::json!([{ "operator": [] }]));
 }
+
+#[tokio::test]
+async fn services_of_the_system_are_not_limited_as_people_are() {
+    let settings = [PRODUCTION, &[("RATE_LIMIT", "2")]].concat();
+    let app = TestApp::start_with(&settings, service).from_peer("203.0.113.7");
+    let statuses = async |token: &str| {
+        let mut statuses = Vec::new();
+        for _ in 0..4 {
+            statuses.push(app.ask_as(token, Method::GET, "/bearer", Body::empty()).await.status.as_u16());
+        }
+        statuses
+    };
+    assert_eq!(statuses(&app.token("ann", &[])).await, [200, 200, 429, 429]);
+    assert_eq!(statuses(&app.token("user-service", &["service"])).await, [200; 4]);
+}

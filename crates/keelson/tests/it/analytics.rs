@@ -65,6 +65,25 @@ async fn the_seeds_walk_through_works_from_registration_to_statistics() {
     }
 }
 
+#[tokio::test]
+async fn what_becomes_of_an_order_is_told_and_counted() {
+    let system = System::up().await;
+    let john = json!({ "name": "John Doe", "email": "john@example.com" });
+    let john = post(&system, "users", "/api/v1/users", john).await.json();
+    let item = json!({ "product_id": "p", "product_name": "Laptop", "quantity": 1, "price": 999.99 });
+    let order = json!({ "user_id": john["id"], "items": [item], "shipping_address": "1 Main St" });
+    let created = post(&system, "orders", "/api/v1/orders", order).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    let url = format!("{}/api/v1/orders/{}", system.url("orders"), created.json()["id"].as_str().unwrap());
+    for change in [json!({ "shipping_address": "2 Main St" }), json!({ "status": "confirmed" })] {
+        assert_eq!(Answer::of(system.http.put(&url).json(&change)).await.status, 200);
+    }
+    assert_eq!(Answer::of(system.http.delete(&url)).await.status, 204);
+    let expected = json!({ "order_created": 1, "order_deleted": 1, "order_status_changed": 1, "order_updated": 1 });
+    let stats = counted(&system, "", expected).await;
+    assert_eq!(stats["total_events"], 4);
+}
+
 /// Each event of what was done is counted once, though the system is killed between commits, deliveries and removals.
 async fn kill_again_and_again(rounds: usize) {
     let mut launch = Launch::up().env("RATE_LIMIT", "0");

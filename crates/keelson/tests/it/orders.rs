@@ -81,7 +81,15 @@ async fn the_seeds_walk_through_works_and_what_was_answered_outlives_a_kill() {
 #[tokio::test]
 async fn whoever_is_no_user_cannot_order_and_reaches_no_other_route() {
     let system = System::up().await;
-    for id in ["01975408-5f35-7000-8000-000000000000", "../../../health", "..", "stats/count", "%2e%2e/%2e%2e/ready"] {
+    for id in [
+        "01975408-5f35-7000-8000-000000000000",
+        "../../../health",
+        "..",
+        "stats/count",
+        "%2e%2e/%2e%2e/ready",
+        "profile",
+        "login",
+    ] {
         let refused = order(&system, id).await;
         assert_eq!((refused.status, &refused.json()["detail"]), (404, &json!("User not found")), "{id}");
     }

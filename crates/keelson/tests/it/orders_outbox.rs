@@ -63,7 +63,7 @@ async fn work_until_killed(system: &mut System, token: &str, round: usize, done:
 /// Kills the process between commits and deliveries, so often; then every event of what was answered has come, and none
 /// of what was not done.
 async fn kill_between_commit_and_delivery(launch: Launch, rounds: RangeInclusive<usize>) {
-    let (analytics, everybody) = (Analytics::default(), Router::new().fallback(async || "{}"));
+    let (analytics, everybody) = (Analytics::default(), Router::new().fallback(async || r#"{"id":"ann"}"#));
     let (server, users) = (analytics.serve().await, TestServer::start(everybody).await);
     let launch = launch.env("ANALYTICS_SERVICE_URL", &server.url()).env("USER_SERVICE_URL", &users.url());
     let launch = launch.env("JWT_SECRET_KEY", STRONG_KEY).env("RATE_LIMIT", "0");

@@ -13,8 +13,9 @@ use super::{Event, EventId, EventType};
 
 /// Characters of a name.
 const NAME: RangeInclusive<usize> = 1..=100;
-/// Characters of a user's id. Ours have 36; those of other systems may be longer.
-const USER_ID: RangeInclusive<usize> = 1..=255;
+/// Characters of a user's id at most. Ours have 36; those of other systems may be longer.
+pub(super) const MOST_USER_ID_CHARS: usize = 255;
+const USER_ID: RangeInclusive<usize> = 1..=MOST_USER_ID_CHARS;
 
 /// An event as callers describe it.
 #[derive(Deserialize, ToSchema)]

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::EventType;
+use super::draft::MOST_USER_ID_CHARS;
 
 /// Which events are counted, as callers say it.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -67,6 +68,11 @@ impl FilterDraft {
             }
             event_type
         });
+        let is_possible = |id: &String| id.chars().count() <= MOST_USER_ID_CHARS && !id.contains('\0');
+        if self.user_id.as_ref().is_some_and(|id| !is_possible(id)) {
+            let msg = format!("String should have at most {MOST_USER_ID_CHARS} characters, and no NUL");
+            wrong.push(FieldError::new(&["query", "user_id"], msg, "value_error"));
+        }
         match wrong.is_empty() {
             true => Ok(EventFilter { from, to, event_type, user_id: self.user_id }),
             false => Err(wrong),
@@ -75,11 +81,13 @@ impl FilterDraft {
 }
 
 fn instant(text: &str) -> Option<Timestamp> {
-    // A plus that was not encoded arrives as a space.
-    let text = text.replace(' ', "+");
+    const DATE_CHARS: usize = "2026-01-01".len();
     // A time of no zone is no instant, though its date could be read.
-    let of_date = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
-    text.parse().ok().or_else(|| if text.contains(':') { None } else { of_date() })
+    if text.len() == DATE_CHARS {
+        return text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+    }
+    // A plus that was not encoded arrives as a space.
+    text.parse().or_else(|_| text.replace(' ', "+").parse()).ok()
 }
 
 impl EventFilter {
@@ -101,10 +109,18 @@ mod tests {
 
     #[test]
     fn an_instant_has_an_offset_and_a_date_is_its_beginning_in_utc() {
-        for text in ["2026-01-01T00:00:00Z", "2026-01-01T02:00:00+02:00", "2026-01-01T02:00:00 02:00", "2026-01-01"] {
+        for text in [
+            "2026-01-01T00:00:00Z",
+            "2026-01-01T02:00:00+02:00",
+            "2026-01-01T02:00:00 02:00",
+            "2026-01-01 00:00:00Z",
+            "2026-01-01",
+        ] {
             assert_eq!(at(text), Some(1_767_225_600), "{text}");
         }
-        for text in ["", "yesterday", "2026-13-01", "2026-01-01T00:00:00", "1767225600"] {
+        for text in
+            ["", "yesterday", "2026-13-01", "2026-01-01T00:00:00", "2026-01-01T23", "20260101T120000", "1767225600"]
+        {
             assert_eq!(at(text), None, "{text}");
         }
     }

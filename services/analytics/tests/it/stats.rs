@@ -40,7 +40,12 @@ async fn events_are_counted_by_their_types_and_filters() {
 #[tokio::test]
 async fn a_filter_that_is_none_is_422_with_its_place() {
     let app = app();
-    for (query, place) in [("from=yesterday", "from"), ("to=2026-13-01", "to"), ("event_type=party", "event_type")] {
+    for (query, place) in [
+        ("from=yesterday", "from"),
+        ("to=2026-13-01", "to"),
+        ("event_type=party", "event_type"),
+        ("user_id=%00", "user_id"),
+    ] {
         let answer = app.get(&format!("/api/v1/analytics/stats?{query}")).await;
         let problem = answer.expect_problem(422, "Validation failed");
         assert_eq!(problem["errors"][0]["loc"], json!(["query", place]));

@@ -69,7 +69,10 @@ async fn answer(State(users): State<Users>, uri: Uri, headers: HeaderMap) -> Res
     let known = users.known.lock().unwrap();
     match path.strip_prefix("/api/v1/users/") {
         Some(id) if known.contains(id) => format!("{{\"id\":\"{id}\"}}").into_response(),
-        _ => StatusCode::NOT_FOUND.into_response(),
+        // Users has routes of its own beside those of users.
+        Some("profile") => r#"{"success":true,"data":{"user_id":"x"}}"#.into_response(),
+        Some("login" | "register") => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+        _ => (StatusCode::NOT_FOUND, r#"{"detail":"User not found"}"#).into_response(),
     }
 }
 

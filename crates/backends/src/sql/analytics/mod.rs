@@ -20,7 +20,7 @@ pub static ANALYTICS: Migrations = Migrations {
     kind: "store of events",
     schema: "keelson_analytics",
     history: "analytics_migrations",
-    lock: -12,
+    lock: -13,
     sqlite: &[Migration {
         version: 1,
         name: "create_events",

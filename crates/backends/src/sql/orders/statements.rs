@@ -59,20 +59,20 @@ pub(super) static CREATE: Statement = Statement::write(concat!(
 ));
 
 /// The page, and with it the total: of an empty page that alone is answered. Where the items of the page have more than $3
-/// bytes, they are left out.
+/// bytes, they are left out, and not even read.
 macro_rules! list {
     ($where:literal) => {
         Statement::read(concat!(
-            "SELECT counted.total, page.id, page.user_id, page.status, \
-             CASE WHEN page.size_bytes <= $3 THEN page.items END, \
-             page.shipping_address, page.version, page.created_at, page.updated_at \
+            "SELECT counted.total, orders.id, orders.user_id, orders.status, \
+             CASE WHEN page.size_bytes <= $3 THEN orders.items END, \
+             orders.shipping_address, orders.version, orders.created_at, orders.updated_at \
              FROM (SELECT count(*) AS total FROM orders",
             $where,
-            ") AS counted LEFT JOIN (SELECT part.*, sum(octet_length(part.items)) OVER () AS size_bytes FROM (SELECT ",
-            columns!(),
-            " FROM orders",
+            ") AS counted LEFT JOIN (SELECT part.id, sum(part.size_bytes) OVER () AS size_bytes FROM \
+             (SELECT id, octet_length(items) AS size_bytes FROM orders",
             $where,
-            " ORDER BY created_at, id LIMIT $1 OFFSET $2) AS part) AS page ON 1 = 1 ORDER BY page.created_at, page.id"
+            " ORDER BY created_at, id LIMIT $1 OFFSET $2) AS part) AS page ON 1 = 1 \
+             LEFT JOIN orders ON orders.id = page.id ORDER BY orders.created_at, orders.id"
         ))
     };
 }

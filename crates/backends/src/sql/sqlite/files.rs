@@ -29,11 +29,13 @@ impl SqliteFiles {
     ) -> Result<Arc<SqliteDatabase>, OpenError> {
         let mut files = self.0.lock().await;
         let (connection, _) = migrations::sqlite::open(migrations, path, now).await?;
-        if let Some(open) = files.get(path).and_then(Weak::upgrade) {
+        // However it is spelled; it is there now.
+        let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if let Some(open) = files.get(&place).and_then(Weak::upgrade) {
             return Ok(open);
         }
         let opened = Arc::new(SqliteDatabase::new(path, connection, failures));
-        files.insert(path.to_owned(), Arc::downgrade(&opened));
+        files.insert(place, Arc::downgrade(&opened));
         Ok(opened)
     }
 }
@@ -55,6 +57,8 @@ mod tests {
         };
         let first = open(&USERS, &path).await;
         assert!(Arc::ptr_eq(&first, &open(&ORDERS, &path).await));
+        let spelled = folder.path().join(".").join("x.db");
+        assert!(Arc::ptr_eq(&first, &open(&ORDERS, &spelled).await), "another spelling is no other file");
         assert!(!Arc::ptr_eq(&first, &open(&ORDERS, &other).await));
         let before = Arc::downgrade(&first);
         drop(first);

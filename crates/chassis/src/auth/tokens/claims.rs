@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// Tells the token of a service of the system, which no limit of requests is for, from those of people.
+pub const SERVICE_SCOPE: &str = "service";
+
 /// The claims of a user's token (RFC 7519, section 4.1; `scope` is RFC 8693, section 4.2). All of them are required but
 /// those that may be absent by their type or default. Times are whole seconds since 1970, in UTC.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

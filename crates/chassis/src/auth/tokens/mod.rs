@@ -21,7 +21,7 @@ mod verifier;
 mod verifying_key;
 mod verifying_keys;
 
-pub use claims::{Claims, Parties};
+pub use claims::{Claims, Parties, SERVICE_SCOPE};
 pub use issuer::{IssueError, TokenIssuer};
 pub use jwks::Jwks;
 pub use key_ring::KeyRing;

@@ -11,6 +11,7 @@ NO_TAGS = {
     f'{name}: expected `*`, or entity tags such as "1", with their quotes' for name in ("if-match", "if-none-match")
 }
 REUSED = "Idempotency-Key was used before with another body"
+USER_ID = "String should have at most 255 characters, and no NUL"
 CHOICE = "expected either `all: true` or a non-empty list `ids`"
 
 # Refusals of requests that are valid by themselves: what they say clashes with what is there, or is easy to guess. Each
@@ -40,6 +41,9 @@ REFUSALS = {
     "PUT /api/v1/orders/{order_id}": {CHANGED} | NO_TAGS,
     "DELETE /api/v1/orders/{order_id}": {CHANGED} | NO_TAGS,
     "GET /api/v1/orders/{order_id}": NO_TAGS,
+    "POST /api/v1/analytics/events": {REUSED},
+    # Nor has an instant, or a date that there is, a pattern.
+    "GET /api/v1/analytics/stats": {"Input should be an instant such as 2026-01-01T00:00:00Z, or a date", USER_ID},
     # ISO 8601 has too many forms for a pattern.
     "POST /submit": {"Invalid timestamp format"},
     # The one or the other, which the document says in words.

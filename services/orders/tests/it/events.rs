@@ -21,14 +21,17 @@ struct Analytics {
     failure: Arc<AtomicU16>,
 }
 
-async fn take(State(analytics): State<Analytics>, headers: HeaderMap, Json(event): Json<Value>) -> StatusCode {
-    match StatusCode::from_u16(analytics.failure.load(Ordering::Relaxed)) {
-        Ok(failure) => failure,
-        Err(_) => {
-            analytics.taken.lock().unwrap().push((headers, event));
-            StatusCode::OK
-        }
+async fn take(
+    State(analytics): State<Analytics>,
+    headers: HeaderMap,
+    Json(event): Json<Value>,
+) -> (StatusCode, Json<Value>) {
+    let failure = analytics.failure.load(Ordering::Relaxed);
+    if let Ok(failure) = StatusCode::from_u16(failure) {
+        return (failure, Json(json!({ "success": false })));
     }
+    analytics.taken.lock().unwrap().push((headers, event));
+    (StatusCode::OK, Json(json!({ "success": true })))
 }
 
 impl Analytics {

@@ -44,12 +44,23 @@ fn assert_unavailable(answer: chassis::testing::TestResponse) {
 #[tokio::test]
 async fn anything_else_than_yes_or_no_is_503() {
     let site = Site::new().await;
-    for status in [201, 204, 301, 400, 401, 403, 409, 429, 500, 502, 503] {
+    let somebody = "01975408-5f35-7000-8000-000000000000";
+    // 200 and 404 are worth nothing without the words of users: anything may answer so at a wrong address.
+    for status in [200, 201, 204, 301, 400, 401, 403, 404, 409, 429, 500, 502, 503] {
         site.users.failure.store(status, Ordering::Relaxed);
-        assert_unavailable(site.post(&laptop("ann")).await);
+        assert_unavailable(site.post(&laptop(somebody)).await);
     }
     site.users.failure.store(0, Ordering::Relaxed);
+    site.post(&laptop(somebody)).await.expect_problem(404, "User not found");
     site.ordered("ann").await;
+}
+
+#[tokio::test]
+async fn the_name_of_another_route_of_users_is_no_user() {
+    let site = Site::new().await;
+    for name in ["profile", "login", "register"] {
+        site.post(&laptop(name)).await.expect_problem(404, "User not found");
+    }
 }
 
 #[tokio::test]

@@ -155,16 +155,17 @@ impl Settings {
         let events = Database::of_events(&mut reader, &place, in_data("sqlite", "events.db"));
         let has = |service| services.contains(&service);
         let keeps_records = services.iter().any(|service| service.keeps_records());
-        let events_are_here = has(ServiceName::Analytics) && events.place.is_some();
-        if queue_url != postgres::HERE && !events_are_here && !(keeps_records && records.place.is_some()) {
+        let is_here = |database: &Database| database.place.is_some();
+        let is_asked = (keeps_records && is_here(&records)) || (has(ServiceName::Analytics) && is_here(&events));
+        if queue_url != postgres::HERE && !is_asked {
             place.refuse_others(&mut reader, (&QUEUE_URL.info, &queue_url));
-        }
-        if keeps_records && !events_are_here && queue_url != postgres::HERE {
-            place.refuse_others(&mut reader, (&DATABASE_URL.info, &records.url));
-            records.refuse_unused_server(&mut reader, &queue_url);
-        }
-        if has(ServiceName::Analytics) && !(keeps_records && records.place.is_some()) && queue_url != postgres::HERE {
-            place.refuse_others(&mut reader, (&EVENTS_URL.info, &events.url));
+            if keeps_records {
+                place.refuse_others(&mut reader, (&DATABASE_URL.info, &records.url));
+                records.refuse_unused_server(&mut reader, &queue_url);
+            }
+            if has(ServiceName::Analytics) {
+                place.refuse_others(&mut reader, (&EVENTS_URL.info, &events.url));
+            }
         }
         let settings = Self {
             chassis: ChassisConfig::read(&mut reader, services.len(), default_host),

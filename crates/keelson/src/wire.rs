@@ -122,8 +122,8 @@ async fn whole_url(settings: &Settings, database: &Database) -> Result<SecretStr
     place.url(fetched.as_ref().or(place.password.as_ref()))
 }
 
-/// One process owns the folder: the one whose queue, records or events lie in it, or whose secrets are made there. Objects in it may be of
-/// many. A process that keeps everything elsewhere runs without a folder, such as in a container whose root cannot be
+/// One process owns the folder: the one whose queue, records or events lie in it, or whose secrets are made there. Objects
+/// in it may be of many. A process that keeps everything elsewhere runs without a folder, such as in a container whose root cannot be
 /// written: then other commands cannot find it, and that is all.
 fn claim_folder(settings: &Settings, services: &[ServiceName]) -> Result<Option<DataFolder>, Failure> {
     let has = |service| services.contains(&service);
@@ -232,7 +232,10 @@ pub(crate) async fn build(
             users_service((opened(&stores.users)?.clone(), analytics), keys, settings, context)?
         }
         ServiceName::Orders => {
-            let users = peers.users.clone().ok_or_else(|| Failure::usage("USER_SERVICE_URL is not set"))?;
+            let users = peers
+                .users
+                .clone()
+                .ok_or_else(|| Failure::usage("USER_SERVICE_URL is not set: expected where users is"))?;
             let at = (users, peers.analytics.clone());
             let issuer = stores.keys.as_ref().map(|keys| token_issuer(settings, keys, context));
             orders_service(opened(&stores.orders)?.clone(), at, issuer, settings, context)?

@@ -53,7 +53,7 @@ pub(crate) async fn create_event(
     Keyed { key, body: draft }: Keyed<EventDraft>,
 ) -> Result<Response, Error> {
     let id = EventId(analytics.context.ids.uuid());
-    let event = draft.into_event(id, analytics.now()).map_err(Error::invalid)?;
+    let event = draft.into_event(id, analytics.context.now()).map_err(Error::invalid)?;
     let event_type = event.event_type;
     match (analytics.store.record(NewEvent { event, key: key.clone() }).await?, key) {
         (Recorded::Before { id, event_type, fingerprint }, Some(key)) => {

@@ -19,7 +19,6 @@ use std::sync::Arc;
 use chassis::client::{NoClient, ServiceUrl};
 use chassis::health::{Check, Need};
 use chassis::service::{Context, Identity, Service};
-use jiff::Timestamp;
 
 pub use memory::MemoryEvents;
 use metrics::AnalyticsMetrics;
@@ -72,12 +71,4 @@ pub fn service(parts: Parts, context: &Context) -> Result<Service, NoClient> {
         let store = Arc::clone(&store);
         async move { store.ping().await.map_err(|error| error.to_string()) }
     })))
-}
-
-impl Analytics {
-    /// The present instant as stores keep it: to the microsecond.
-    fn now(&self) -> Timestamp {
-        let now = self.context.clock.now();
-        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
-    }
 }

@@ -11,15 +11,12 @@ use chassis::ports::outbox::{Event, MOST_COUNTED, Outbox, OutboxDepth, OutboxErr
 use chassis::telemetry::correlation::{CorrelationId, TraceContext};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
-use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::SqlError;
 use super::database::{Database, Statement};
+use super::store::StoreDatabase;
 use super::value::{Columns, Row, Value};
-
-/// For a whole call.
-const TIME_LIMIT: Duration = Duration::from_millis(4_500);
 
 /// What is done with the table of one service.
 #[derive(Debug)]
@@ -92,20 +89,17 @@ pub(crate) use outbox_statements;
 /// The outbox of one service.
 #[derive(Debug)]
 pub(crate) struct SqlOutbox {
-    database: Arc<dyn Database>,
+    database: StoreDatabase,
     statements: &'static OutboxStatements,
 }
 
 impl SqlOutbox {
     pub(crate) fn new(database: Arc<dyn Database>, statements: &'static OutboxStatements) -> Arc<Self> {
-        Arc::new(Self { database, statements })
+        Arc::new(Self { database: StoreDatabase::new(database), statements })
     }
 
     async fn execute(&self, statement: &'static Statement, values: Vec<Value>) -> Result<Vec<Row>, OutboxError> {
-        match timeout(TIME_LIMIT, self.database.execute(statement, values)).await {
-            Ok(rows) => Ok(rows?),
-            Err(_) => Err(SqlError::Timeout.into()),
-        }
+        self.database.call(async { Ok(self.database.execute(statement, values).await?) }).await
     }
 
     /// The columns of the only row of a statement that always answers one.

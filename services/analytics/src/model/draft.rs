@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use chassis::error::FieldError;
+use chassis::validation::Rules;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -48,44 +49,27 @@ impl EventDraft {
     /// # Errors
     /// Every value that breaks a rule.
     pub fn into_event(self, id: EventId, now: Timestamp) -> Result<Event, Vec<FieldError>> {
-        let mut wrong = Vec::new();
+        let mut rules = Rules::default();
         let event_type = EventType::parse(&self.event_type);
         if event_type.is_none() {
-            wrong.push(FieldError::new(&["body", "event_type"], EventType::expected(), "enum"));
+            rules.refuse("event_type", "enum", EventType::expected());
         }
-        wrong.extend(text_mistake("event_name", &self.event_name, NAME));
-        wrong.extend(self.user_id.as_ref().and_then(|user_id| text_mistake("user_id", user_id, USER_ID)));
+        rules.text("event_name", &self.event_name, NAME);
+        if let Some(user_id) = &self.user_id {
+            rules.text("user_id", user_id, USER_ID);
+        }
         if self.properties.as_ref().is_some_and(|properties| !properties.get().starts_with('{')) {
-            wrong.push(FieldError::new(&["body", "properties"], "Input should be a valid dictionary", "dict_type"));
+            rules.refuse("properties", "dict_type", "Input should be a valid dictionary");
         }
-        match event_type {
-            Some(event_type) if wrong.is_empty() => Ok(Event {
-                id,
-                event_type,
-                event_name: self.event_name,
-                user_id: self.user_id,
-                properties: self.properties.map(|properties| properties.get().to_owned()),
-                created_at: now,
-            }),
-            _ => Err(wrong),
-        }
+        rules.finish(event_type.map(|event_type| Event {
+            id,
+            event_type,
+            event_name: self.event_name,
+            user_id: self.user_id,
+            properties: self.properties.map(|properties| properties.get().to_owned()),
+            created_at: now,
+        }))
     }
-}
-
-/// Texts and types are those of FastAPI, whose clients read them.
-fn text_mistake(field: &str, text: &str, allowed: RangeInclusive<usize>) -> Option<FieldError> {
-    let chars = text.chars().count();
-    let (least, most) = (*allowed.start(), *allowed.end());
-    let (msg, kind) = if chars < least {
-        (format!("String should have at least {least} character"), "string_too_short")
-    } else if chars > most {
-        (format!("String should have at most {most} characters"), "string_too_long")
-    } else if text.contains('\0') {
-        ("String should not contain the character NUL".to_owned(), "value_error")
-    } else {
-        return None;
-    };
-    Some(FieldError::new(&["body", field], msg, kind))
 }
 
 impl fmt::Debug for EventDraft {

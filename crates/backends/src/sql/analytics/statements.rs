@@ -26,3 +26,25 @@ pub(super) static COUNT_OF_USER: Statement = Statement::read(
     "SELECT event_type, count(*) FROM events WHERE user_id = $4 AND event_type = COALESCE($3, event_type) \
      AND created_at >= $1 AND created_at < $2 GROUP BY event_type",
 );
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::sql::ANALYTICS;
+
+    /// The plan names an index that has all that is asked for: no row is looked at.
+    #[test]
+    fn counts_look_at_indexes_alone() {
+        let connection = Connection::open_in_memory().unwrap();
+        for migration in ANALYTICS.sqlite {
+            connection.execute_batch(migration.sql).unwrap();
+        }
+        for (statement, index) in [(&COUNT, "events_by_type"), (&COUNT_OF_USER, "events_by_user")] {
+            let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.sqlite)).unwrap();
+            let plan: String = explained.raw_query().next().unwrap().unwrap().get(3).unwrap();
+            assert!(plan.contains(&format!("COVERING INDEX {index}")), "{plan}");
+        }
+    }
+}

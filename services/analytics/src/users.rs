@@ -1,9 +1,7 @@
 //! What users says of itself.
 
-use std::sync::Arc;
-
 use chassis::client::{CallError, CallLimits, NoClient, ServiceClient, ServiceUrl};
-use chassis::health::{Check, Need};
+use chassis::health::Check;
 use chassis::telemetry::metrics::Metrics;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
@@ -27,21 +25,17 @@ struct Counted {
 
 /// Asks users.
 #[derive(Debug)]
-pub(crate) struct UserStatistics(Option<Arc<ServiceClient>>);
+pub(crate) struct UserStatistics(Option<ServiceClient>);
 
 impl UserStatistics {
     pub(crate) fn new(url: Option<ServiceUrl>, metrics: &Metrics) -> Result<Self, NoClient> {
         let client = url.map(|url| ServiceClient::new(USERS, url, CallLimits::default(), metrics)).transpose()?;
-        Ok(Self(client.map(Arc::new)))
+        Ok(Self(client))
     }
 
     /// Whether users can be reached, where it is known.
     pub(crate) fn check(&self) -> Option<Check> {
-        let client = Arc::clone(self.0.as_ref()?);
-        Some(Check::new(USERS, Need::Optional, move || {
-            let client = Arc::clone(&client);
-            async move { client.ping().await.map_err(|error| error.to_string()) }
-        }))
+        self.0.as_ref().map(|client| client.check(USERS))
     }
 
     /// How many users there are; or why that is not known, for callers.

@@ -1,29 +1,18 @@
 //! What others are told of orders: ids and states, neither addresses nor products.
 
-use std::sync::Arc;
-
-use chassis::auth::TokenIssuer;
-use chassis::client::{CallLimits, NoClient, ServiceClient, ServiceUrl};
-use chassis::outbox::{ServiceSink, Sink};
+use chassis::outbox::EventRoute;
 use chassis::ports::Event;
-use chassis::service::Service;
 use serde_json::{Map, Value, json};
 
 use crate::Orders;
 use crate::model::Order;
 
-/// As analytics is called everywhere.
-const ANALYTICS: &str = "analytics-service";
-
-/// Tells analytics.
-pub(super) fn sink(url: ServiceUrl, issuer: Option<TokenIssuer>, service: &Service) -> Result<Arc<dyn Sink>, NoClient> {
-    let client = ServiceClient::new(ANALYTICS, url, CallLimits::default(), service.metrics())?;
-    let sink = ServiceSink::new(ANALYTICS, client, &["api", "v1", "analytics", "events"]);
-    Ok(Arc::new(match issuer {
-        Some(issuer) => sink.with_tokens(issuer, crate::IDENTITY.name, "analytics:write"),
-        None => sink,
-    }))
-}
+/// Analytics takes them.
+pub(super) const ROUTE: EventRoute = EventRoute {
+    service: "analytics-service",
+    segments: &["api", "v1", "analytics", "events"],
+    scope: "analytics:write",
+};
 
 impl Orders {
     pub(super) fn created(&self, order: &Order) -> Option<Event> {

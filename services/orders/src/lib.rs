@@ -22,7 +22,7 @@ use chassis::auth::TokenIssuer;
 use chassis::client::{NoClient, ServiceUrl};
 use chassis::health::{Check, Need};
 use chassis::http::Idempotency;
-use chassis::outbox::Reporter;
+use chassis::outbox::{Reporter, ServiceSink};
 use chassis::ports::Outbox;
 use chassis::service::{Context, Identity, Service};
 
@@ -74,18 +74,19 @@ pub fn service(parts: Parts, context: &Context) -> Result<Service, NoClient> {
     let service = Service::new(IDENTITY, context);
     let Parts { store, outbox, users, analytics, issuer, answer_lifetime } = parts;
     let users = Users::new(users, &service)?;
-    let sink = analytics.map(|url| events::sink(url, issuer, &service)).transpose()?;
+    let users_check = users.check();
+    let sink = analytics.map(|url| ServiceSink::connect(&events::ROUTE, url, issuer, &service)).transpose()?;
     let (reporter, relay) = chassis::outbox::connect(&service, context, outbox, sink);
     let orders = Arc::new(Orders {
         store: Arc::clone(&store),
-        users: users.clone(),
+        users,
         reporter,
         idempotency: Idempotency::new(answer_lifetime, Arc::clone(&context.clock)),
         context: context.clone(),
         metrics: OrderMetrics::register(service.metrics()),
     });
     let forgetful = Arc::clone(&store);
-    let service = service.routes(routes::routes().with_state(orders)).outbox(relay).check(users.check());
+    let service = service.routes(routes::routes().with_state(orders)).outbox(relay).check(users_check);
     let service = service.expired_answers(move |now| {
         let store = Arc::clone(&forgetful);
         async move { store.forget_answers(now).await.map_err(|error| error.to_string()) }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chassis::client::{Answer, CallError, CallFailure, CallLimits, NoClient, ServiceClient, ServiceUrl};
 use chassis::error::Error;
-use chassis::health::{Check, Need};
+use chassis::health::Check;
 use chassis::service::Service;
 use http::StatusCode;
 use secrecy::SecretString;
@@ -20,7 +20,7 @@ const USERS: &str = "user-service";
 const TIME_LIMIT: Duration = Duration::from_millis(1500);
 
 /// All users, elsewhere.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Users {
     client: ServiceClient,
 }
@@ -45,11 +45,8 @@ impl Users {
     }
 
     /// Orders that are there can be seen and changed without users.
-    pub(crate) fn check(self) -> Check {
-        Check::new(USERS, Need::Optional, move || {
-            let client = self.client.clone();
-            async move { client.ping().await.map_err(|error| error.to_string()) }
-        })
+    pub(crate) fn check(&self) -> Check {
+        self.client.check(USERS)
     }
 }
 

@@ -1,26 +1,18 @@
 //! What others are told of users: nothing that is personal but their ids.
 
-use std::sync::Arc;
-
-use chassis::auth::TokenIssuer;
-use chassis::client::{CallLimits, NoClient, ServiceClient, ServiceUrl};
-use chassis::outbox::{ServiceSink, Sink};
+use chassis::outbox::EventRoute;
 use chassis::ports::Event;
-use chassis::service::Service;
 use serde_json::json;
 
 use crate::Users;
 use crate::model::UserId;
 
-/// As analytics is called everywhere.
-const ANALYTICS: &str = "analytics-service";
-
-/// Tells analytics.
-pub(super) fn sink(url: ServiceUrl, issuer: TokenIssuer, service: &Service) -> Result<Arc<dyn Sink>, NoClient> {
-    let client = ServiceClient::new(ANALYTICS, url, CallLimits::default(), service.metrics())?;
-    let sink = ServiceSink::new(ANALYTICS, client, &["api", "v1", "analytics", "events"]);
-    Ok(Arc::new(sink.with_tokens(issuer, crate::IDENTITY.name, "analytics:write")))
-}
+/// Analytics takes them.
+pub(super) const ROUTE: EventRoute = EventRoute {
+    service: "analytics-service",
+    segments: &["api", "v1", "analytics", "events"],
+    scope: "analytics:write",
+};
 
 impl Users {
     pub(super) fn registered(&self, id: UserId) -> Option<Event> {

@@ -21,7 +21,7 @@ use chassis::auth::{GuessLimits, PasswordHasher, PoolSize, TokenIssuer, TokenKey
 use chassis::client::{NoClient, ServiceUrl};
 use chassis::health::{Check, Need};
 use chassis::http::Idempotency;
-use chassis::outbox::Reporter;
+use chassis::outbox::{Reporter, ServiceSink};
 use chassis::ports::Outbox;
 use chassis::service::{Context, Identity, Service};
 use thiserror::Error;
@@ -92,7 +92,8 @@ pub enum BuildError {
 pub fn service(parts: Parts, context: &Context) -> Result<Service, BuildError> {
     let service = Service::new(IDENTITY, context);
     let Parts { store, outbox, analytics, hashing, answer_lifetime, keys, issuer } = parts;
-    let sink = analytics.map(|url| events::sink(url, issuer.clone(), &service)).transpose()?;
+    let sink =
+        analytics.map(|url| ServiceSink::connect(&events::ROUTE, url, Some(issuer.clone()), &service)).transpose()?;
     let (reporter, relay) = chassis::outbox::connect(&service, context, outbox, sink);
     let users = Arc::new(Users {
         store: Arc::clone(&store),

@@ -27,6 +27,7 @@ pub use answer::Answer;
 pub use call::Call;
 pub use error::{CallError, CallFailure};
 
+use crate::health::{Check, Need};
 use crate::telemetry::metrics::{CallMetrics, Metrics};
 
 /// How long a connection may take to be made, with the look-up of the name: a service is in the same data centre.
@@ -126,6 +127,16 @@ impl ServiceClient {
         let late = |_| CallError::new(self.service(), CallFailure::Timeout(PROBE_TIMEOUT));
         let answer = timeout(PROBE_TIMEOUT, self.get(&["health"]).probe().send()).await.map_err(late)??;
         if answer.status().is_success() { Ok(()) } else { Err(answer.unexpected()) }
+    }
+
+    /// The same as a readiness check: the service that asks goes on without the other one.
+    #[must_use]
+    pub fn check(&self, name: &'static str) -> Check {
+        let client = self.clone();
+        Check::new(name, Need::Optional, move || {
+            let client = client.clone();
+            async move { client.ping().await.map_err(|error| error.to_string()) }
+        })
     }
 }
 

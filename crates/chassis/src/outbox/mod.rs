@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 
 pub use self::relay::Relay;
 pub use self::reporter::Reporter;
-pub use self::service_sink::ServiceSink;
+pub use self::service_sink::{EventRoute, ServiceSink};
 
 use self::held::Held;
 use self::metrics::OutboxMetrics;

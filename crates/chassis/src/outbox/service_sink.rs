@@ -1,7 +1,7 @@
 //! Another service as the sink.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,8 +13,9 @@ use tokio::time::Instant;
 
 use super::{Sink, SinkError};
 use crate::auth::{IssueError, SERVICE_SCOPE, TokenIssuer};
-use crate::client::{Answer, CallError, CallFailure, ServiceClient};
+use crate::client::{Answer, CallError, CallFailure, CallLimits, NoClient, ServiceClient, ServiceUrl};
 use crate::ports::outbox::Event;
+use crate::service::Service;
 
 /// How long one token is shown: to sign one for each event would cost more than the event.
 const TOKEN_AGE: Duration = Duration::from_secs(60);
@@ -31,10 +32,21 @@ pub struct ServiceSink {
     token: Option<ServiceToken>,
 }
 
+/// Where a service takes events.
+#[derive(Debug, Clone, Copy)]
+pub struct EventRoute {
+    /// The service, as operators and others know it.
+    pub service: &'static str,
+    /// Of the path.
+    pub segments: &'static [&'static str],
+    /// What a token needs there.
+    pub scope: &'static str,
+}
+
 /// By which the other service knows the one that posts, in whichever process.
 struct ServiceToken {
     issuer: TokenIssuer,
-    subject: String,
+    subject: &'static str,
     scope: &'static str,
     last: Mutex<Option<(Instant, SecretString)>>,
 }
@@ -46,19 +58,27 @@ struct Taken {
 }
 
 impl ServiceSink {
-    /// To the route of these segments, at the service that the client calls and operators know as `name`. Its calls may
-    /// take two seconds at most, as those of every client do unless told otherwise.
-    #[must_use]
-    pub fn new(name: &'static str, client: ServiceClient, route: &'static [&'static str]) -> Self {
-        Self { name, client, route, token: None }
-    }
-
-    /// Lets it show tokens of this issuer, for the service `subject`, with the scope that the route asks for.
-    #[must_use]
-    pub fn with_tokens(self, issuer: TokenIssuer, subject: &str, scope: &'static str) -> Self {
-        let issuer = issuer.lasting(TOKEN_LIFETIME);
-        let token = ServiceToken { issuer, subject: subject.to_owned(), scope, last: Mutex::default() };
-        Self { token: Some(token), ..self }
+    /// Lets a service report to another one, which is at this address. With an issuer it shows tokens of its own, with the
+    /// scope that the route asks for.
+    ///
+    /// # Errors
+    /// [`NoClient`].
+    pub fn connect(
+        route: &EventRoute,
+        url: ServiceUrl,
+        issuer: Option<TokenIssuer>,
+        service: &Service,
+    ) -> Result<Arc<dyn Sink>, NoClient> {
+        let EventRoute { service: name, segments, scope } = *route;
+        let client = ServiceClient::new(name, url, CallLimits::default(), service.metrics())?;
+        let subject = service.identity.name;
+        let token = |issuer: TokenIssuer| ServiceToken {
+            issuer: issuer.lasting(TOKEN_LIFETIME),
+            subject,
+            scope,
+            last: Mutex::default(),
+        };
+        Ok(Arc::new(Self { name, client, route: segments, token: issuer.map(token) }))
     }
 }
 
@@ -114,7 +134,7 @@ impl ServiceToken {
         {
             return Ok(token.clone());
         }
-        let token = self.issuer.issue(&self.subject, &self.subject, &[self.scope, SERVICE_SCOPE])?;
+        let token = self.issuer.issue(self.subject, self.subject, &[self.scope, SERVICE_SCOPE])?;
         *last = Some((Instant::now(), token.clone()));
         Ok(token)
     }

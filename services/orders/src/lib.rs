@@ -13,6 +13,7 @@ mod routes;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod turns;
 mod users;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use chassis::service::{Context, Identity, Service};
 pub use memory::MemoryOrders;
 use metrics::OrderMetrics;
 use store::OrderStore;
+use turns::Turns;
 use users::Users;
 
 /// Who orders is.
@@ -62,6 +64,7 @@ struct Orders {
     users: Users,
     reporter: Reporter,
     idempotency: Idempotency,
+    turns: Turns,
     context: Context,
     metrics: OrderMetrics,
 }
@@ -82,6 +85,7 @@ pub fn service(parts: Parts, context: &Context) -> Result<Service, NoClient> {
         users,
         reporter,
         idempotency: Idempotency::new(answer_lifetime, Arc::clone(&context.clock)),
+        turns: Turns::default(),
         context: context.clone(),
         metrics: OrderMetrics::register(service.metrics()),
     });

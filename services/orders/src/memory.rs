@@ -49,10 +49,10 @@ impl MemoryOrders {
 
 impl Orders {
     /// How a write finds an order that it knows in a version.
-    fn look(&self, id: OrderId, known: Option<Version>) -> Written {
+    fn look(&self, id: OrderId, known: Version) -> Written {
         match self.by_id.get(&id) {
             None => Written::Missing,
-            Some(order) if known.is_some_and(|known| known != order.version) => Written::Changed,
+            Some(order) if known != order.version => Written::Changed,
             Some(_) => Written::Done,
         }
     }
@@ -107,7 +107,7 @@ impl OrderStore for MemoryOrders {
 
     async fn change(&self, order: &Order, known: Version, event: Option<Event>) -> Result<Written, StoreError> {
         let mut orders = self.lock();
-        let found = orders.look(order.id, Some(known));
+        let found = orders.look(order.id, known);
         if found == Written::Done
             && let Some(kept) = orders.by_id.get_mut(&order.id)
         {
@@ -120,7 +120,7 @@ impl OrderStore for MemoryOrders {
         Ok(found)
     }
 
-    async fn delete(&self, id: OrderId, known: Option<Version>, event: Option<Event>) -> Result<Written, StoreError> {
+    async fn delete(&self, id: OrderId, known: Version, event: Option<Event>) -> Result<Written, StoreError> {
         let mut orders = self.lock();
         let found = orders.look(id, known);
         if found == Written::Done

@@ -101,8 +101,8 @@ pub trait OrderStore: fmt::Debug + Send + Sync + 'static {
     /// stays. The event is written where it is done.
     async fn change(&self, order: &Order, known: Version, event: Option<Event>) -> Result<Written, StoreError>;
 
-    /// Deletes an order; only in its `known` version, if there is one. The event is written where it is done.
-    async fn delete(&self, id: OrderId, known: Option<Version>, event: Option<Event>) -> Result<Written, StoreError>;
+    /// Deletes an order in its `known` version. The event is written where it is done.
+    async fn delete(&self, id: OrderId, known: Version, event: Option<Event>) -> Result<Written, StoreError>;
 
     /// Whether the store can be reached; read-only, bounded by the caller.
     async fn ping(&self) -> Result<(), StoreError>;

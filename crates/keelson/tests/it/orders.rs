@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -76,6 +77,32 @@ async fn the_seeds_walk_through_works_and_what_was_answered_outlives_a_kill() {
     let dependencies = &ready["dependencies"];
     assert_eq!((&ready["status"], &dependencies["user-service"]["status"]), (&json!("ready"), &json!("up")));
     assert_eq!(dependencies["store"]["status"], "up");
+}
+
+#[tokio::test]
+async fn of_many_changes_of_one_order_at_once_none_is_refused_and_one_way_is_gone() {
+    let system = Launch::up().env("RATE_LIMIT", "0").start().await;
+    let john = json!({ "name": "John Doe", "email": "john.doe@example.com" });
+    let john = Answer::of(system.post("users", "/api/v1/users").json(&john)).await.json();
+    let created = order(&system, &text(&john["id"])).await.json();
+    let url = format!("{}{ORDERS}/{}", system.url("orders"), text(&created["id"]));
+    let all = async |changes: Vec<Value>| {
+        join_all(changes.iter().map(|change| Answer::of(system.http.put(&url).json(change)))).await
+    };
+    let addresses =
+        all((0..50).map(|number| json!({ "shipping_address": format!("{number} Main St") })).collect()).await;
+    let mut tags: Vec<_> = addresses.iter().map(|answer| (answer.status, answer.header("etag").to_owned())).collect();
+    tags.sort_by_key(|(_, tag)| (tag.len(), tag.clone()));
+    assert_eq!(tags, (2..=51).map(|version| (200, format!("\"{version}\""))).collect::<Vec<_>>());
+
+    assert_eq!(all(vec![json!({ "status": "confirmed" })]).await[0].status, 200);
+    let ways = (0..50).map(|number| json!({ "status": if number % 2 == 0 { "shipped" } else { "cancelled" } }));
+    let ways = all(ways.collect()).await;
+    let winner = Answer::of(system.http.get(&url)).await.json()["status"].clone();
+    assert!(winner == "shipped" || winner == "cancelled", "{winner}");
+    let (won, lost): (Vec<_>, Vec<_>) = ways.into_iter().partition(|answer| answer.status == 200);
+    assert!(won.len() == 25 && won.iter().all(|answer| answer.json()["status"] == winner), "{won:?}");
+    assert!(lost.len() == 25 && lost.iter().all(|answer| answer.status == 409), "{lost:?}");
 }
 
 #[tokio::test]

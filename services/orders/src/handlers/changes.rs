@@ -16,7 +16,7 @@ use crate::model::{ChangesDraft, Order, OrderChanges, OrderStatus};
 use crate::routes::WRITE;
 use crate::store::Written;
 
-/// How often a change is tried that others got in front of.
+/// How often a change is tried that other processes got in front of.
 const ATTEMPTS: usize = 8;
 
 /// Changes the status of an order, its shipping address, or both.
@@ -44,6 +44,7 @@ pub(crate) async fn update_order(
     Json(draft): Json<ChangesDraft>,
 ) -> Result<Response, Error> {
     let changes = checked(draft)?;
+    let _turn = orders.turns.of(&order_id).await;
     for _ in 0..ATTEMPTS {
         let order = orders.find(&order_id, &caller, WRITE).await?;
         // One's own order can be cancelled; the rest of its way is the matter of others.
@@ -60,8 +61,12 @@ pub(crate) async fn update_order(
             Written::Changed => {}
         }
     }
+    Err(too_many())
+}
+
+fn too_many() -> Error {
     let text = "Too many changes of this order at once";
-    Err(Error::new(Kind::Unavailable, text).caused_by("every attempt lost its race"))
+    Error::new(Kind::Unavailable, text).caused_by("every attempt lost its race against another process")
 }
 
 fn checked(draft: ChangesDraft) -> Result<OrderChanges, Error> {
@@ -88,18 +93,23 @@ pub(crate) async fn delete_order(
     Path(order_id): Path<String>,
     conditions: Conditions,
 ) -> Result<StatusCode, Error> {
-    let order = orders.find(&order_id, &caller, WRITE).await?;
-    conditions.check_write(&tag(&order)?)?;
-    let known = conditions.names_states().then_some(order.version);
-    match orders.store.delete(order.id, known, orders.deleted(&order)).await? {
-        Written::Done => {
-            orders.metrics.deleted.inc();
-            orders.reporter.written();
-            Ok(StatusCode::NO_CONTENT)
+    let _turn = orders.turns.of(&order_id).await;
+    for _ in 0..ATTEMPTS {
+        let order = orders.find(&order_id, &caller, WRITE).await?;
+        conditions.check_write(&tag(&order)?)?;
+        match orders.store.delete(order.id, order.version, orders.deleted(&order)).await? {
+            Written::Done => {
+                orders.metrics.deleted.inc();
+                orders.reporter.written();
+                return Ok(StatusCode::NO_CONTENT);
+            }
+            Written::Missing => return Err(not_found()),
+            Written::Changed if conditions.names_states() => return Err(changed_meanwhile()),
+            // What is reported is what was deleted.
+            Written::Changed => {}
         }
-        Written::Missing => Err(not_found()),
-        Written::Changed => Err(changed_meanwhile()),
     }
+    Err(too_many())
 }
 
 impl Orders {

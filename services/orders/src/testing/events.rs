@@ -67,10 +67,10 @@ pub async fn a_deletion_and_its_event_are_done_together(harness: &impl OrderHarn
     let store = harness.store();
     let order = create(harness, order(1, "ann")).await;
     let told = |number| Some(event(number, order.id));
-    assert_eq!(store.delete(order.id, Some(Version(2)), told(1)).await.unwrap(), Written::Changed);
+    assert_eq!(store.delete(order.id, Version(2), told(1)).await.unwrap(), Written::Changed);
     assert_eq!(events(harness).await, []);
-    assert_eq!(store.delete(order.id, None, told(1)).await.unwrap(), Written::Done);
-    assert_eq!(store.delete(order.id, None, told(2)).await.unwrap(), Written::Missing);
+    assert_eq!(store.delete(order.id, order.version, told(1)).await.unwrap(), Written::Done);
+    assert_eq!(store.delete(order.id, order.version, told(2)).await.unwrap(), Written::Missing);
     assert_eq!(events(harness).await, [event(1, order.id)]);
 }
 

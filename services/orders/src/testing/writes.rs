@@ -63,13 +63,12 @@ pub async fn of_a_hundred_conflicting_transitions_one_wins(harness: &impl OrderH
 pub async fn a_deletion_needs_the_version_that_it_names(harness: &impl OrderHarness) {
     let store = harness.store();
     let first = create(harness, order(1, "ann")).await;
-    assert_eq!(store.delete(first.id, Some(Version(2)), None).await.unwrap(), Written::Changed);
-    assert_eq!(store.delete(first.id, Some(first.version), None).await.unwrap(), Written::Done);
+    assert_eq!(store.delete(first.id, Version(2), None).await.unwrap(), Written::Changed);
+    assert_eq!(store.delete(first.id, first.version, None).await.unwrap(), Written::Done);
     assert_eq!(store.find(first.id).await.unwrap(), None);
-    assert_eq!(store.delete(first.id, Some(first.version), None).await.unwrap(), Written::Missing);
-    assert_eq!(store.delete(first.id, None, None).await.unwrap(), Written::Missing);
+    assert_eq!(store.delete(first.id, first.version, None).await.unwrap(), Written::Missing);
     create(harness, order(2, "ann")).await;
-    assert_eq!(store.delete(id(2), None, None).await.unwrap(), Written::Done);
+    assert_eq!(store.delete(id(2), Version::FIRST, None).await.unwrap(), Written::Done);
     assert_eq!(total(harness).await, 0);
 }
 

@@ -42,7 +42,7 @@ impl OrderStore for Gone {
     async fn change(&self, _: &Order, _: Version, _: Option<Event>) -> Result<Written, StoreError> {
         gone()
     }
-    async fn delete(&self, _: OrderId, _: Option<Version>, _: Option<Event>) -> Result<Written, StoreError> {
+    async fn delete(&self, _: OrderId, _: Version, _: Option<Event>) -> Result<Written, StoreError> {
         gone()
     }
     async fn ping(&self) -> Result<(), StoreError> {

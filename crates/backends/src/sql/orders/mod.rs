@@ -147,7 +147,7 @@ impl OrderStore for SqlOrders {
         self.database.call(change).await
     }
 
-    async fn delete(&self, id: OrderId, known: Option<Version>, event: Option<Event>) -> Result<Written, StoreError> {
+    async fn delete(&self, id: OrderId, known: Version, event: Option<Event>) -> Result<Written, StoreError> {
         let values = of_gone(id, known, event.as_ref());
         let deletion = async {
             let rows = self.database.execute(&statements::DELETE, values).await?;

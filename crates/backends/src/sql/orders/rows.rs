@@ -43,8 +43,8 @@ pub(super) fn of_changed(order: &Order, known: Version, event: Option<&Event>) -
 }
 
 /// As [`DELETE`](super::statements::DELETE) takes it.
-pub(super) fn of_gone(id: OrderId, known: Option<Version>, event: Option<&Event>) -> Vec<Value> {
-    let mut values = vec![id.0.into(), Value::Int(known.map(|version| version.0))];
+pub(super) fn of_gone(id: OrderId, known: Version, event: Option<&Event>) -> Vec<Value> {
+    let mut values = vec![id.0.into(), known.0.into()];
     values.extend(of_event(event));
     values
 }

@@ -99,16 +99,16 @@ pub(super) static CHANGE: Statement = Statement::write(
     " SELECT $7, id, $8, $9, $10, $11, $12 FROM changed WHERE $7 IS NOT NULL) SELECT id FROM changed"
 ));
 
-/// In one version, or in whatever version it is; together with the event that reports it, if there is one.
+/// In one version; together with the event that reports it, if there is one.
 pub(super) static DELETE: Statement =
-    Statement::write("DELETE FROM orders WHERE id = $1 AND version = COALESCE($2, version) RETURNING id")
+    Statement::write("DELETE FROM orders WHERE id = $1 AND version = $2 RETURNING id")
         .then_on_sqlite(&[concat!(
             "INSERT INTO ",
             event_columns!(),
             " SELECT $3, $1, $4, $5, $6, $7, $8 WHERE $3 IS NOT NULL AND changes() > 0"
         )])
         .on_postgres(concat!(
-            "WITH gone AS (DELETE FROM orders WHERE id = $1 AND version = COALESCE($2, version) RETURNING id), \
+            "WITH gone AS (DELETE FROM orders WHERE id = $1 AND version = $2 RETURNING id), \
              reported AS (INSERT INTO ",
             event_columns!(),
             " SELECT $3, id, $4, $5, $6, $7, $8 FROM gone WHERE $3 IS NOT NULL) SELECT id FROM gone"

@@ -221,6 +221,7 @@ pub(crate) async fn build(
     peers: &Peers,
     context: &Context,
 ) -> Result<Service, Failure> {
+    let issuer = || stores.keys.as_ref().map(|keys| token_issuer(settings, keys, context));
     let service = match name {
         ServiceName::Ingest => ingest::service(opened(&stores.queue)?, &api_token(settings, context).await?, context),
         ServiceName::Archiver => {
@@ -237,10 +238,9 @@ pub(crate) async fn build(
                 .clone()
                 .ok_or_else(|| Failure::usage("USER_SERVICE_URL is not set: expected where users is"))?;
             let at = (users, peers.analytics.clone());
-            let issuer = stores.keys.as_ref().map(|keys| token_issuer(settings, keys, context));
-            orders_service(opened(&stores.orders)?.clone(), at, issuer, settings, context)?
+            orders_service(opened(&stores.orders)?.clone(), at, issuer(), settings, context)?
         }
-        ServiceName::Analytics => analytics_service(opened(&stores.events)?, peers.users.clone(), context)?,
+        ServiceName::Analytics => analytics_service(opened(&stores.events)?, peers.users.clone(), issuer(), context)?,
     };
     stores.failures.register(service.metrics());
     Ok(if settings.uses_aws() { with_bill(service, settings, context) } else { service })
@@ -275,9 +275,10 @@ fn orders_service(
 fn analytics_service(
     store: &Arc<dyn EventStore>,
     users: Option<ServiceUrl>,
+    issuer: Option<TokenIssuer>,
     context: &Context,
 ) -> Result<Service, Failure> {
-    let parts = analytics::Parts { store: Arc::clone(store), users };
+    let parts = analytics::Parts { store: Arc::clone(store), users, issuer };
     analytics::service(parts, context).map_err(|error| Failure::failed(error.to_string()))
 }
 
@@ -316,7 +317,7 @@ pub(crate) fn describe(name: ServiceName, settings: &Settings, context: &Context
         }
         ServiceName::Analytics => {
             let store: Arc<dyn EventStore> = MemoryEvents::new();
-            analytics_service(&store, None, context)?
+            analytics_service(&store, None, None, context)?
         }
     })
 }

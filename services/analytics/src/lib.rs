@@ -16,6 +16,7 @@ mod users;
 
 use std::sync::Arc;
 
+use chassis::auth::TokenIssuer;
 use chassis::client::{NoClient, ServiceUrl};
 use chassis::health::{Check, Need};
 use chassis::service::{Context, Identity, Service};
@@ -37,6 +38,8 @@ pub struct Parts {
     pub store: Arc<dyn EventStore>,
     /// Where users is, which is asked how many there are.
     pub users: Option<ServiceUrl>,
+    /// Issues what analytics shows users.
+    pub issuer: Option<TokenIssuer>,
 }
 
 /// What the handlers work with.
@@ -55,8 +58,8 @@ struct Analytics {
 /// When users cannot be called.
 pub fn service(parts: Parts, context: &Context) -> Result<Service, NoClient> {
     let service = Service::new(IDENTITY, context);
-    let Parts { store, users } = parts;
-    let users = UserStatistics::new(users, service.metrics())?;
+    let Parts { store, users, issuer } = parts;
+    let users = UserStatistics::new(users, issuer, &service)?;
     let check = users.check();
     let analytics = Arc::new(Analytics {
         store: Arc::clone(&store),

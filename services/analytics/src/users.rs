@@ -1,8 +1,9 @@
 //! What users says of itself.
 
+use chassis::auth::{ServiceToken, TokenIssuer};
 use chassis::client::{CallError, CallLimits, NoClient, ServiceClient, ServiceUrl};
 use chassis::health::Check;
-use chassis::telemetry::metrics::Metrics;
+use chassis::service::Service;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use utoipa::ToSchema;
@@ -25,22 +26,34 @@ struct Counted {
 
 /// Asks users.
 #[derive(Debug)]
-pub(crate) struct UserStatistics(Option<ServiceClient>);
+pub(crate) struct UserStatistics {
+    client: Option<ServiceClient>,
+    /// With it the calls of a service on another machine are not limited as those of a stranger there.
+    token: Option<ServiceToken>,
+}
 
 impl UserStatistics {
-    pub(crate) fn new(url: Option<ServiceUrl>, metrics: &Metrics) -> Result<Self, NoClient> {
-        let client = url.map(|url| ServiceClient::new(USERS, url, CallLimits::default(), metrics)).transpose()?;
-        Ok(Self(client))
+    /// For this service, where it is known where users is, and what to show there.
+    pub(crate) fn new(
+        url: Option<ServiceUrl>,
+        issuer: Option<TokenIssuer>,
+        service: &Service,
+    ) -> Result<Self, NoClient> {
+        let client = |url| ServiceClient::new(USERS, url, CallLimits::default(), service.metrics());
+        let token = issuer.map(|issuer| ServiceToken::new(issuer, crate::IDENTITY.name, &[]));
+        Ok(Self { client: url.map(client).transpose()?, token })
     }
 
     /// Whether users can be reached, where it is known.
     pub(crate) fn check(&self) -> Option<Check> {
-        self.0.as_ref().map(|client| client.check(USERS))
+        self.client.as_ref().map(|client| client.check(USERS))
     }
 
     /// How many users there are; or why that is not known, for callers.
     pub(crate) async fn count(&self) -> Result<UserCounts, &'static str> {
-        let Some(client) = &self.0 else { return Err("user statistics are unavailable: USER_SERVICE_URL is not set") };
+        let Some(client) = &self.client else {
+            return Err("user statistics are unavailable: USER_SERVICE_URL is not set");
+        };
         self.ask(client).await.map_err(|error| {
             warn!(cause = %error, "users does not tell how many there are");
             "user statistics are unavailable: user-service does not answer"
@@ -48,7 +61,17 @@ impl UserStatistics {
     }
 
     async fn ask(&self, client: &ServiceClient) -> Result<UserCounts, CallError> {
-        let answer = client.get(&["api", "v1", "users", "stats", "count"]).send().await?;
+        let call = client.get(&["api", "v1", "users", "stats", "count"]);
+        // The count is public: without a token it is told too.
+        let call = match self.token.as_ref().map(ServiceToken::show) {
+            Some(Ok(token)) => call.bearer(&token),
+            Some(Err(error)) => {
+                warn!(cause = %error, "there is no token to show users");
+                call
+            }
+            None => call,
+        };
+        let answer = call.send().await?;
         if !answer.status().is_success() {
             return Err(answer.unexpected());
         }

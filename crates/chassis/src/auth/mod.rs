@@ -5,6 +5,7 @@ mod api_token;
 mod compare;
 mod guesses;
 mod passwords;
+mod service_token;
 mod tokens;
 
 pub use access::{Access, Caller};
@@ -12,6 +13,7 @@ pub use api_token::{ApiToken, Verdict};
 pub(crate) use compare::is_same;
 pub use guesses::{Attempt, GuessLimits};
 pub use passwords::{Check, PasswordError, PasswordHash, PasswordHasher, PoolSize, Weakness, weakness_of};
+pub use service_token::ServiceToken;
 pub use tokens::{
     Claims, IssueError, Jwks, KeyError, KeyRing, MAX_TOKEN_BYTES, Parties, Refusal, RemoteKeys, SERVICE_SCOPE,
     SigningKey, TokenIssuer, TokenKeys, TokenVerifier, Verification,

@@ -1,26 +1,17 @@
 //! Another service as the sink.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{Method, StatusCode};
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::time::Instant;
 
 use super::{Sink, SinkError};
-use crate::auth::{IssueError, SERVICE_SCOPE, TokenIssuer};
+use crate::auth::{IssueError, ServiceToken, TokenIssuer};
 use crate::client::{Answer, CallError, CallFailure, CallLimits, NoClient, ServiceClient, ServiceUrl};
 use crate::ports::outbox::Event;
 use crate::service::Service;
-
-/// How long one token is shown: to sign one for each event would cost more than the event.
-const TOKEN_AGE: Duration = Duration::from_secs(60);
-/// How long it is good for, with clocks that differ.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(300);
 
 /// Posts each event to a route of a service, with the event's id as `Idempotency-Key`. The service answers in an
 /// [`Envelope`](crate::http::Envelope).
@@ -43,14 +34,6 @@ pub struct EventRoute {
     pub scope: &'static str,
 }
 
-/// By which the other service knows the one that posts, in whichever process.
-struct ServiceToken {
-    issuer: TokenIssuer,
-    subject: &'static str,
-    scope: &'static str,
-    last: Mutex<Option<(Instant, SecretString)>>,
-}
-
 /// What was taken says so. Something else may listen at that address, and answer 200 to everything.
 #[derive(Deserialize)]
 struct Taken {
@@ -71,14 +54,8 @@ impl ServiceSink {
     ) -> Result<Arc<dyn Sink>, NoClient> {
         let EventRoute { service: name, segments, scope } = *route;
         let client = ServiceClient::new(name, url, CallLimits::default(), service.metrics())?;
-        let subject = service.identity.name;
-        let token = |issuer: TokenIssuer| ServiceToken {
-            issuer: issuer.lasting(TOKEN_LIFETIME),
-            subject,
-            scope,
-            last: Mutex::default(),
-        };
-        Ok(Arc::new(Self { name, client, route: segments, token: issuer.map(token) }))
+        let token = issuer.map(|issuer| ServiceToken::new(issuer, service.identity.name, &[scope]));
+        Ok(Arc::new(Self { name, client, route: segments, token }))
     }
 }
 
@@ -124,26 +101,6 @@ fn is_of_the_event(status: StatusCode) -> bool {
             | StatusCode::UNPROCESSABLE_ENTITY
             | StatusCode::INTERNAL_SERVER_ERROR
     )
-}
-
-impl ServiceToken {
-    fn show(&self) -> Result<SecretString, IssueError> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((issued, token)) = &*last
-            && issued.elapsed() < TOKEN_AGE
-        {
-            return Ok(token.clone());
-        }
-        let token = self.issuer.issue(self.subject, self.subject, &[self.scope, SERVICE_SCOPE])?;
-        *last = Some((Instant::now(), token.clone()));
-        Ok(token)
-    }
-}
-
-impl fmt::Debug for ServiceToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServiceToken").field("subject", &self.subject).finish_non_exhaustive()
-    }
 }
 
 impl From<IssueError> for SinkError {

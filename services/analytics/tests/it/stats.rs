@@ -2,10 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use analytics::MemoryEvents;
+use analytics::{MemoryEvents, Parts};
 use axum::Router;
+use axum::http::HeaderMap;
 use axum::routing::get;
-use chassis::testing::{TestApp, TestServer, eventually};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use chassis::auth::{Parties, TokenIssuer};
+use chassis::testing::{TestApp, TestServer, eventually, token_keys};
 use serde_json::{Value, json};
 
 use crate::kit::{app, post, service_on, stats};
@@ -68,6 +72,25 @@ async fn users_are_counted_by_users() {
     let users = users_that_answer(json!({ "success": true, "message": "", "data": counts })).await;
     let shown = stats(&app_with_users(&users.url()), "").await;
     assert_eq!((&shown["user_stats"], &shown["warnings"]), (&counts, &json!([])));
+}
+
+#[tokio::test]
+async fn users_is_shown_a_token_of_a_service_where_there_is_a_key() {
+    let told = get(async |headers: HeaderMap| {
+        let parts = headers["authorization"].to_str().unwrap().split('.').collect::<Vec<_>>();
+        let claims: Value = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
+        let is_service = claims["sub"] == "analytics-service" && claims["scope"] == "service";
+        axum::Json(json!({ "data": { "total_users": u8::from(is_service), "active_users": 0, "inactive_users": 0 } }))
+    });
+    let users = TestServer::start(Router::new().route("/api/v1/users/stats/count", told)).await;
+    let app = TestApp::start(|context| {
+        let parties = Parties { issuer: "keelson".into(), audience: "keelson".into() };
+        let (clock, ids) = (context.clock.clone(), context.ids.clone());
+        let issuer = Some(TokenIssuer::new(token_keys(), parties, Duration::from_secs(3600), clock, ids));
+        let parts = Parts { store: MemoryEvents::new(), users: Some(users.url().parse().unwrap()), issuer };
+        analytics::service(parts, context).unwrap()
+    });
+    assert_eq!(stats(&app, "").await["user_stats"]["total_users"], 1);
 }
 
 #[tokio::test]

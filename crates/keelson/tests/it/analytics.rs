@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::launch::Launch;
+use crate::outbox::waiting;
 use crate::postgres::Site;
 use crate::production::serve;
 use crate::system::{Answer, System};
@@ -82,6 +83,31 @@ async fn what_becomes_of_an_order_is_told_and_counted() {
     let expected = json!({ "order_created": 1, "order_deleted": 1, "order_status_changed": 1, "order_updated": 1 });
     let stats = counted(&system, "", expected).await;
     assert_eq!(stats["total_events"], 4);
+}
+
+/// How long a registration took, as the service says itself.
+async fn registered(system: &System, name: &str) -> Duration {
+    let body = json!({ "username": name, "email": format!("{name}@example.com"), "password": PASSWORD });
+    let answer = post(system, "users", "/api/v1/users/register", body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.process_time()
+}
+
+#[tokio::test]
+async fn whoever_registers_does_not_wait_for_analytics() {
+    // There nobody answers: the port is taken and nothing is accepted.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let (with, without) = (System::up().await, Launch::up().env("ANALYTICS_SERVICE_URL", &url).start().await);
+    let mut slower = Vec::new();
+    for number in 0..25 {
+        let name = format!("john{number}");
+        let (up, down) = (registered(&with, &name).await, registered(&without, &name).await);
+        slower.push(down.as_secs_f64() - up.as_secs_f64());
+    }
+    slower.sort_by(f64::total_cmp);
+    assert!(slower[12] <= 0.05, "in the median {} s slower, of {slower:?}", slower[12]);
+    assert_eq!(waiting(&without, &without.launch, "users").await, 25);
 }
 
 /// Each event of what was done is counted once, though the system is killed between commits, deliveries and removals.

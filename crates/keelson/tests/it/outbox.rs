@@ -86,18 +86,23 @@ impl Analytics {
     }
 }
 
-/// Waits until a service of the system has delivered every event.
-pub(crate) async fn all_delivered(system: &System, launch: &Launch, service: &str) {
+/// How many events of a service wait, asked at this listener of it.
+pub(crate) async fn waiting(system: &System, launch: &Launch, listener: &str) -> u64 {
     let run: Value = serde_json::from_slice(&std::fs::read(launch.data().join("run.json")).unwrap()).unwrap();
     let token = run["operator_token"].as_str().unwrap();
+    let shown = Answer::of(system.get(listener, "/ops/v1/outbox").bearer_auth(token)).await.json();
+    shown["events"].as_u64().unwrap_or_else(|| panic!("{shown}"))
+}
+
+/// Waits until a service of the system has delivered every event.
+pub(crate) async fn all_delivered(system: &System, launch: &Launch, service: &str) {
     let begun = Instant::now();
     loop {
-        let outbox = system.get(&format!("{service}-internal"), "/ops/v1/outbox").bearer_auth(token);
-        let shown = Answer::of(outbox).await.json();
-        if shown["events"] == 0 {
+        let waiting = waiting(system, launch, &format!("{service}-internal")).await;
+        if waiting == 0 {
             return;
         }
-        assert!(begun.elapsed() < PATIENCE, "{shown}");
+        assert!(begun.elapsed() < PATIENCE, "{waiting} events wait");
         sleep(Duration::from_millis(50)).await;
     }
 }

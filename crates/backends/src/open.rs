@@ -22,6 +22,7 @@ use crate::aws::{
 };
 use crate::local::{FileObjects, FileSecrets, SqliteQueue};
 use crate::migrations::{self, Migrations};
+use crate::mongo::MongoEvents;
 use crate::postgres::{Address, PostgresQueue};
 use crate::sql::{
     ANALYTICS, Database, ORDERS, PostgresDatabase, SqlEvents, SqlOrders, SqlUsers, SqliteFiles, Statement, USERS,
@@ -55,6 +56,8 @@ const QUEUE_SCHEMES: &str =
     "`sqlite:PATH` (a file), `postgres://USER:PASSWORD@HOST/DATABASE`, `sqs:URL` and `memory:` (forgets at the end)";
 const DATABASE_SCHEMES: &str =
     "`sqlite:PATH` (a file), `postgres://USER:PASSWORD@HOST/DATABASE` and `memory:` (forgets at the end)";
+const EVENT_SCHEMES: &str = "`sqlite:PATH` (a file), `postgres://USER:PASSWORD@HOST/DATABASE`, `mongodb://USER:PASSWORD@HOST/DATABASE`, \
+                             `mongodb+srv://…` and `memory:` (forgets at the end)";
 const OBJECT_SCHEMES: &str =
     "`file:DIR` (a folder), `s3:BUCKET` or `s3://BUCKET/PREFIX`, and `memory:` (forgets at the end)";
 
@@ -139,6 +142,7 @@ impl DatabasePlace {
                 expect_path(kind, path, "`sqlite:` and the path of a file").map(|path| Self::File(path.into()))
             }
             ("postgres" | "postgresql", rest) => Ok(Self::Postgres(rest.into())),
+            (found, _) if kind == ANALYTICS.kind => Err(unknown(kind, found, EVENT_SCHEMES)),
             (found, _) => Err(unknown(kind, found, DATABASE_SCHEMES)),
         }
     }
@@ -269,13 +273,22 @@ async fn open_database(
     })
 }
 
-/// Opens the store of events that `url` names, with tables that are up to date.
+/// Opens the store of events that `url` names, with tables that are up to date, or with the indexes of its documents.
 ///
 /// # Errors
 /// When the URL is not understood or the database cannot be opened; the message says how to fix it.
 pub async fn open_events(url: &str, context: SqlContext) -> Result<Arc<dyn EventStore>, OpenError> {
+    if is_documents(url) {
+        return Ok(MongoEvents::open(ANALYTICS.kind, url).await?);
+    }
     let database = open_database(&ANALYTICS, url, &context, &SqlEvents::SHARED).await?;
     Ok(database.map_or_else(|| MemoryEvents::new() as _, |database| SqlEvents::new(database) as _))
+}
+
+/// Whether `url` leads to a database of documents, which has no tables and no migrations.
+#[must_use]
+pub fn is_documents(url: &str) -> bool {
+    matches!(split(url).0, "mongodb" | "mongodb+srv")
 }
 
 /// What failures of the files of stores are counted under: many services may share one.

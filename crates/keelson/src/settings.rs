@@ -2,7 +2,9 @@
 
 mod aws;
 mod database;
+mod mongo;
 mod postgres;
+mod server;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -22,8 +24,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
 pub(crate) use self::database::Database;
-use self::database::{DATABASE_URL, EVENTS_URL};
-use self::postgres::PostgresPlace;
+use self::database::{Asked, DATABASE_URL, EVENTS_URL, Servers};
 use crate::cli::{Common, ListenArgs, ServiceName};
 use crate::commands::e2e;
 
@@ -96,8 +97,8 @@ const SYSTEM: Section = Section {
 
 /// Every section, in the order of the reference.
 pub(crate) fn sections() -> Vec<Section> {
-    [&[SYSTEM], config::SETTINGS, pipeline::config::SETTINGS, &[postgres::SECTION, aws::SECTION, e2e::SETTINGS]]
-        .concat()
+    let databases = [postgres::SECTION, mongo::SECTION];
+    [&[SYSTEM], config::SETTINGS, pipeline::config::SETTINGS, &databases, &[aws::SECTION, e2e::SETTINGS]].concat()
 }
 
 /// Every setting.
@@ -150,26 +151,20 @@ impl Settings {
         let mut ingest = IngestConfig::read(&mut reader);
         ingest.api_token = aws::api_token(&mut reader, ingest.api_token);
         let queue_url = aws::queue_url(&mut reader).unwrap_or_else(|| in_data("sqlite", "queue.db"));
-        let place = PostgresPlace::read(&mut reader);
-        let records = Database::of_records(&mut reader, &place, in_data("sqlite", "keelson.db"));
-        let events = Database::of_events(&mut reader, &place, in_data("sqlite", "events.db"));
+        let servers = Servers::read(&mut reader);
+        let queue = servers.database(queue_url);
+        let records = servers.records(&mut reader, in_data("sqlite", "keelson.db"));
+        let events = servers.events(&mut reader, in_data("sqlite", "events.db"));
         let has = |service| services.contains(&service);
-        let keeps_records = services.iter().any(|service| service.keeps_records());
-        let is_here = |database: &Database| database.place.is_some();
-        let is_asked = (keeps_records && is_here(&records)) || (has(ServiceName::Analytics) && is_here(&events));
-        if queue_url != postgres::HERE && !is_asked {
-            place.refuse_others(&mut reader, (&QUEUE_URL.info, &queue_url));
-            if keeps_records {
-                place.refuse_others(&mut reader, (&DATABASE_URL.info, &records.url));
-                records.refuse_unused_server(&mut reader, &queue_url);
-            }
-            if has(ServiceName::Analytics) {
-                place.refuse_others(&mut reader, (&EVENTS_URL.info, &events.url));
-            }
-        }
+        let asked = Asked {
+            queue: (&QUEUE_URL.info, &queue),
+            records: services.iter().any(|service| service.keeps_records()).then_some(&records),
+            events: has(ServiceName::Analytics).then_some(&events),
+        };
+        servers.refuse_differing(&mut reader, &asked);
         let settings = Self {
             chassis: ChassisConfig::read(&mut reader, services.len(), default_host),
-            queue: Database::new(queue_url, &place),
+            queue,
             records,
             events,
             objects_url: aws::objects_url(&mut reader).unwrap_or_else(|| in_data("file", "objects")),

@@ -115,7 +115,7 @@ async fn whole_url(settings: &Settings, database: &Database) -> Result<SecretStr
         Some((source, reference)) => match source.fetch(&reference.name).await {
             Ok(password) => Some(password),
             Err(error @ SecretError::Unavailable(_)) => return Err(Failure::unavailable(error.to_string())),
-            Err(error) => return Err(Failure::usage(format!("POSTGRES_PASSWORD={reference}: {error}"))),
+            Err(error) => return Err(Failure::usage(format!("{}={reference}: {error}", place.password_name()))),
         },
         None => None,
     };

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::Analytics;
-use crate::model::{EventDraft, EventId, EventType, FilterDraft, NewEvent};
+use crate::model::{EventDraft, EventId, FilterDraft, NewEvent};
 use crate::store::Recorded;
 use crate::users::UserCounts;
 
@@ -21,7 +21,7 @@ use crate::users::UserCounts;
 pub(crate) struct Created {
     event_id: Uuid,
     #[schema(example = "page_view")]
-    event_type: &'static str,
+    event_type: String,
 }
 
 /// How much happened.
@@ -30,7 +30,7 @@ pub(crate) struct Stats {
     total_events: u64,
     /// Types that never occurred are not in it.
     #[schema(example = json!({ "user_login": 2 }))]
-    events_by_type: BTreeMap<&'static str, u64>,
+    events_by_type: BTreeMap<String, u64>,
     /// `null` while users does not answer.
     #[schema(required = true)]
     user_stats: Option<UserCounts>,
@@ -63,13 +63,13 @@ pub(crate) async fn create_event(
         }
         _ => {
             analytics.metrics.created(event_type);
-            Ok(created(id, event_type))
+            Ok(created(id, event_type.to_string()))
         }
     }
 }
 
-fn created(id: EventId, event_type: EventType) -> Response {
-    let data = Created { event_id: id.0, event_type: event_type.as_str() };
+fn created(id: EventId, event_type: String) -> Response {
+    let data = Created { event_id: id.0, event_type };
     Envelope::of("Event created successfully", data).into_response()
 }
 
@@ -91,7 +91,7 @@ pub(crate) async fn get_stats(
     let counts = counts?;
     let stats = Stats {
         total_events: counts.values().sum(),
-        events_by_type: counts.into_iter().map(|(event_type, count)| (event_type.as_str(), count)).collect(),
+        events_by_type: counts,
         warnings: users.as_ref().err().copied().into_iter().collect(),
         user_stats: users.ok(),
     };

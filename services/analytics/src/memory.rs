@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::model::{Event, EventFilter, EventId, EventType, NewEvent};
+use crate::model::{Event, EventFilter, EventId, NewEvent};
 use crate::store::{EventCounts, EventStore, Recorded, StoreError};
 
 /// All events of a process.
@@ -16,7 +16,7 @@ pub struct MemoryEvents(Mutex<Events>);
 struct Events {
     all: Vec<Event>,
     /// By the ids of their requests: what is needed to answer again.
-    keys: HashMap<String, (EventId, EventType, String)>,
+    keys: HashMap<String, (EventId, String, String)>,
 }
 
 impl MemoryEvents {
@@ -46,7 +46,7 @@ impl EventStore for MemoryEvents {
             if let Some((id, event_type, fingerprint)) = events.keys.get(&key.id).cloned() {
                 return Ok(Recorded::Before { id, event_type, fingerprint });
             }
-            events.keys.insert(key.id, (event.id, event.event_type, key.fingerprint));
+            events.keys.insert(key.id, (event.id, event.event_type.to_string(), key.fingerprint));
         }
         events.all.push(event);
         Ok(Recorded::Done)
@@ -55,7 +55,7 @@ impl EventStore for MemoryEvents {
     async fn count(&self, filter: &EventFilter) -> Result<EventCounts, StoreError> {
         let mut counts = EventCounts::new();
         for event in self.lock().all.iter().filter(|event| applies(filter, event)) {
-            *counts.entry(event.event_type).or_default() += 1;
+            *counts.entry(event.event_type.to_string()).or_default() += 1;
         }
         Ok(counts)
     }

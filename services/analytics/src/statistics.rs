@@ -67,7 +67,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::model::{EventType, NewEvent};
+    use crate::model::NewEvent;
     use crate::store::Recorded;
 
     /// Takes its time to count, and counts how often it does.
@@ -92,7 +92,7 @@ mod tests {
             let number = self.counts.fetch_add(1, Ordering::Relaxed) as u64;
             match self.fails {
                 true => Err(StoreError::Unavailable("switched off".into())),
-                false => Ok([(EventType::Custom, number)].into()),
+                false => Ok([("custom".to_owned(), number)].into()),
             }
         }
         async fn ping(&self) -> Result<(), StoreError> {

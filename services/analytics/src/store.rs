@@ -12,10 +12,11 @@ use std::fmt;
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::model::{EventFilter, EventId, EventType, NewEvent};
+use crate::model::{EventFilter, EventId, NewEvent};
 
-/// How many events there are of each type that has any.
-pub type EventCounts = BTreeMap<EventType, u64>;
+/// How many events there are of each type that has any, by its name: a newer program may have written types that this one
+/// does not know.
+pub type EventCounts = BTreeMap<String, u64>;
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +27,8 @@ pub enum Recorded {
     Before {
         /// The event of then.
         id: EventId,
-        /// Its type.
-        event_type: EventType,
+        /// The name of its type.
+        event_type: String,
         /// That of the request's body of then.
         fingerprint: String,
     },

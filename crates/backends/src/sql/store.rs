@@ -1,22 +1,15 @@
 //! What every store does with its database: so many calls at once, each with its end in time.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chassis::http::StoredAnswer;
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
 use super::SqlError;
 use super::answers::{AnswerStatements, read_answer};
 use super::database::{Database, Statement};
 use super::value::{Row, Value};
-
-/// For a whole call, however many statements it is.
-const TIME_LIMIT: Duration = Duration::from_millis(4_500);
-/// Calls at once; more is refused.
-const MOST_CALLS: usize = 4096;
+use crate::calls::Calls;
 
 /// Whether it only reads.
 static PING: Statement = Statement::read("SELECT 0")
@@ -26,12 +19,12 @@ static PING: Statement = Statement::read("SELECT 0")
 #[derive(Debug)]
 pub(crate) struct StoreDatabase {
     database: Arc<dyn Database>,
-    calls: Semaphore,
+    calls: Calls,
 }
 
 impl StoreDatabase {
     pub(crate) fn new(database: Arc<dyn Database>) -> Self {
-        Self { database, calls: Semaphore::new(MOST_CALLS) }
+        Self { database, calls: Calls::default() }
     }
 
     /// What else works with it.
@@ -41,10 +34,7 @@ impl StoreDatabase {
 
     /// One call, with its end in time.
     pub(crate) async fn call<T, E: From<SqlError>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        let Ok(_permit) = self.calls.try_acquire() else {
-            return Err(SqlError::Unavailable("too many calls wait for the database".into()).into());
-        };
-        timeout(TIME_LIMIT, work).await.unwrap_or_else(|_| Err(SqlError::Timeout.into()))
+        self.calls.run(work).await.unwrap_or_else(|refusal| Err(SqlError::from(refusal).into()))
     }
 
     pub(crate) async fn execute(

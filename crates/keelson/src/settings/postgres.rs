@@ -1,14 +1,10 @@
 //! The seeds' names for a database of PostgreSQL, for whoever does not write a URL.
 
 use backends::postgres::Address;
-use chassis::config::{OptionalSetting, Port, Reader, Section, Setting, SettingInfo};
-use reqwest::Url;
-use secrecy::{ExposeSecret, SecretString};
+use chassis::config::{OptionalSetting, Port, Section, Setting};
+use secrecy::SecretString;
 
-use crate::failure::Failure;
-
-/// The `QUEUE_URL` that means the settings below.
-pub(super) const HERE: &str = "postgres:";
+use super::server::{Parts, ServerSettings, User};
 
 const POSTGRES_HOST: Setting<String> = Setting::new(
     "POSTGRES_HOST",
@@ -30,94 +26,36 @@ pub(super) const SECTION: Section = Section {
     settings: &[POSTGRES_HOST.info, POSTGRES_PORT.info, POSTGRES_USER.info, POSTGRES_PASSWORD.info, POSTGRES_DB.info],
 };
 
-/// Whether the seeds' names are used.
-pub(super) fn names_a_server(reader: &Reader<'_>) -> bool {
-    reader.is_set(&POSTGRES_HOST.info)
-}
+/// All of them.
+pub(super) static SERVER: ServerSettings = ServerSettings {
+    here: "postgres:",
+    host: POSTGRES_HOST,
+    port: POSTGRES_PORT,
+    user: User::Always(POSTGRES_USER),
+    password: POSTGRES_PASSWORD,
+    database: POSTGRES_DB,
+    parts,
+    parameters_of_a_user: "",
+};
 
-/// Remembers that the server breaks a rule.
-pub(super) fn refuse_server(reader: &mut Reader<'_>, expected: &str) {
-    reader.refuse(&POSTGRES_HOST.info, expected);
-}
-
-/// What follows the scheme of a URL of PostgreSQL.
-fn rest_of(url: &str) -> Option<&str> {
-    url.split_once(':').filter(|(scheme, _)| matches!(*scheme, "postgres" | "postgresql")).map(|(_, rest)| rest)
-}
-
-/// One database, and who asks it.
-#[derive(Debug, Clone)]
-pub(crate) struct PostgresPlace {
-    host: String,
-    port: u16,
-    user: String,
-    /// Itself, or a reference to it.
-    pub(crate) password: Option<SecretString>,
-    database: String,
-}
-
-impl PostgresPlace {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
-        Self {
-            host: reader.get(&POSTGRES_HOST),
-            port: reader.get(&POSTGRES_PORT).0,
-            user: reader.get(&POSTGRES_USER),
-            password: reader.get_optional(&POSTGRES_PASSWORD),
-            database: reader.get(&POSTGRES_DB),
-        }
-    }
-
-    /// Refuses each of these settings that says another thing than a whole URL of PostgreSQL does: one of the two would be
-    /// ignored, and nobody would know which. What is wrong with the URL itself, whoever opens it says.
-    pub(super) fn refuse_others(&self, reader: &mut Reader<'_>, (setting, url): (&SettingInfo, &str)) {
-        let Some(rest) = rest_of(url) else { return };
-        let Ok(address) = Address::parse(rest) else { return };
-        for (own, agrees) in self.agreements(&address) {
-            if reader.is_set(&own) && !agrees {
-                let url = reader.found(setting);
-                let expected = format!("what {url} says; remove one: {}, or all of the URL after `{HERE}`", own.name);
-                reader.refuse(&own, &expected);
-            }
-        }
-    }
-
-    fn agreements(&self, address: &Address) -> [(SettingInfo, bool); 5] {
-        let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        let is_host = address.socket().map_or_else(
-            || address.host().eq_ignore_ascii_case(host),
-            |folder| folder.as_os_str() == self.host.as_str(),
-        );
-        let password = |secret: Option<&SecretString>| secret.map(|it| it.expose_secret().to_owned());
-        [
-            (POSTGRES_HOST.info, is_host),
-            (POSTGRES_PORT.info, address.port() == self.port),
-            (POSTGRES_USER.info, address.user() == self.user),
-            // A reference to the same password is another spelling of it, which only its source could tell.
-            (POSTGRES_PASSWORD.info, password(address.password()) == password(self.password.as_ref())),
-            (POSTGRES_DB.info, address.database() == self.database),
-        ]
-    }
-
-    /// As a URL. Whatever stands in a name or password stands for itself.
-    pub(crate) fn url(&self, password: Option<&SecretString>) -> Result<SecretString, Failure> {
-        // The only character that these setters take for an escape.
-        let literal = |text: &str| text.replace('%', "%25");
-        let build = || {
-            let mut url = Url::parse("postgres://localhost").ok()?;
-            url.set_host(Some(&self.host)).ok()?;
-            url.set_port(Some(self.port)).ok()?;
-            url.set_username(&literal(&self.user)).ok()?;
-            url.set_password(password.map(|it| literal(it.expose_secret())).as_deref()).ok()?;
-            url.path_segments_mut().ok()?.push(&self.database);
-            Some(SecretString::from(String::from(url)))
-        };
-        build().ok_or_else(|| Failure::usage(format!("POSTGRES_HOST={}: expected the name of a server", self.host)))
-    }
+/// What a whole URL says.
+fn parts(url: &str) -> Option<Parts> {
+    let (_, rest) = url.split_once(':').filter(|(scheme, _)| matches!(*scheme, "postgres" | "postgresql"))?;
+    let address = Address::parse(rest).ok()?;
+    let host = address.socket().map_or_else(|| address.host().to_owned(), |folder| folder.display().to_string());
+    Some(Parts {
+        host,
+        port: Some(address.port()),
+        user: Some(address.user().to_owned()),
+        password: address.password().cloned(),
+        database: address.database().to_owned(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use chassis::config::Layers;
+    use secrecy::ExposeSecret;
 
     use super::super::{Mode, Settings};
     use super::*;

@@ -2,7 +2,7 @@
 
 use backends::local::{DataFolder, FolderError};
 use backends::migrations::Migrations;
-use backends::{ANALYTICS, ORDERS, USERS, is_local};
+use backends::{ANALYTICS, ORDERS, USERS, is_documents, is_local};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::whole_url;
@@ -17,14 +17,17 @@ pub(crate) struct Tables {
     pub(crate) url: SecretString,
 }
 
-/// Where the settings say that the tables of a service are.
-pub(crate) async fn tables(settings: &Settings, service: MigratedService) -> Result<Tables, Failure> {
+/// Where the settings say that the tables of a service are; `None` where it keeps documents, which have no migrations.
+pub(crate) async fn tables(settings: &Settings, service: MigratedService) -> Result<Option<Tables>, Failure> {
     let (migrations, database) = match service {
         MigratedService::Users => (&USERS, &settings.records),
         MigratedService::Orders => (&ORDERS, &settings.records),
         MigratedService::Analytics => (&ANALYTICS, &settings.events),
     };
-    Ok(Tables { migrations, url: whole_url(settings, database).await? })
+    if service == MigratedService::Analytics && is_documents(&database.url) {
+        return Ok(None);
+    }
+    Ok(Some(Tables { migrations, url: whole_url(settings, database).await? }))
 }
 
 /// Owns the data folder where the tables lie in a file, as their service would: whoever changes them keeps all others from

@@ -168,7 +168,7 @@ async fn a_folder_that_a_system_owns_is_left_to_it() {
 #[test]
 fn what_is_kept_in_memory_has_no_tables() {
     let launch = of_records().env("DATABASE_URL", "memory:");
-    assert_eq!(done(&launch, &["status"]), "no migrations: what is kept in memory has no tables\n");
+    assert_eq!(done(&launch, &["status"]), "no migrations: what is kept in memory or as documents has no tables\n");
     assert_eq!(done(&launch, &["plan"]), "");
     assert_eq!(done(&launch, &["up"]), "nothing is pending\n");
     assert!(!launch.data().exists());

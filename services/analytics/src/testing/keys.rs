@@ -16,7 +16,7 @@ fn keyed(number: u32, key: &str) -> NewEvent {
 fn as_before(first: &NewEvent) -> Recorded {
     Recorded::Before {
         id: first.event.id,
-        event_type: first.event.event_type,
+        event_type: first.event.event_type.to_string(),
         fingerprint: first.key.clone().unwrap().fingerprint,
     }
 }

@@ -4,7 +4,7 @@ mod statements;
 
 use std::sync::Arc;
 
-use analytics::model::{Event, EventFilter, EventId, EventType, NewEvent};
+use analytics::model::{Event, EventFilter, EventId, NewEvent};
 use analytics::store::{EventCounts, EventStore, Recorded, StoreError};
 use async_trait::async_trait;
 
@@ -105,17 +105,12 @@ fn of_event(event: Event) -> Vec<Value> {
 fn read_before(row: Row) -> Result<Recorded, SqlError> {
     let mut columns = row.read();
     let id = EventId(columns.uuid()?);
-    Ok(Recorded::Before { id, event_type: event_type(&columns.text()?)?, fingerprint: columns.text()? })
+    Ok(Recorded::Before { id, event_type: columns.text()?, fingerprint: columns.text()? })
 }
 
-fn read_count(row: Row) -> Result<(EventType, u64), SqlError> {
+fn read_count(row: Row) -> Result<(String, u64), SqlError> {
     let mut columns = row.read();
-    Ok((event_type(&columns.text()?)?, columns.int()?.unsigned_abs()))
-}
-
-/// One that a newer program wrote is not known here.
-fn event_type(text: &str) -> Result<EventType, SqlError> {
-    EventType::parse(text).ok_or_else(|| SqlError::Other(format!("the event type `{text}` is not known")))
+    Ok((columns.text()?, columns.int()?.unsigned_abs()))
 }
 
 impl From<SqlError> for StoreError {

@@ -34,7 +34,7 @@ async fn find(common: &Common, services: &MigratedServices) -> Result<Found, Fai
     let settings = Settings::read(&layers, Mode::Up, &named)?;
     let mut tables = Vec::new();
     for service in chosen {
-        tables.push(wire::tables(&settings, service).await?);
+        tables.extend(wire::tables(&settings, service).await?);
     }
     Ok(Found { settings, tables })
 }

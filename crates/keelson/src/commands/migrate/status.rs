@@ -20,7 +20,7 @@ pub(super) async fn run(tables: &[Tables], as_json: bool) -> Result<(), Failure>
         let shown: Vec<_> = states.iter().map(show::to_json).collect();
         print_line(&json!({ "pending": pending, "migrations": shown }).to_string());
     } else if states.is_empty() {
-        print_line("no migrations: what is kept in memory has no tables");
+        print_line("no migrations: what is kept in memory or as documents has no tables");
     } else {
         print(&show::table(&states));
     }

@@ -13,6 +13,7 @@ mod aws_rights;
 mod aws_token;
 mod cli;
 mod cloud;
+mod contract;
 mod damage;
 mod development;
 mod dice;
@@ -32,6 +33,8 @@ mod migrate;
 mod migrate_kill;
 mod migrate_new;
 mod migrate_postgres;
+#[path = "../../../backends/tests/it/mongo/server.rs"]
+mod mongo_server;
 mod orders;
 mod orders_outbox;
 mod outbox;

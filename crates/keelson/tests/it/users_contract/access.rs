@@ -3,29 +3,21 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::accounts::{COUNT, LOGIN, PASSWORD, PROFILE, REGISTER, member};
-use super::row::{Caller, Expected, Row, get, post, request};
-use super::users::{NOT_FOUND, USERS};
+use super::accounts::{COUNT, PROFILE};
+use super::users::NOT_FOUND;
+use crate::contract::access::{self, answer};
+use crate::contract::people::{LOGIN, PASSWORD, REGISTER, USERS, member, somebody};
+use crate::contract::row::{Caller, Row, get, post, request};
 
-const MISSING: &str = "Access token is missing";
-const BAD: &str = "Invalid or expired token";
-
-/// Who may see what without a token, in both modes; and what belongs to operators.
+/// Who may see what without a token, in both modes.
 pub(super) fn public() -> Vec<Row> {
-    let open = ["/", "/health", "/health/live", "/health/ready", "/ready", "/docs", "/openapi.json", COUNT];
-    let open = open.into_iter().chain(["/.well-known/jwks.json"]);
-    let mut rows: Vec<Row> = open.map(|path| get(path).by(Caller::Nobody).status(200)).collect();
+    let mut rows = access::public(&[COUNT, "/.well-known/jwks.json"]);
     let register = json!({ "username": "public", "email": "public@example.com", "password": PASSWORD });
     let login = json!({ "username": "public", "password": PASSWORD });
     rows.extend([
         post(REGISTER, register).by(Caller::Nobody).status(200),
         post(LOGIN, login).by(Caller::Nobody).status(200),
     ]);
-    // In production they are on the listener of operators.
-    for path in ["/metrics", "/status"] {
-        let here = get(path).problem(404, "Not Found").but_in_development(Expected::of(200, None));
-        rows.push(here);
-    }
     rows
 }
 
@@ -74,49 +66,21 @@ fn lines() -> Vec<Line> {
     ]
 }
 
-/// What the contract answers with a status; it has no text for a missing scope.
-fn answer(status: u16, caller: Caller) -> Expected {
-    let text = match (status, caller) {
-        (401, Caller::Nobody) => Some(MISSING),
-        (401, _) => Some(BAD),
-        (404, _) => Some(NOT_FOUND),
-        _ => None,
-    };
-    Expected::of(status, text)
-}
-
 /// Every kind of caller at every route that is not public.
 pub(super) fn guarded() -> Vec<Row> {
     let mut rows = member("cat").to_vec();
-    for name in ["amy", "bob", "dan", "eve", "fay", "gus"] {
-        let body = json!({ "name": name, "email": format!("{name}@guarded.example") });
-        rows.push(post(USERS, body.clone()).is(201, created(name, &body)));
-    }
+    rows.extend(["amy", "bob", "dan", "eve", "fay", "gus"].map(somebody));
     for (number, line) in lines().into_iter().enumerate() {
         let Line { caller, user, production, development } = line;
         let statuses = production.into_iter().zip(development);
         for (row, (production, development)) in routes(number, user).into_iter().zip(statuses) {
-            let row = Row { expected: answer(production, caller), ..row.by(caller) };
-            rows.push(row.but_in_development(answer(development, caller)));
+            let row = Row { expected: answer(production, caller, NOT_FOUND), ..row.by(caller) };
+            rows.push(row.but_in_development(answer(development, caller, NOT_FOUND)));
         }
     }
     rows
 }
 
-fn created(name: &str, body: &Value) -> Value {
-    let (id, time) = (format!("<id-{name}>"), format!("<time-{name}>"));
-    json!({
-        "id": id, "name": body["name"], "email": body["email"], "age": null, "created_at": time, "updated_at": time,
-    })
-}
-
-/// The header of seed 003 in place of `Authorization`.
 pub(super) fn in_the_other_header() -> Vec<Row> {
-    let list = |token: &str| get(USERS).by(Caller::Nobody).with("x-access-token", token);
-    vec![
-        list("<token-reader>").status(200),
-        list("<token-scopeless>").status(403).but_in_development(Expected::of(200, None)),
-        list("<token-forged>").problem(401, BAD),
-        list("nonsense").problem(401, BAD),
-    ]
+    access::in_the_other_header(USERS, 403, NOT_FOUND)
 }

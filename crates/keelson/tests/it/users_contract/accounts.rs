@@ -1,41 +1,16 @@
 //! Section 5, seed 003: register, log in, profile, statistics.
 
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::row::{Caller, Row, get, post, put, request};
-use super::users::{CONFLICT, USERS};
+use super::users::CONFLICT;
+use crate::contract::people::{LOGIN, PASSWORD, REGISTER, USERS, envelope, log_in, member, register};
+use crate::contract::row::{Caller, Row, get, post, put, request};
 
-pub(super) const PASSWORD: &str = "xK7#pq9Z-vw2";
-pub(super) const REGISTER: &str = "/api/v1/users/register";
-pub(super) const LOGIN: &str = "/api/v1/users/login";
 pub(super) const PROFILE: &str = "/api/v1/users/profile";
 pub(super) const COUNT: &str = "/api/v1/users/stats/count";
 const TAKEN: &str = "User with this username or email already exists";
 const REFUSED: &str = "Incorrect username or password";
-
-fn envelope(message: &str, data: Value) -> Value {
-    json!({ "success": true, "message": message, "data": data })
-}
-
-pub(super) fn register(username: &str, email: &str, password: &str) -> Row {
-    let body = json!({ "username": username, "email": email, "password": password });
-    post(REGISTER, body).by(Caller::Nobody)
-}
-
-pub(super) fn log_in(username: &str, password: &str) -> Row {
-    post(LOGIN, json!({ "username": username, "password": password })).by(Caller::Nobody)
-}
-
-/// Registers somebody and logs them in: `<id-NAME>` and `<token-NAME>`.
-pub(super) fn member(name: &str) -> [Row; 2] {
-    let data = json!({ "user_id": format!("<id-{name}>"), "username": name });
-    let token = json!({ "access_token": format!("<token-{name}>"), "token_type": "bearer" });
-    [
-        register(name, &format!("{name}@example.com"), PASSWORD).is(200, envelope("User created successfully", data)),
-        log_in(name, PASSWORD).is(200, token).and("cache-control", "no-store"),
-    ]
-}
 
 /// On an empty store, but for whoever is created here.
 pub(super) fn count() -> Vec<Row> {

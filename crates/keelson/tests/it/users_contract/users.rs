@@ -3,9 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::row::{Caller, Row, delete, get, post, put, request};
+use crate::contract::people::USERS;
+use crate::contract::row::{Caller, Row, delete, get, post, put, request};
 
-pub(super) const USERS: &str = "/api/v1/users";
 pub(super) const CONFLICT: &str = "User with this email already exists";
 pub(super) const NOT_FOUND: &str = "User not found";
 const JOHN: &str = "/api/v1/users/<id-john>";

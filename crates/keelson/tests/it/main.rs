@@ -36,6 +36,7 @@ mod migrate_postgres;
 #[path = "../../../backends/tests/it/mongo/server.rs"]
 mod mongo_server;
 mod orders;
+mod orders_contract;
 mod orders_outbox;
 mod outbox;
 mod postgres;

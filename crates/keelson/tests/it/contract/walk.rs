@@ -108,6 +108,10 @@ impl Walk {
 
     /// With the values that are known in place of their names.
     fn fill(&self, text: &str) -> String {
+        // Some bodies are megabytes, and many values are known.
+        if !text.contains('<') {
+            return text.to_owned();
+        }
         self.known.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("<{name}>"), value))
     }
 

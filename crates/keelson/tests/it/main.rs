@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod analytics;
+mod analytics_contract;
 mod archive;
 mod archive_command;
 mod aws;

@@ -18,9 +18,9 @@ pub(crate) fn launch(production: bool, services: &[&str]) -> Launch {
 /// Where a service keeps what it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kept {
-    InAFile,
-    InPostgres,
-    InMongo,
+    File,
+    Postgres,
+    Mongo,
 }
 
 impl Kept {
@@ -28,9 +28,9 @@ impl Kept {
     /// it.
     pub(crate) fn launch(self, launch: Launch, variable: &str, database: &str) -> Option<Launch> {
         Some(match self {
-            Self::InAFile => launch,
-            Self::InPostgres => launch.env(variable, &postgres(database)?),
-            Self::InMongo => launch.env(variable, &mongo()?),
+            Self::File => launch,
+            Self::Postgres => launch.env(variable, &postgres(database)?),
+            Self::Mongo => launch.env(variable, &mongo()?),
         })
     }
 }

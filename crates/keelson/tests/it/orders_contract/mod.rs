@@ -103,31 +103,31 @@ async fn walk(production: bool, kept: Kept) {
 }
 
 /// Where nobody listens, and where nobody answers: the port is taken and nothing is accepted.
-async fn while_users_is_away(walk: Walk, launch: &Launch) {
+async fn while_users_is_away(mut walk: Walk, launch: &Launch) {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent_url = format!("http://{}", silent.local_addr().unwrap());
-    let mut walk = walk.start_again(&launch.clone().env("USER_SERVICE_URL", "http://127.0.0.1:1")).await;
-    walk.go("users refuses connections", users_down("first", "ann")).await;
-    let mut walk = walk.start_again(&launch.clone().env("USER_SERVICE_URL", &silent_url)).await;
-    walk.go("users does not answer", users_down("second", "bob")).await;
+    for (url, order, user) in [("http://127.0.0.1:1", "first", "ann"), (silent_url.as_str(), "second", "bob")] {
+        walk = walk.start_again(&launch.clone().env("USER_SERVICE_URL", url)).await;
+        walk.go(url, users_down(order, user)).await;
+    }
 }
 
 #[tokio::test]
 async fn development_on_sqlite_answers_as_the_contract_has_it() {
-    walk(false, Kept::InAFile).await;
+    walk(false, Kept::File).await;
 }
 
 #[tokio::test]
 async fn development_on_postgresql_answers_as_the_contract_has_it() {
-    walk(false, Kept::InPostgres).await;
+    walk(false, Kept::Postgres).await;
 }
 
 #[tokio::test]
 async fn production_on_sqlite_answers_as_the_contract_has_it() {
-    walk(true, Kept::InAFile).await;
+    walk(true, Kept::File).await;
 }
 
 #[tokio::test]
 async fn production_on_postgresql_answers_as_the_contract_has_it() {
-    walk(true, Kept::InPostgres).await;
+    walk(true, Kept::Postgres).await;
 }

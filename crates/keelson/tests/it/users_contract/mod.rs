@@ -39,20 +39,20 @@ async fn walk(production: bool, kept: Kept) {
 
 #[tokio::test]
 async fn development_on_sqlite_answers_as_the_contract_has_it() {
-    walk(false, Kept::InAFile).await;
+    walk(false, Kept::File).await;
 }
 
 #[tokio::test]
 async fn development_on_postgresql_answers_as_the_contract_has_it() {
-    walk(false, Kept::InPostgres).await;
+    walk(false, Kept::Postgres).await;
 }
 
 #[tokio::test]
 async fn production_on_sqlite_answers_as_the_contract_has_it() {
-    walk(true, Kept::InAFile).await;
+    walk(true, Kept::File).await;
 }
 
 #[tokio::test]
 async fn production_on_postgresql_answers_as_the_contract_has_it() {
-    walk(true, Kept::InPostgres).await;
+    walk(true, Kept::Postgres).await;
 }

@@ -3,8 +3,9 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::paired::Plan;
@@ -135,6 +136,16 @@ impl Bench {
             ready,
         };
         Ok(Product { launch, data, public: local(ingest), internal: local(archiver) })
+    }
+
+    /// A token as an operator makes it, for services whose `JWT_SECRET_KEY` is [`API_TOKEN`].
+    pub(crate) fn token(&self, subject: &str, scopes: &[&str]) -> Result<String> {
+        let mut command = Command::new(&self.keelson);
+        command.args(["token", "issue", "--lifetime", "12h", "--subject", subject]);
+        command.args(scopes.iter().flat_map(|scope| ["--scope", *scope]));
+        let output = command.env_clear().env("JWT_SECRET_KEY", API_TOKEN).output()?;
+        ensure!(output.status.success(), "no token: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
     /// One of our own peers, on the core of the servers.

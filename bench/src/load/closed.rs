@@ -51,7 +51,7 @@ impl<'a> Closed<'a> {
         Ok(Self { target, events: Events::with_capacity(1024), poll, connections, begun, left: 0, parked })
     }
 
-    /// Sends and receives. Every answer must be a 200 of the right length.
+    /// Sends and receives. Every answer must have the right status and length.
     pub(crate) fn run(&mut self, until: Until) -> Result<Answers> {
         let started = Instant::now();
         let mut answers = Answers { count: 0, took: Duration::ZERO, latency: latencies()? };
@@ -94,9 +94,9 @@ impl<'a> Closed<'a> {
                 Progress::Waiting => {}
                 Progress::Gone => bail!("{} closed a connection of a closed loop", self.target.address),
                 Progress::Answered(answer) => {
-                    let Target { address, length, closes, .. } = self.target;
-                    let right = answer.status == 200 && self.target.fits(answer.length) && answer.closes == *closes;
-                    ensure!(right, "{address} answered {answer:?}, expected 200 and {length:?}");
+                    let Target { address, status, length, closes, .. } = self.target;
+                    let right = answer.status == *status && self.target.fits(answer.length) && answer.closes == *closes;
+                    ensure!(right, "{address} answered {answer:?}, expected {status} and {length:?}");
                     answers.count += 1;
                     note(&mut answers.latency, self.begun[index].elapsed());
                     if *closes {

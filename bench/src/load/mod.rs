@@ -23,6 +23,8 @@ pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     /// Each connection sends one of them again and again.
     pub(crate) requests: Arc<[Vec<u8>]>,
+    /// That of every answer to a closed loop.
+    pub(crate) status: u16,
     /// Bytes of the body of every answer; none where they differ, such as by the digits of a time.
     pub(crate) length: Option<usize>,
     /// The server closes a connection after each answer, and a closed loop opens another one.
@@ -37,9 +39,18 @@ impl Target {
 
     /// The same where callers ask for different things, and get answers of one length.
     pub(crate) fn of_callers(address: SocketAddr, requests: Vec<Vec<u8>>) -> Result<Self> {
+        Self::expecting(200, address, requests)
+    }
+
+    /// The same where each request makes something, and is answered 201 with times, whose digits differ in number.
+    pub(crate) fn creating(address: SocketAddr, request: Vec<u8>) -> Result<Self> {
+        Ok(Self { length: None, ..Self::expecting(201, address, vec![request])? })
+    }
+
+    fn expecting(status: u16, address: SocketAddr, requests: Vec<Vec<u8>>) -> Result<Self> {
         let answer = once::ask(address, requests.first().context("nobody asks")?)?;
-        ensure!(answer.status == 200, "{address} answered {}: {}", answer.status, answer.text());
-        Ok(Self { address, requests: requests.into(), length: Some(answer.body.len()), closes: false })
+        ensure!(answer.status == status, "{address} answered {}: {}", answer.status, answer.text());
+        Ok(Self { address, requests: requests.into(), status, length: Some(answer.body.len()), closes: false })
     }
 
     /// Whether an answer has the right length.
@@ -55,18 +66,28 @@ impl Target {
 
 /// `GET path` as a plain client sends it.
 pub(crate) fn get(path: &str, token: Option<&str>) -> Vec<u8> {
-    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let token = token.map(shown).unwrap_or_default();
     format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench/1\r\nAccept: */*\r\n{token}\r\n").into_bytes()
 }
 
 /// `POST path` with a JSON text.
 pub(crate) fn post(path: &str, body: &str) -> Vec<u8> {
-    let length = body.len();
+    post_as(None, path, body)
+}
+
+/// The same with a token.
+pub(crate) fn post_as(token: Option<&str>, path: &str, body: &str) -> Vec<u8> {
+    let (token, length) = (token.map(shown).unwrap_or_default(), body.len());
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench/1\r\nAccept: */*\r\n\
-         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+         {token}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
     );
     (head + body).into_bytes()
+}
+
+/// The line of a head that shows a token.
+fn shown(token: &str) -> String {
+    format!("Authorization: Bearer {token}\r\n")
 }
 
 /// Latencies in microseconds, up to a minute, to three digits.
@@ -90,8 +111,17 @@ mod tests {
     #[test]
     fn connections_take_turns_with_the_requests() {
         let (requests, address) = (Arc::from([b"one".to_vec(), b"two".to_vec()]), ([127, 0, 0, 1], 1).into());
-        let target = Target { address, requests, length: Some(2), closes: false };
+        let target = Target { address, requests, status: 200, length: Some(2), closes: false };
         assert_eq!([0, 1, 2].map(|connection| target.request(connection)), [b"one", b"two", b"one"]);
         assert!(target.fits(2) && !target.fits(3) && Target { length: None, ..target }.fits(3));
+    }
+
+    #[test]
+    fn a_token_is_a_line_of_the_head() {
+        let text = |request: Vec<u8>| String::from_utf8(request).unwrap();
+        let (with, without) = (text(post_as(Some("abc"), "/x", "{}")), text(post("/x", "{}")));
+        assert!(with.ends_with("Content-Length: 2\r\n\r\n{}"), "{with}");
+        assert_eq!(with.replace("Authorization: Bearer abc\r\n", ""), without);
+        assert!(with.len() > without.len());
     }
 }

@@ -2,6 +2,7 @@
 //! against one commit for each row.
 
 use std::fs;
+use std::net::SocketAddr;
 
 use anyhow::Result;
 
@@ -9,13 +10,15 @@ use crate::bench::{Bench, Product, message};
 use crate::load::{Target, post};
 use crate::paired::{self, Contestant, Slice};
 use crate::report::Goal;
-use crate::server::Loaded;
+use crate::server::{Loaded, Server};
 use crate::system::settle_disk;
 
 pub(super) const CONNECTIONS: usize = 64;
+/// The peer.
+pub(super) const ROW_COMMITS: &str = "one commit for each row";
 
 /// A contestant whose writes are on the disk before the next one begins.
-struct Settled(Loaded);
+pub(super) struct Settled(pub(super) Loaded);
 
 impl Contestant for Settled {
     fn name(&self) -> &str {
@@ -34,11 +37,13 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
     }
     let mut keelson = Settled(loaded(&bench.serve("keelson-ingest", "ingest")?)?);
     let mut twin = Settled(loaded(&bench.serve("twin-ingest", "ingest")?)?);
-    let mut rows = Settled(row_commits(bench)?);
+    let (server, address) = row_commits(bench, "row-commits", &[])?;
+    let target = Target::new(address, post("/api/message", &message()))?;
+    let mut rows = Settled(Loaded { server, target, connections: CONNECTIONS });
     let mut all: [&mut dyn Contestant; 3] = [&mut keelson, &mut twin, &mut rows];
     let rounds = paired::run(&mut all, bench.plan, &mut bench.report)?;
     rounds.describe("message", &mut bench.report);
-    let (ours, theirs) = ("keelson-ingest", "one commit for each row");
+    let (ours, theirs) = ("keelson-ingest", ROW_COMMITS);
     let twins = [ours, "twin-ingest"];
     if !rounds.check_null(twins, "messages per second", Slice::per_second, &mut bench.report)? {
         return Ok(());
@@ -57,12 +62,11 @@ pub(super) fn loaded(product: &Product) -> Result<Loaded> {
     Ok(Loaded { server, target, connections: CONNECTIONS })
 }
 
-fn row_commits(bench: &Bench) -> Result<Loaded> {
-    let folder = bench.fresh("row-commits")?;
+/// The peer with a new file in this folder.
+pub(super) fn row_commits(bench: &Bench, folder: &str, more: &[&str]) -> Result<(Server, SocketAddr)> {
+    let folder = bench.fresh(folder)?;
     fs::create_dir_all(&folder)?;
-    let file = folder.join("messages.db").display().to_string();
-    let (launch, address) = bench.peer("one commit for each row", &["row-commits", "--file", &file])?;
-    let server = launch.start()?;
-    let target = Target::new(address, post("/api/message", &message()))?;
-    Ok(Loaded { server, target, connections: CONNECTIONS })
+    let file = folder.join("rows.db").display().to_string();
+    let (launch, address) = bench.peer(ROW_COMMITS, &[&["row-commits", "--file", &file], more].concat())?;
+    Ok((launch.start()?, address))
 }

@@ -11,6 +11,7 @@ mod latency;
 mod login_flood;
 mod logins;
 mod memory;
+mod orders_post;
 mod overload;
 mod slow;
 mod start;
@@ -57,6 +58,11 @@ pub(crate) const ROWS: &[Row] = &[
         name: "users-sqlite",
         about: "users in a file against one commit for each row, 64 callers",
         run: users_store::sqlite,
+    },
+    Row {
+        name: "orders-post",
+        about: "an order for a user of another service against FastAPI and httpx",
+        run: orders_post::run,
     },
     Row { name: "logins", about: "logins per second against hashes per second", run: logins::run },
     Row { name: "login-flood", about: "health beside a flood of logins", run: login_flood::run },

@@ -25,7 +25,7 @@ const NO_EDGE: &str = "fastapi-users, no edge";
 /// Connections of the peer to PostgreSQL, SQLAlchemy's default. Of 1, 2, 3, 5, 8, 16 and 64, those up to 8 needed about the
 /// same for a request, and 16 and 64 more.
 const POOL_SIZE: &str = "5";
-const USER: &str = r#"{"name":"John Doe","email":"john.doe@example.com","age":30}"#;
+pub(super) const USER: &str = r#"{"name":"John Doe","email":"john.doe@example.com","age":30}"#;
 
 pub(super) fn run(bench: &mut Bench) -> Result<()> {
     let Some(postgres) = Postgres::start(bench) else { return Ok(()) };

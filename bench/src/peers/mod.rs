@@ -18,6 +18,7 @@ use anyhow::{Context as _, Result};
 use clap::Subcommand;
 
 pub(crate) use answer::{Answer, capture};
+use row_commits::Rows;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Peer {
@@ -39,6 +40,9 @@ pub(crate) enum Peer {
         /// The database
         #[arg(long)]
         file: PathBuf,
+        /// Events instead, like analytics
+        #[arg(long)]
+        events: bool,
     },
     /// A chassis service whose handler waits for one of a few places
     Limited {
@@ -95,7 +99,10 @@ pub(crate) fn run(peer: Peer) -> Result<()> {
         Peer::Bare { port, answer, telemetry: true } => {
             runtime()?.block_on(telemetry::serve(port, Answer::read(&answer)?))
         }
-        Peer::RowCommits { port, file } => runtime()?.block_on(row_commits::serve(port, &file)),
+        Peer::RowCommits { port, file, events } => {
+            let rows = if events { Rows::Events } else { Rows::Messages };
+            runtime()?.block_on(row_commits::serve(port, &file, rows))
+        }
         Peer::Limited { port } => runtime()?.block_on(limited::serve(port)),
         Peer::Aws { port } => runtime()?.block_on(aws::serve(port)),
         Peer::Puts { endpoint, writers, bytes } => runtime()?.block_on(puts::run(&endpoint, writers, bytes)),

@@ -3,6 +3,7 @@
 mod archiver;
 mod archiver_s3;
 mod beside;
+mod events_sqlite;
 mod exact;
 mod get;
 mod ingest;
@@ -63,6 +64,11 @@ pub(crate) const ROWS: &[Row] = &[
         name: "orders-post",
         about: "an order for a user of another service against FastAPI and httpx",
         run: orders_post::run,
+    },
+    Row {
+        name: "events-sqlite",
+        about: "durable events against one commit for each row, 64 connections",
+        run: events_sqlite::run,
     },
     Row { name: "logins", about: "logins per second against hashes per second", run: logins::run },
     Row { name: "login-flood", about: "health beside a flood of logins", run: login_flood::run },

@@ -128,6 +128,14 @@ impl Memory {
         };
         Ok(Self { resident: field("Rss:")?, proportional: field("Pss:")? })
     }
+
+    /// The most that a process ever had resident.
+    /// Source: <https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>
+    pub(crate) fn peak(pid: u32) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        Ok(first_number(line).context("no number")? * 1024)
+    }
 }
 
 /// Asks a process that we started to end.
@@ -178,6 +186,15 @@ mod tests {
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 100 0 0 0 21 4 3 2 20 0 1 0 100 1 1";
         assert_eq!(ticks(stat), Some(25));
         assert_eq!(ticks("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn a_process_has_never_more_than_at_its_peak() {
+        let (pid, megabyte) = (std::process::id(), 1 << 20);
+        let before = Memory::peak(pid).unwrap();
+        let used = std::hint::black_box(vec![1_u8; 64 * megabyte]);
+        let peak = Memory::peak(pid).unwrap();
+        assert!(peak > before + 32 * megabyte as u64, "{before} and then {peak} with {} more", used.len());
     }
 
     #[test]

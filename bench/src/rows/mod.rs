@@ -4,6 +4,7 @@ mod archiver;
 mod archiver_s3;
 mod beside;
 mod events_sqlite;
+mod events_stats;
 mod exact;
 mod get;
 mod ingest;
@@ -12,6 +13,7 @@ mod latency;
 mod login_flood;
 mod logins;
 mod memory;
+mod month;
 mod orders_post;
 mod overload;
 mod slow;
@@ -70,6 +72,7 @@ pub(crate) const ROWS: &[Row] = &[
         about: "durable events against one commit for each row, 64 connections",
         run: events_sqlite::run,
     },
+    Row { name: "events-stats", about: "statistics over a million events: time, and memory", run: events_stats::run },
     Row { name: "logins", about: "logins per second against hashes per second", run: logins::run },
     Row { name: "login-flood", about: "health beside a flood of logins", run: login_flood::run },
     Row { name: "latency", about: "from the POST to the object", run: latency::run },

@@ -35,8 +35,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a connection is kept without a call. Below the 75 s of our servers and the 60 s of load balancers, so that
 /// no call is sent on a connection that the other side is closing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections that are kept without a call.
-const MAX_IDLE_CONNECTIONS: usize = 32;
+/// Connections that are kept without a call: so many calls at once find one open each time.
+const MAX_IDLE_CONNECTIONS: usize = 256;
 
 /// For a look whether a service is alive. Whoever asks for readiness often waits for no more than a second.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);

@@ -74,13 +74,17 @@ impl EventStore for SqlEvents {
     async fn count(&self, filter: &EventFilter) -> Result<EventCounts, StoreError> {
         let (first, end) = filter.bounds_micros();
         let event_type = filter.event_type.map(|event_type| event_type.as_str().to_owned());
-        let mut values = vec![first.into(), end.into(), Value::Text(event_type)];
-        let statement = match &filter.user_id {
-            Some(user_id) => {
-                values.push(user_id.as_str().into());
+        let mut values = vec![first.into(), end.into()];
+        let statement = match (&filter.user_id, event_type) {
+            (Some(user_id), event_type) => {
+                values.extend([Value::Text(event_type), user_id.as_str().into()]);
                 &statements::COUNT_OF_USER
             }
-            None => &statements::COUNT,
+            (None, Some(event_type)) => {
+                values.push(Value::Text(Some(event_type)));
+                &statements::COUNT_OF_TYPE
+            }
+            (None, None) => &statements::COUNT,
         };
         let rows = self.database.call(self.database.execute(statement, values)).await?;
         Ok(rows.into_iter().map(read_count).collect::<Result<_, _>>()?)

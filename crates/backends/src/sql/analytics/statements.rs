@@ -18,8 +18,13 @@ pub(super) static FIND_REQUEST: Statement =
     Statement::read("SELECT id, event_type, fingerprint FROM events WHERE request_id = $1");
 
 pub(super) static COUNT: Statement = Statement::read(
-    "SELECT event_type, count(*) FROM events WHERE event_type = COALESCE($3, event_type) AND created_at >= $1 \
-     AND created_at < $2 GROUP BY event_type",
+    "SELECT event_type, count(*) FROM events WHERE created_at >= $1 AND created_at < $2 GROUP BY event_type",
+);
+
+/// One of their own, since with a type that may be missing no database would look for it in the index.
+pub(super) static COUNT_OF_TYPE: Statement = Statement::read(
+    "SELECT event_type, count(*) FROM events WHERE event_type = $3 AND created_at >= $1 AND created_at < $2 \
+     GROUP BY event_type",
 );
 
 pub(super) static COUNT_OF_USER: Statement = Statement::read(
@@ -41,10 +46,14 @@ mod tests {
         for migration in ANALYTICS.sqlite {
             connection.execute_batch(migration.sql).unwrap();
         }
-        for (statement, index) in [(&COUNT, "events_by_type"), (&COUNT_OF_USER, "events_by_user")] {
+        for (statement, expected) in [
+            (&COUNT, "SCAN events USING COVERING INDEX events_by_type"),
+            (&COUNT_OF_TYPE, "SEARCH events USING COVERING INDEX events_by_type"),
+            (&COUNT_OF_USER, "SEARCH events USING COVERING INDEX events_by_user"),
+        ] {
             let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.sqlite)).unwrap();
             let plan: String = explained.raw_query().next().unwrap().unwrap().get(3).unwrap();
-            assert!(plan.contains(&format!("COVERING INDEX {index}")), "{plan}");
+            assert!(plan.starts_with(expected), "{plan}");
         }
     }
 }

@@ -13,11 +13,11 @@ use std::sync::Arc;
 use backends::ObjectPlace;
 use backends::aws::{Aws, Prices, S3Encryption};
 
-use chassis::client::ServiceUrl;
+use chassis::client::ServiceUrls;
 pub(crate) use chassis::config::SERVICE_PORT;
 use chassis::config::{
-    self, ChassisConfig, JWT_PREVIOUS_SECRET_KEY, JWT_SECRET_KEY, Layers, Mistakes, OptionalSetting, Port, Reader,
-    Section, Setting, SettingInfo, check_secret, names,
+    self, ChassisConfig, ConsumerService, JWT_PREVIOUS_SECRET_KEY, JWT_SECRET_KEY, Layers, Mistakes, OptionalSetting,
+    Port, Reader, Section, Setting, SettingInfo, check_secret, names,
 };
 use pipeline::config::{ArchiverConfig, IngestConfig, RetentionConfig};
 use secrecy::ExposeSecret;
@@ -27,6 +27,7 @@ pub(crate) use self::database::Database;
 use self::database::{Asked, DATABASE_URL, EVENTS_URL, Servers};
 use crate::cli::{Common, ListenArgs, ServiceName};
 use crate::commands::e2e;
+use crate::wire::identity;
 
 const DATA: Setting<PathBuf> = Setting::new(
     "KEELSON_DATA",
@@ -68,13 +69,13 @@ const ANALYTICS_PORT: Setting<Port> = Setting::new(
     "8001",
     "The port of analytics; 0 takes any free one. `SERVICE_PORT` and `--port` win over it.",
 );
-const USER_SERVICE_URL: OptionalSetting<ServiceUrl> = OptionalSetting::new(
+const USER_SERVICE_URL: OptionalSetting<ServiceUrls> = OptionalSetting::new(
     "USER_SERVICE_URL",
-    "Where users is, such as `http://users.internal:8002`. Orders asks it who is a user, analytics how many there are; a service without `JWT_SECRET_KEY` verifies tokens with the keys that users publishes there. Default: the users of the same process.",
+    "Where users is, such as `http://users.internal:8002`, or several places with commas between them. Orders asks it who is a user, analytics how many there are; a service without `JWT_SECRET_KEY` verifies tokens with the keys that users publishes there. Default: the `user-service` of `CONSUMER_SERVICES`, else the users of the same process.",
 );
-const ANALYTICS_SERVICE_URL: OptionalSetting<ServiceUrl> = OptionalSetting::new(
+const ANALYTICS_SERVICE_URL: OptionalSetting<ServiceUrls> = OptionalSetting::new(
     "ANALYTICS_SERVICE_URL",
-    "Where analytics is, such as `http://analytics.internal:8001`. Users tells it of registrations, logins and deletions, orders of every change, each through an outbox in its database: while analytics is down they wait there. Default: the analytics of the same process; where there is none, nothing is recorded.",
+    "Where analytics is, such as `http://analytics.internal:8001`, or several places with commas between them. Users tells it of registrations, logins and deletions, orders of every change, each through an outbox in its database: while analytics is down they wait there. Default: the `analytics-service` of `CONSUMER_SERVICES`, else the analytics of the same process; where there is none, nothing is recorded.",
 );
 
 const SYSTEM: Section = Section {
@@ -124,8 +125,8 @@ pub(crate) struct Settings {
     /// Of users and orders.
     pub(crate) records: Database,
     pub(crate) events: Database,
-    pub(crate) users_at: Option<ServiceUrl>,
-    pub(crate) analytics_at: Option<ServiceUrl>,
+    pub(crate) users_at: Option<ServiceUrls>,
+    pub(crate) analytics_at: Option<ServiceUrls>,
     pub(crate) objects_url: String,
     pub(crate) ingest: IngestConfig,
     pub(crate) archiver: ArchiverConfig,
@@ -162,15 +163,18 @@ impl Settings {
             events: has(ServiceName::Analytics).then_some(&events),
         };
         servers.refuse_differing(&mut reader, &asked);
+        let chassis = ChassisConfig::read(&mut reader, services.len(), default_host);
+        let consumed = |service| ConsumerService::place_of(identity(service).name, &chassis.consumer_services);
+        let (users_at, analytics_at) = (consumed(ServiceName::Users), consumed(ServiceName::Analytics));
         let settings = Self {
-            chassis: ChassisConfig::read(&mut reader, services.len(), default_host),
+            chassis,
             queue,
             records,
             events,
             objects_url: aws::objects_url(&mut reader).unwrap_or_else(|| in_data("file", "objects")),
             ingest,
-            users_at: reader.get_optional(&USER_SERVICE_URL),
-            analytics_at: reader.get_optional(&ANALYTICS_SERVICE_URL),
+            users_at: reader.get_optional(&USER_SERVICE_URL).or(users_at),
+            analytics_at: reader.get_optional(&ANALYTICS_SERVICE_URL).or(analytics_at),
             aws: aws::account(&mut reader),
             s3_encryption: aws::encryption(&mut reader),
             aws_prices: aws::prices(&mut reader),

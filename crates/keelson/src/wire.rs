@@ -17,7 +17,7 @@ use backends::{
     open_objects, open_orders, open_queue, open_users, queue_exists,
 };
 use chassis::auth::{ApiToken, KeyRing, PoolSize, SigningKey, TokenIssuer, TokenKeys};
-use chassis::client::ServiceUrl;
+use chassis::client::ServiceUrls;
 use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretError};
 use chassis::service::{Context, Identity, Service};
 use chassis::telemetry::storage::StorageFailures;
@@ -247,7 +247,7 @@ pub(crate) async fn build(
 }
 
 fn users_service(
-    (UserDatabase { store, outbox }, analytics): (UserDatabase, Option<ServiceUrl>),
+    (UserDatabase { store, outbox }, analytics): (UserDatabase, Option<ServiceUrls>),
     keys: &Arc<TokenKeys>,
     settings: &Settings,
     context: &Context,
@@ -262,7 +262,7 @@ fn users_service(
 
 fn orders_service(
     OrderDatabase { store, outbox }: OrderDatabase,
-    (users, analytics): (ServiceUrl, Option<ServiceUrl>),
+    (users, analytics): (ServiceUrls, Option<ServiceUrls>),
     issuer: Option<TokenIssuer>,
     settings: &Settings,
     context: &Context,
@@ -274,7 +274,7 @@ fn orders_service(
 
 fn analytics_service(
     store: &Arc<dyn EventStore>,
-    users: Option<ServiceUrl>,
+    users: Option<ServiceUrls>,
     issuer: Option<TokenIssuer>,
     context: &Context,
 ) -> Result<Service, Failure> {

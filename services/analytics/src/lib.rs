@@ -17,7 +17,7 @@ mod users;
 use std::sync::Arc;
 
 use chassis::auth::TokenIssuer;
-use chassis::client::{NoClient, ServiceUrl};
+use chassis::client::{NoClient, ServiceUrls};
 use chassis::health::{Check, Need};
 use chassis::service::{Context, Identity, Service};
 
@@ -37,7 +37,7 @@ pub struct Parts {
     /// Where events are kept.
     pub store: Arc<dyn EventStore>,
     /// Where users is, which is asked how many there are.
-    pub users: Option<ServiceUrl>,
+    pub users: Option<ServiceUrls>,
     /// Issues what analytics shows users.
     pub issuer: Option<TokenIssuer>,
 }

@@ -1,7 +1,7 @@
 //! What users says of itself.
 
 use chassis::auth::{ServiceToken, TokenIssuer};
-use chassis::client::{CallError, CallLimits, NoClient, ServiceClient, ServiceUrl};
+use chassis::client::{CallError, CallLimits, NoClient, ServiceClient, ServiceUrls};
 use chassis::health::Check;
 use chassis::service::Service;
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ pub(crate) struct UserStatistics {
 impl UserStatistics {
     /// For this service, where it is known where users is, and what to show there.
     pub(crate) fn new(
-        url: Option<ServiceUrl>,
+        url: Option<ServiceUrls>,
         issuer: Option<TokenIssuer>,
         service: &Service,
     ) -> Result<Self, NoClient> {

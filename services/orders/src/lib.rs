@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::auth::TokenIssuer;
-use chassis::client::{NoClient, ServiceUrl};
+use chassis::client::{NoClient, ServiceUrls};
 use chassis::health::{Check, Need};
 use chassis::http::Idempotency;
 use chassis::outbox::{Reporter, ServiceSink};
@@ -48,9 +48,9 @@ pub struct Parts {
     /// Their events, which the store writes.
     pub outbox: Arc<dyn Outbox>,
     /// Where users is, which is asked who is one.
-    pub users: ServiceUrl,
+    pub users: ServiceUrls,
     /// Where analytics is, which is told of orders. Without it events are not even written.
-    pub analytics: Option<ServiceUrl>,
+    pub analytics: Option<ServiceUrls>,
     /// Makes the tokens by which analytics knows orders, where there is a key to sign with.
     pub issuer: Option<TokenIssuer>,
     /// How long answers to requests with a key are kept.

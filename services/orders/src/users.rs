@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chassis::client::{Answer, CallError, CallFailure, CallLimits, NoClient, ServiceClient, ServiceUrl};
+use chassis::client::{Answer, CallError, CallFailure, CallLimits, NoClient, ServiceClient, ServiceUrls};
 use chassis::error::Error;
 use chassis::health::Check;
 use chassis::service::Service;
@@ -26,7 +26,7 @@ pub(crate) struct Users {
 }
 
 impl Users {
-    pub(crate) fn new(url: ServiceUrl, service: &Service) -> Result<Self, NoClient> {
+    pub(crate) fn new(url: ServiceUrls, service: &Service) -> Result<Self, NoClient> {
         let limits = CallLimits { timeout: TIME_LIMIT, ..CallLimits::default() };
         Ok(Self { client: ServiceClient::new(USERS, url, limits, service.metrics())? })
     }

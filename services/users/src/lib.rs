@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chassis::auth::{GuessLimits, PasswordHasher, PoolSize, TokenIssuer, TokenKeys};
-use chassis::client::{NoClient, ServiceUrl};
+use chassis::client::{NoClient, ServiceUrls};
 use chassis::health::{Check, Need};
 use chassis::http::Idempotency;
 use chassis::outbox::{Reporter, ServiceSink};
@@ -47,7 +47,7 @@ pub struct Parts {
     /// Their events, which the store writes.
     pub outbox: Arc<dyn Outbox>,
     /// Where analytics is, which is told of them. Without it they are not even written.
-    pub analytics: Option<ServiceUrl>,
+    pub analytics: Option<ServiceUrls>,
     /// How many passwords are hashed at once.
     pub hashing: PoolSize,
     /// How long answers to requests with a key are kept.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use reqwest::Url;
 use thiserror::Error;
@@ -14,7 +15,7 @@ pub struct ServiceUrl(Url);
 
 /// Why a text is no such address. Holds nothing of the text but its scheme, since the rest may have a password.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("found {found}, expected {}", ServiceUrl::EXPECTED)]
+#[error("found {found}, expected {}", ServiceUrls::EXPECTED)]
 pub struct NoServiceUrl {
     found: String,
 }
@@ -62,14 +63,6 @@ impl FromStr for ServiceUrl {
     }
 }
 
-impl FromText for ServiceUrl {
-    const EXPECTED: &'static str = "the address of a service as `http://HOST[:PORT][/BASE]`, or with `https`, without user, password, query and fragment";
-
-    fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
-}
-
 impl fmt::Display for ServiceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.as_str().trim_end_matches('/'))
@@ -77,6 +70,47 @@ impl fmt::Display for ServiceUrl {
 }
 
 impl fmt::Debug for ServiceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Where a service is: an address for each of its replicas.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServiceUrls(Arc<[ServiceUrl]>);
+
+impl ServiceUrls {
+    /// Each of them; there is at least one.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ServiceUrl> {
+        self.0.iter()
+    }
+}
+
+impl FromStr for ServiceUrls {
+    type Err = NoServiceUrl;
+
+    /// One address, or several with commas between them.
+    fn from_str(text: &str) -> Result<Self, NoServiceUrl> {
+        text.split(',').map(|url| url.trim().parse()).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl FromText for ServiceUrls {
+    const EXPECTED: &'static str = "the address of a service as `http://HOST[:PORT][/BASE]`, or with `https`, without user, password, query and fragment; several with commas between them";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl fmt::Display for ServiceUrls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<_> = self.iter().map(ToString::to_string).collect();
+        f.write_str(&texts.join(","))
+    }
+}
+
+impl fmt::Debug for ServiceUrls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -95,6 +129,15 @@ mod tests {
             ("http://[::1]:8002/a/b", "http://[::1]:8002/a/b"),
         ] {
             assert_eq!(text.parse::<ServiceUrl>().unwrap().to_string(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_service_is_in_one_place_or_in_several() {
+        let urls: ServiceUrls = "http://one:8002, http://two:8002/".parse().unwrap();
+        assert_eq!((urls.iter().count(), urls.to_string().as_str()), (2, "http://one:8002,http://two:8002"));
+        for text in ["", ",", "http://one,", "http://one,two"] {
+            assert!(text.parse::<ServiceUrls>().is_err(), "{text}");
         }
     }
 

@@ -2,14 +2,21 @@
 //! came back and [`CallError`] why nothing did.
 //!
 //! Every call is bounded in time and in size, goes over pooled connections, and hands on the correlation id, the trace
-//! and the deadline of the work at hand. There is one address and one attempt: choosing among several addresses, breaking
-//! the circuit and trying again have their place between [`Call::send`] and the attempts of a call.
+//! and the deadline of the work at hand. Where a service is in several places, the less loaded of two gets the call
+//! (`balancer`); one that fails gets none for a while (`breaker`), and what failed is tried again where that does no
+//! harm (`retry`), for a share of all calls (`budget`).
 
 mod address;
 mod answer;
+mod balancer;
+mod breaker;
+mod budget;
 mod call;
+mod endpoint;
 mod error;
+mod latency;
 mod path;
+mod retry;
 #[cfg(test)]
 mod tests;
 
@@ -17,12 +24,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use reqwest::redirect::Policy;
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
-pub use address::{NoServiceUrl, ServiceUrl};
+use self::balancer::Balancer;
+use self::budget::RetryBudget;
+use self::endpoint::Endpoint;
+pub use address::{NoServiceUrl, ServiceUrl, ServiceUrls};
 pub use answer::Answer;
 pub use call::Call;
 pub use error::{CallError, CallFailure};
@@ -38,10 +49,18 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections that are kept without a call: so many calls at once find one open each time.
 const MAX_IDLE_CONNECTIONS: usize = 256;
 
+/// Calls of one service at once; more is refused.
+const MAX_CALLS: usize = 256;
+
 /// For a look whether a service is alive. Whoever asks for readiness often waits for no more than a second.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How a probe says what it is: each of a system's services asks others every few seconds, and nobody wants to read that.
 pub(crate) const PROBE_AGENT: HeaderValue = HeaderValue::from_static("keelson-probe");
+
+/// Says in how many milliseconds the caller no longer waits. It is a time and no instant, so that no clocks need agree.
+///
+/// Source: <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-expected-rq-timeout-ms>
+pub(crate) const DEADLINE_HEADER: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 
 /// What one call may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,9 +85,11 @@ pub struct ServiceClient(Arc<Inner>);
 
 struct Inner {
     service: Arc<str>,
-    url: ServiceUrl,
+    balancer: Balancer,
     limits: CallLimits,
-    http: reqwest::Client,
+    budget: RetryBudget,
+    /// So that a service that hangs does not hold everything that its callers have.
+    bulkhead: Semaphore,
     metrics: CallMetrics,
 }
 
@@ -83,22 +104,30 @@ pub struct NoClient {
 }
 
 impl ServiceClient {
-    /// A client of the service that others call `service`, such as `user-service`. It counts its calls in `metrics`.
+    /// A client of the service that others call `service`, such as `user-service`, in one or several places. It counts its calls in `metrics`.
     /// Nothing is sent yet: the service need not run.
     ///
     /// # Errors
     /// [`NoClient`], for an address of `https` alone.
     pub fn new(
         service: impl Into<Arc<str>>,
-        url: ServiceUrl,
+        urls: ServiceUrls,
         limits: CallLimits,
         metrics: &Metrics,
     ) -> Result<Self, NoClient> {
         let service = service.into();
-        let http = connections(&url)
-            .map_err(|cause| NoClient { service: Arc::clone(&service), cause: error::causes(&cause) })?;
-        let metrics = metrics.calls_of(&service);
-        Ok(Self(Arc::new(Inner { service, url, limits, http, metrics })))
+        let endpoint = |url: &ServiceUrl| connections(url).map(|http| Endpoint::new(url.clone(), http));
+        let endpoints = urls.iter().map(endpoint).collect::<Result<_, _>>();
+        let endpoints =
+            endpoints.map_err(|cause| NoClient { service: Arc::clone(&service), cause: error::causes(&cause) })?;
+        Ok(Self(Arc::new(Inner {
+            balancer: Balancer::new(endpoints),
+            limits,
+            budget: RetryBudget::new(Instant::now()),
+            bulkhead: Semaphore::new(MAX_CALLS),
+            metrics: metrics.calls_of(&service),
+            service,
+        })))
     }
 
     /// The name of the service that is called.
@@ -124,9 +153,7 @@ impl ServiceClient {
     /// # Errors
     /// Why no answer came, or another one than 200.
     pub async fn ping(&self) -> Result<(), CallError> {
-        let late = |_| CallError::new(self.service(), CallFailure::Timeout(PROBE_TIMEOUT));
-        let answer = timeout(PROBE_TIMEOUT, self.get(&["health"]).probe().send()).await.map_err(late)??;
-        if answer.status().is_success() { Ok(()) } else { Err(answer.unexpected()) }
+        self.0.ping(PROBE_TIMEOUT).await.map_err(|failure| CallError::new(self.service(), failure))
     }
 
     /// The same as a readiness check: the service that asks goes on without the other one.
@@ -157,7 +184,7 @@ impl fmt::Debug for ServiceClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceClient")
             .field("service", &self.0.service)
-            .field("url", &self.0.url)
+            .field("endpoints", &self.0.balancer.endpoints())
             .field("limits", &self.0.limits)
             .finish_non_exhaustive()
     }

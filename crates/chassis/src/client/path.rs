@@ -1,5 +1,7 @@
 //! Paths whose segments stay what they are.
 
+use std::sync::LazyLock;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 
@@ -8,15 +10,18 @@ use super::{CallFailure, ServiceUrl};
 /// Bytes of the longest URL that is sent, which every server must be able to read (RFC 9110, section 4.1).
 const MAX_URL_BYTES: usize = 8000;
 
+#[expect(clippy::expect_used, reason = "the text is a constant")]
+static NOWHERE: LazyLock<Url> = LazyLock::new(|| Url::parse("http://nowhere").expect("it is a URL"));
+
 /// All but the unreserved characters (RFC 3986, section 2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The path of the address and then these segments.
+/// A URL of no service, with these segments as its path.
 ///
 /// A segment that is empty, `.` or `..` cannot be encoded: `%2e%2e` means the same as `..` (RFC 3986, section 6.2.2.2), and
 /// whoever stands in between may shorten the path by it (section 5.2.4). It would reach another route.
-pub(super) fn locate(service: &ServiceUrl, segments: &[&str]) -> Result<Url, CallFailure> {
-    let mut path = service.url().path().trim_end_matches('/').to_owned();
+pub(super) fn target(segments: &[&str]) -> Result<Url, CallFailure> {
+    let mut path = String::new();
     for segment in segments {
         if matches!(*segment, "" | "." | "..") {
             return Err(CallFailure::Unaddressable("a segment of the path is empty, `.` or `..`"));
@@ -24,12 +29,22 @@ pub(super) fn locate(service: &ServiceUrl, segments: &[&str]) -> Result<Url, Cal
         path.push('/');
         path.extend(utf8_percent_encode(segment, ENCODED));
     }
-    let mut url = service.url().clone();
+    let mut url = NOWHERE.clone();
     url.set_path(&path);
     Ok(url)
 }
 
-pub(super) fn check_length(url: &Url) -> Result<(), CallFailure> {
+/// The same path and query at a service: below the path of its address.
+pub(super) fn locate(service: &ServiceUrl, target: &Url) -> Result<Url, CallFailure> {
+    let mut url = service.url().clone();
+    let base = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&(base + target.path()));
+    url.set_query(target.query());
+    check_length(&url)?;
+    Ok(url)
+}
+
+fn check_length(url: &Url) -> Result<(), CallFailure> {
     if url.as_str().len() > MAX_URL_BYTES {
         return Err(CallFailure::Unaddressable("the URL has more than 8000 bytes"));
     }
@@ -43,7 +58,7 @@ mod tests {
     use super::*;
 
     fn path(base: &str, segments: &[&str]) -> Result<String, CallFailure> {
-        Ok(locate(&base.parse().unwrap(), segments)?.path().to_owned())
+        Ok(locate(&base.parse().unwrap(), &target(segments)?)?.path().to_owned())
     }
 
     #[test]

@@ -52,7 +52,7 @@ const SHUTDOWN_GRACE: Setting<Duration> = Setting::new(
 const CONSUMER_SERVICES: Setting<ConsumerServices> = Setting::new(
     "CONSUMER_SERVICES",
     "[]",
-    "Other services: a JSON array of `{name, endpoint, port, timeout?, scheme?}`, where `timeout` is in seconds. The same name several times is several endpoints. This build checks and shows them (`/status`) and does not call them yet.",
+    "Other services: a JSON array of `{name, endpoint, port, timeout?, scheme?}`, where `timeout` is in seconds. The same name several times is several replicas, between which calls are balanced. Called are `user-service` and `analytics-service`, unless `USER_SERVICE_URL` or `ANALYTICS_SERVICE_URL` say another place; their `timeout` is shown (`/status`) and not used, since those calls have limits of their own.",
 );
 /// What is left of the grace after the drain delay, for requests to be finished and clients to be told.
 const LEAST_TO_FINISH: Duration = Duration::from_secs(1);

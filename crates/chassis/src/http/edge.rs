@@ -33,7 +33,7 @@ use super::problem;
 use super::rate_limit::{ClientLimits, WINDOW_SECONDS};
 use super::routes::{Route, RouteTable};
 use crate::auth::{SERVICE_SCOPE, TokenVerifier};
-use crate::client::PROBE_AGENT;
+use crate::client::{DEADLINE_HEADER, PROBE_AGENT};
 use crate::error::{Error, Kind};
 use crate::ids::Ids;
 use crate::telemetry::correlation::{CorrelationId, Scope, in_scope, with_current};
@@ -96,6 +96,11 @@ impl Application for Edge {
     }
 }
 
+/// How long whoever asks still waits, where it says so: a service that works for somebody else does.
+fn patience(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(DEADLINE_HEADER)?.to_str().ok()?.parse().ok().map(Duration::from_millis)
+}
+
 /// What services ask each other to see who is alive.
 const PROBED_ROUTE: &str = "/health";
 
@@ -123,7 +128,7 @@ impl Exchange {
         let (correlation_id, trace) = ids_of(headers, &state.ids);
         let client = client_address(arrival.peer, headers, &state.trusted_proxies);
         let begun = Instant::now();
-        let deadline = begun + state.request_timeout;
+        let deadline = begun + patience(headers).map_or(state.request_timeout, |it| it.min(state.request_timeout));
         let scope = Scope {
             service: Arc::clone(&state.service),
             correlation_id: Some(correlation_id.clone()),

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{Sink, SinkError};
 use crate::auth::{IssueError, ServiceToken, TokenIssuer};
-use crate::client::{Answer, CallError, CallFailure, CallLimits, NoClient, ServiceClient, ServiceUrl};
+use crate::client::{Answer, CallError, CallFailure, CallLimits, NoClient, ServiceClient, ServiceUrls};
 use crate::ports::outbox::Event;
 use crate::service::Service;
 
@@ -48,7 +48,7 @@ impl ServiceSink {
     /// [`NoClient`].
     pub fn connect(
         route: &EventRoute,
-        url: ServiceUrl,
+        url: ServiceUrls,
         issuer: Option<TokenIssuer>,
         service: &Service,
     ) -> Result<Arc<dyn Sink>, NoClient> {

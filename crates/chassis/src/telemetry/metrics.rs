@@ -15,7 +15,7 @@ use prometheus::{
 };
 
 use self::calls::CallFamilies;
-pub(crate) use self::calls::{CallMetrics, CallOutcome};
+pub(crate) use self::calls::{CallMetrics, CallOutcome, CallRefusal, RetryDecision};
 
 /// The content type of the exposition.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -144,6 +144,21 @@ async fn a_request_that_takes_too_long_is_a_503() {
     app.get("/stuck").await.expect_problem(503, "The request took too long");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_request_takes_no_longer_than_whoever_asks_waits() {
+    let app = TestApp::start_with(&[("REQUEST_TIMEOUT", "20s")], service);
+    let took = async |text: &str| {
+        let begun = tokio::time::Instant::now();
+        let asked = app.request(Method::GET, "/stuck").header("x-envoy-expected-rq-timeout-ms", text);
+        app.send(asked.body(Body::empty()).unwrap()).await.expect_problem(503, "The request took too long");
+        begun.elapsed().as_millis()
+    };
+    assert_eq!((took("300").await, took("0").await), (300, 0));
+    for other in ["60000", "-1", "soon", "18446744073709551616"] {
+        assert_eq!(took(other).await, 20_000, "{other}");
+    }
+}
+
 #[tokio::test]
 async fn a_body_over_the_limit_is_a_413_whether_announced_or_not() {
     let app = TestApp::start_with(&[("MAX_BODY_BYTES", "10")], service);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chassis::auth::{RemoteKeys, TokenVerifier};
-use chassis::client::{CallLimits, NoServiceUrl, ServiceClient, ServiceUrl};
+use chassis::client::{CallLimits, NoServiceUrl, ServiceClient, ServiceUrls};
 use chassis::service::{Context, Service};
 
 use super::Stores;
@@ -17,14 +17,14 @@ use crate::settings::Settings;
 /// Where services are that others call: where the settings say, or else in this process.
 #[derive(Debug)]
 pub(crate) struct Peers {
-    pub(crate) users: Option<ServiceUrl>,
-    pub(crate) analytics: Option<ServiceUrl>,
+    pub(crate) users: Option<ServiceUrls>,
+    pub(crate) analytics: Option<ServiceUrls>,
 }
 
 impl Peers {
     /// Those of the settings, and those whose ports this process has taken.
     pub(crate) fn new(settings: &Settings, own: &[(ServiceName, SocketAddr)]) -> Result<Self, Failure> {
-        let find = |said: &Option<ServiceUrl>, name| match said {
+        let find = |said: &Option<ServiceUrls>, name| match said {
             Some(said) => Ok(Some(said.clone())),
             None => own.iter().find(|(own, _)| *own == name).map(|(_, address)| url(*address).parse()).transpose(),
         };

@@ -45,6 +45,7 @@ mod postgres_chaos;
 #[path = "../../../backends/tests/it/postgres/server.rs"]
 mod postgres_server;
 mod production;
+mod replicas;
 mod restart;
 mod retention;
 mod rollup;

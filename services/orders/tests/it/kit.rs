@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use chassis::client::ServiceUrl;
+use chassis::client::ServiceUrls;
 use chassis::ports::{MemoryOutbox, Outbox};
 use chassis::service::{Context, Service};
 use chassis::testing::{TestApp, TestResponse, TestServer};
@@ -86,7 +86,7 @@ pub(crate) fn service_of(
     store: Arc<dyn OrderStore>,
     outbox: Arc<dyn Outbox>,
     users: &str,
-    analytics: Option<ServiceUrl>,
+    analytics: Option<ServiceUrls>,
     context: &Context,
 ) -> Service {
     let answer_lifetime = Duration::from_secs(24 * 3600);

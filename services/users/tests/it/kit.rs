@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use chassis::auth::{Parties, PoolSize, TokenIssuer};
-use chassis::client::ServiceUrl;
+use chassis::client::ServiceUrls;
 use chassis::ports::{MemoryOutbox, Outbox};
 use chassis::service::{Context, Service};
 use chassis::testing::{TestApp, TestResponse, token_keys};
@@ -25,7 +25,7 @@ pub(crate) fn service_on(store: Arc<dyn UserStore>, context: &Context) -> Servic
 pub(crate) fn service_of(
     store: Arc<dyn UserStore>,
     outbox: Arc<dyn Outbox>,
-    analytics: Option<ServiceUrl>,
+    analytics: Option<ServiceUrls>,
     context: &Context,
 ) -> Service {
     let parties = Parties { issuer: "keelson".into(), audience: "keelson".into() };

@@ -53,6 +53,29 @@ async fn nobody_there_means_unavailable_with_the_systems_words_and_no_address() 
 }
 
 #[tokio::test]
+async fn what_may_have_been_done_is_asked_once_and_what_can_be_repeated_again() {
+    for (method, attempts) in [(Method::POST, 1), (Method::GET, 3)] {
+        let (listener, url) = listening().await;
+        let (sender, mut asked) = tokio::sync::mpsc::unbounded_channel();
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            loop {
+                let (mut connection, _peer) = listener.accept().await.unwrap();
+                let _request = connection.read(&mut [0; 4096]).await.unwrap();
+                let _kept = sender.send(());
+            }
+        });
+        let ended = client_of(&url).call(method.clone(), &["users"]).send().await;
+        assert!(matches!(ended.unwrap_err().failure(), CallFailure::Unavailable(_)));
+        let mut count = 0;
+        while asked.try_recv().is_ok() {
+            count += 1;
+        }
+        assert_eq!(count, attempts, "{method}");
+    }
+}
+
+#[tokio::test]
 async fn a_service_that_takes_connections_and_says_nothing_times_out() {
     let (_listener, url) = listening().await;
     assert_eq!(failure(&limited(&url, SHORT)).await, CallFailure::Timeout(SHORT.timeout));

@@ -2,6 +2,7 @@
 
 mod failures;
 mod handing_on;
+mod resilience;
 
 use std::time::Duration;
 

@@ -1,8 +1,11 @@
 //! Other services, as `CONSUMER_SERVICES` names them.
 
+use std::net::Ipv6Addr;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::FromText;
+use crate::client::ServiceUrls;
 
 /// A service that may be called, as `CONSUMER_SERVICES` names it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +33,21 @@ fn default_scheme() -> String {
 }
 
 impl ConsumerService {
+    /// Where the service of this name is; `None` where it is not named. Each entry is a replica.
+    #[must_use]
+    pub fn place_of(name: &str, all: &[Self]) -> Option<ServiceUrls> {
+        let named = all.iter().filter(|service| service.name == name);
+        let urls: Vec<_> = named.map(Self::url).collect();
+        urls.join(",").parse().ok()
+    }
+
+    fn url(&self) -> String {
+        match self.endpoint.parse::<Ipv6Addr>() {
+            Ok(address) => format!("{}://[{address}]:{}", self.scheme, self.port),
+            Err(_) => format!("{}://{}:{}", self.scheme, self.endpoint, self.port),
+        }
+    }
+
     fn is_sound(&self) -> bool {
         let host = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
         let named = |text: &str| !text.is_empty() && text.chars().all(host);
@@ -38,6 +56,7 @@ impl ConsumerService {
             && self.port != 0
             && self.timeout > 0.0
             && ["http", "https"].contains(&self.scheme.as_str())
+            && self.url().parse::<ServiceUrls>().is_ok()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Calls of other services, counted by the service that makes them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec};
@@ -35,6 +36,58 @@ const OUTCOMES: [(CallOutcome, &str); 6] = [
     (CallOutcome::Unavailable, "unavailable"),
 ];
 
+/// Whether a call that brought no good answer is tried again, or why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RetryDecision {
+    /// There were enough.
+    AttemptsUsedUp,
+    /// So many calls were tried again that more would only add to the load.
+    BudgetEmpty,
+    /// There is no time left for it.
+    NoTime,
+    /// Its answer is good, or another attempt would end the same. Not counted.
+    NotNeeded,
+    /// It might be done twice.
+    NotSafe,
+    /// It is.
+    Retried,
+}
+
+/// Each decision that is counted with its label.
+const DECISIONS: [(RetryDecision, &str); 5] = [
+    (RetryDecision::AttemptsUsedUp, "attempts_used_up"),
+    (RetryDecision::BudgetEmpty, "budget_empty"),
+    (RetryDecision::NoTime, "no_time"),
+    (RetryDecision::NotSafe, "not_safe"),
+    (RetryDecision::Retried, "retried"),
+];
+
+impl fmt::Display for RetryDecision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AttemptsUsedUp => "enough attempts",
+            Self::BudgetEmpty => "budget empty",
+            Self::NoTime => "no time left",
+            Self::NotNeeded => "not needed",
+            Self::NotSafe => "it might be done twice",
+            Self::Retried => "it is",
+        })
+    }
+}
+
+/// Why a call was not even tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallRefusal {
+    /// As many as may be are under way.
+    BulkheadFull,
+    /// Too many failed just now, wherever they went.
+    CircuitOpen,
+}
+
+/// Each refusal with its label, in the order of the type.
+const REFUSALS: [(CallRefusal, &str); 2] =
+    [(CallRefusal::BulkheadFull, "bulkhead_full"), (CallRefusal::CircuitOpen, "circuit_open")];
+
 /// The service that is called. `service` is the one that counts.
 const PEER: &str = "peer_service";
 
@@ -42,6 +95,9 @@ const PEER: &str = "peer_service";
 #[derive(Debug, Clone)]
 pub(super) struct CallFamilies {
     calls: IntCounterVec,
+    retries: IntCounterVec,
+    refusals: IntCounterVec,
+    circuits: IntCounterVec,
     duration: HistogramVec,
 }
 
@@ -52,17 +108,41 @@ impl CallFamilies {
             .buckets(DURATION_BUCKETS.to_vec());
         Self {
             calls: int_counters("service_calls_total", "Calls of other services, by outcome.", &[PEER, "outcome"]),
+            retries: int_counters(
+                "service_call_retries_total",
+                "Calls without a good answer: whether they were tried again, or why not.",
+                &[PEER, "decision"],
+            ),
+            circuits: int_counters(
+                "service_circuits_opened_total",
+                "How often the circuit of an endpoint of a service opened.",
+                &[PEER],
+            ),
+            refusals: int_counters(
+                "service_calls_refused_total",
+                "Calls of other services that were not made, and why.",
+                &[PEER, "reason"],
+            ),
             duration: HistogramVec::new(options, &[PEER]).expect("the histogram is valid"),
         }
     }
 
-    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 2] {
-        [Box::new(self.calls.clone()), Box::new(self.duration.clone())]
+    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 5] {
+        [
+            Box::new(self.calls.clone()),
+            Box::new(self.retries.clone()),
+            Box::new(self.refusals.clone()),
+            Box::new(self.circuits.clone()),
+            Box::new(self.duration.clone()),
+        ]
     }
 
     pub(super) fn of(&self, peer: &str) -> CallMetrics {
         let calls = OUTCOMES.map(|(_, label)| self.calls.with_label_values(&[peer, label]));
-        CallMetrics { calls, duration: self.duration.with_label_values(&[peer]) }
+        let retries = DECISIONS.map(|(_, label)| self.retries.with_label_values(&[peer, label]));
+        let refused = REFUSALS.map(|(_, label)| self.refusals.with_label_values(&[peer, label]));
+        let opened = self.circuits.with_label_values(&[peer]);
+        CallMetrics { calls, retries, opened, refused, duration: self.duration.with_label_values(&[peer]) }
     }
 
     /// How many calls each service got.
@@ -80,6 +160,9 @@ impl CallFamilies {
 #[derive(Debug)]
 pub(crate) struct CallMetrics {
     calls: [IntCounter; OUTCOMES.len()],
+    retries: [IntCounter; DECISIONS.len()],
+    opened: IntCounter,
+    refused: [IntCounter; REFUSALS.len()],
     duration: Histogram,
 }
 
@@ -87,6 +170,23 @@ impl CallMetrics {
     /// Counts a call when what this gives is dropped, with the outcome that it has then.
     pub(crate) fn begin(&self, begun: Instant) -> CountedCall<'_> {
         CountedCall { metrics: self, begun, outcome: CallOutcome::Cancelled }
+    }
+
+    /// Counts what follows on an attempt.
+    pub(crate) fn decided(&self, decision: RetryDecision) {
+        let counted = DECISIONS.iter().zip(&self.retries).find(|((known, _), _)| *known == decision);
+        counted.into_iter().for_each(|(_, counter)| counter.inc());
+    }
+
+    /// The circuit of an endpoint opened.
+    pub(crate) fn circuit_opened(&self) {
+        self.opened.inc();
+    }
+
+    /// A call was not made.
+    pub(crate) fn refused(&self, refusal: CallRefusal) {
+        let counted = REFUSALS.iter().zip(&self.refused).find(|((known, _), _)| *known == refusal);
+        counted.into_iter().for_each(|(_, counter)| counter.inc());
     }
 }
 

@@ -36,7 +36,7 @@ impl Published {
         self.fetches.fetch_add(1, Ordering::Relaxed);
         self.answers.acquire().await.unwrap().forget();
         if self.is_down.load(Ordering::Relaxed) {
-            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
         let set = self.set.lock().unwrap_or_else(PoisonError::into_inner).clone();
         axum::Json(set).into_response()
@@ -230,7 +230,7 @@ async fn while_the_issuer_is_down_the_last_keys_count_and_of_others_nobody_can_t
     assert_eq!(apart.refusal(&new).await, Refusal::UnknownKey, "it was asked a moment ago, and knew no such key");
     apart.clock.advance(10 * SECOND);
     for _ in 0..10 {
-        assert_eq!(apart.failure(&new).await, CallFailure::Unavailable("it answered 503 Service Unavailable".into()));
+        assert_eq!(apart.failure(&new).await, CallFailure::Unavailable("it answered 500 Internal Server Error".into()));
         assert!(apart.is_valid(&known).await);
     }
     assert_eq!(apart.published.fetches(), 2);

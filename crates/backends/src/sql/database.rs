@@ -14,12 +14,20 @@ use super::value::{Row, Value};
 pub(crate) struct Statement {
     pub(crate) sqlite: &'static str,
     /// What SQLite executes after it with the same values, all or none.
-    pub(crate) then_on_sqlite: &'static [&'static str],
+    pub(crate) then_on_sqlite: &'static [Then],
     pub(crate) postgres: &'static str,
     pub(crate) writes: bool,
     /// The one of PostgreSQL is for many calls at once: each parameter is the array of their values, the first of which
     /// names the call, and is the first column of the rows that belong to it.
     pub(crate) is_shared: bool,
+}
+
+/// One more statement on SQLite.
+#[derive(Debug)]
+pub(crate) struct Then {
+    /// The number of a parameter without which there is nothing to do.
+    pub(crate) parameter: usize,
+    pub(crate) sql: &'static str,
 }
 
 impl Statement {
@@ -34,8 +42,8 @@ impl Statement {
     }
 
     /// More statements on SQLite, where PostgreSQL does all in one.
-    pub(crate) const fn then_on_sqlite(self, sql: &'static [&'static str]) -> Self {
-        Self { then_on_sqlite: sql, ..self }
+    pub(crate) const fn then_on_sqlite(self, then: &'static [Then]) -> Self {
+        Self { then_on_sqlite: then, ..self }
     }
 
     /// The text for PostgreSQL, where that is another one.

@@ -87,7 +87,7 @@ impl Columns {
 
 impl Value {
     /// The type of a missing value is not known everywhere.
-    fn is_missing(&self) -> bool {
+    pub(crate) fn is_missing(&self) -> bool {
         matches!(self, Self::Int(None) | Self::Text(None) | Self::Uuid(None))
     }
 

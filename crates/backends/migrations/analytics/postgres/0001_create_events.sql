@@ -8,9 +8,11 @@ CREATE TABLE events (
     properties  text,
     created_at  int8 NOT NULL,
     -- Of requests with an Idempotency-Key; digests.
-    request_id  text COLLATE "C" UNIQUE,
+    request_id  text COLLATE "C",
     fingerprint text
 );
 -- To be counted without a look at the rows.
 CREATE INDEX events_by_type ON events (event_type, created_at);
 CREATE INDEX events_by_user ON events (user_id, event_type, created_at) WHERE user_id IS NOT NULL;
+-- Most events come without a key, and need no place here.
+CREATE UNIQUE INDEX events_by_request ON events (request_id) WHERE request_id IS NOT NULL;

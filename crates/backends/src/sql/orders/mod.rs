@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use orders::model::{NewOrder, Order, OrderId, Version};
 use orders::store::{Created, OrderFilter, OrderList, OrderStore, StoreError, Written};
 
-use self::rows::{of_changed, of_gone, of_new, of_page, read_order, read_order_after};
+use self::rows::{of_changed, of_gone, of_new, of_new_with, of_page, read_order, read_order_after};
 use super::SqlError;
 use super::answers::{AnswerStatements, answer_statements};
 use super::database::{Database, Statement};
@@ -54,8 +54,8 @@ pub(crate) struct SqlOrders {
 
 impl SqlOrders {
     /// The statements that PostgreSQL executes for many at once.
-    pub(crate) fn shared() -> [&'static Statement; 3] {
-        [&statements::FIND, &statements::CREATE, &OUTBOX.remove]
+    pub(crate) fn shared() -> [&'static Statement; 4] {
+        [&statements::FIND, &statements::CREATE, &statements::CREATE_WITH, &OUTBOX.remove]
     }
 
     /// On tables that are up to date.
@@ -69,9 +69,12 @@ impl SqlOrders {
     }
 
     async fn create_now(&self, new: NewOrder) -> Result<Created, StoreError> {
-        let values = of_new(&new)?;
+        let (statement, values) = match (&new.answer, &new.event) {
+            (None, None) => (&statements::CREATE, of_new(&new.order)?),
+            _ => (&statements::CREATE_WITH, of_new_with(&new)?),
+        };
         for _ in 0..TRIES {
-            match self.database.execute(&statements::CREATE, values.clone()).await {
+            match self.database.execute(statement, values.clone()).await {
                 Ok(rows) if !rows.is_empty() => return Ok(Created::Done),
                 // Of two with one key that come at once, one breaks the primary key of the answers.
                 Ok(_) | Err(SqlError::Taken) => {}

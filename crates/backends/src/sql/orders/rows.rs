@@ -10,10 +10,18 @@ use crate::sql::answers::{of_answer, read_time};
 use crate::sql::outbox::of_event;
 use crate::sql::value::{Columns, Row, Value};
 
+/// As [`CREATE_WITH`](super::statements::CREATE_WITH) takes it.
+pub(super) fn of_new_with(new: &NewOrder) -> Result<Vec<Value>, SqlError> {
+    let mut values = of_new(&new.order)?;
+    values.extend(of_answer(new.answer.as_ref()));
+    values.extend(of_event(new.event.as_ref()));
+    Ok(values)
+}
+
 /// As [`CREATE`](super::statements::CREATE) takes it.
-pub(super) fn of_new(NewOrder { order, answer, event }: &NewOrder) -> Result<Vec<Value>, SqlError> {
+pub(super) fn of_new(order: &Order) -> Result<Vec<Value>, SqlError> {
     let items = serde_json::to_string(&order.items).map_err(|error| SqlError::Other(error.to_string()))?;
-    let mut values = vec![
+    Ok(vec![
         order.id.0.into(),
         order.user_id.as_str().into(),
         order.status.as_str().into(),
@@ -22,10 +30,7 @@ pub(super) fn of_new(NewOrder { order, answer, event }: &NewOrder) -> Result<Vec
         order.version.0.into(),
         order.created_at.as_microsecond().into(),
         order.updated_at.as_microsecond().into(),
-    ];
-    values.extend(of_answer(answer.as_ref()));
-    values.extend(of_event(event.as_ref()));
-    Ok(values)
+    ])
 }
 
 /// As [`CHANGE`](super::statements::CHANGE) takes it.

@@ -1,6 +1,6 @@
 //! The statements on orders.
 
-use crate::sql::database::Statement;
+use crate::sql::database::{Statement, Then};
 
 macro_rules! columns {
     () => {
@@ -17,24 +17,42 @@ macro_rules! event_columns {
 pub(super) static FIND: Statement = Statement::read(concat!("SELECT ", columns!(), " FROM orders WHERE id = $1"))
     .shared_on_postgres(concat!("SELECT ", columns!(), " FROM orders WHERE id = ANY ($1)"));
 
-/// Answers the ids of those that are new. An order, the answer to its request unless one is kept already, and the event that
-/// reports it; the last two may be missing. Answers are inserted in the order of their ids, so that two statements with the
-/// same ones wait for each other and not in a circle.
+/// Answers the ids of those that are new.
 pub(super) static CREATE: Statement = Statement::write(concat!(
+    "INSERT INTO orders (",
+    columns!(),
+    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING id"
+))
+.shared_on_postgres(concat!(
+    "INSERT INTO orders (",
+    columns!(),
+    ") SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int8[], $7::int8[], \
+     $8::int8[]) ON CONFLICT DO NOTHING RETURNING id"
+));
+
+/// The same together with the answer to the request, unless one is kept already, and with the event that reports it;
+/// either may be missing. Answers are inserted in the order of their ids, so that two statements with the same ones wait
+/// for each other and not in a circle.
+pub(super) static CREATE_WITH: Statement = Statement::write(concat!(
     "INSERT INTO orders (",
     columns!(),
     ") SELECT $1, $2, $3, $4, $5, $6, $7, $8 \
      WHERE NOT EXISTS (SELECT 1 FROM orders_idempotency_keys WHERE id = $9) ON CONFLICT DO NOTHING RETURNING id"
 ))
 .then_on_sqlite(&[
-    "INSERT INTO orders_idempotency_keys (id, fingerprint, answer, expires_at) SELECT $9, $10, $11, $12 \
-     WHERE $9 IS NOT NULL AND EXISTS (SELECT 1 FROM orders WHERE id = $1)",
-    concat!(
-        "INSERT INTO ",
-        event_columns!(),
-        " SELECT $13, $1, $14, $15, $16, $17, $18 \
-         WHERE $13 IS NOT NULL AND EXISTS (SELECT 1 FROM orders WHERE id = $1)"
-    ),
+    Then {
+        parameter: 9,
+        sql: "INSERT INTO orders_idempotency_keys (id, fingerprint, answer, expires_at) SELECT $9, $10, $11, $12 \
+              WHERE EXISTS (SELECT 1 FROM orders WHERE id = $1)",
+    },
+    Then {
+        parameter: 13,
+        sql: concat!(
+            "INSERT INTO ",
+            event_columns!(),
+            " SELECT $13, $1, $14, $15, $16, $17, $18 WHERE EXISTS (SELECT 1 FROM orders WHERE id = $1)"
+        ),
+    },
 ])
 .shared_on_postgres(concat!(
     "WITH new AS (SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int8[], \
@@ -87,11 +105,10 @@ pub(super) static CHANGE: Statement = Statement::write(
     "UPDATE orders SET status = $2, shipping_address = $3, version = $4, updated_at = $5 WHERE id = $1 AND version = $6 \
      RETURNING id",
 )
-.then_on_sqlite(&[concat!(
-    "INSERT INTO ",
-    event_columns!(),
-    " SELECT $7, $1, $8, $9, $10, $11, $12 WHERE $7 IS NOT NULL AND changes() > 0"
-)])
+.then_on_sqlite(&[Then {
+    parameter: 7,
+    sql: concat!("INSERT INTO ", event_columns!(), " SELECT $7, $1, $8, $9, $10, $11, $12 WHERE changes() > 0"),
+}])
 .on_postgres(concat!(
     "WITH changed AS (UPDATE orders SET status = $2, shipping_address = $3, version = $4, updated_at = $5 \
      WHERE id = $1 AND version = $6 RETURNING id), reported AS (INSERT INTO ",
@@ -102,11 +119,10 @@ pub(super) static CHANGE: Statement = Statement::write(
 /// In one version; together with the event that reports it, if there is one.
 pub(super) static DELETE: Statement =
     Statement::write("DELETE FROM orders WHERE id = $1 AND version = $2 RETURNING id")
-        .then_on_sqlite(&[concat!(
-            "INSERT INTO ",
-            event_columns!(),
-            " SELECT $3, $1, $4, $5, $6, $7, $8 WHERE $3 IS NOT NULL AND changes() > 0"
-        )])
+        .then_on_sqlite(&[Then {
+            parameter: 3,
+            sql: concat!("INSERT INTO ", event_columns!(), " SELECT $3, $1, $4, $5, $6, $7, $8 WHERE changes() > 0"),
+        }])
         .on_postgres(concat!(
             "WITH gone AS (DELETE FROM orders WHERE id = $1 AND version = $2 RETURNING id), \
              reported AS (INSERT INTO ",

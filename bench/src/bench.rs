@@ -118,6 +118,7 @@ impl Bench {
         let keelson = self.keelson.display().to_string();
         let command = [&keelson, "up", "--json", "--data", &data.display().to_string()].map(str::to_owned).to_vec();
         let ports = [
+            ("GATEWAY_PORT", 0),
             ("INGEST_PORT", ingest),
             ("ARCHIVER_PORT", archiver),
             ("USERS_PORT", 0),

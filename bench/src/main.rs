@@ -9,6 +9,7 @@ mod cgroup;
 mod load;
 mod loops;
 mod machine;
+mod others;
 mod paired;
 mod peers;
 mod postgres;

@@ -44,6 +44,17 @@ impl Cores {
     }
 }
 
+/// Moves a process with all threads that it has.
+pub(crate) fn move_to(pid: u32, core: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(core);
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid} has ended"))? {
+        let thread = Pid::from_raw(thread?.file_name().to_string_lossy().parse()?).context("no thread")?;
+        sched_setaffinity(Some(thread), &set)?;
+    }
+    Ok(())
+}
+
 /// Waits.
 #[expect(clippy::disallowed_methods, reason = "the load runs on threads of its own, no async one waits for it")]
 pub(crate) fn pause(length: Duration) {
@@ -186,6 +197,20 @@ mod tests {
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 100 0 0 0 21 4 3 2 20 0 1 0 100 1 1";
         assert_eq!(ticks(stat), Some(25));
         assert_eq!(ticks("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn a_process_runs_where_it_was_moved_to() {
+        let allowed = sched_getaffinity(None).unwrap();
+        let core = (0..CpuSet::MAX_CPU).rfind(|&core| allowed.is_set(core)).unwrap();
+        let mut process = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let moved = move_to(process.id(), core);
+        let set = sched_getaffinity(Some(Pid::from_child(&process))).unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+        moved.unwrap();
+        assert!(set.count() == 1 && set.is_set(core), "{set:?} instead of {core}");
+        assert!(move_to(process.id(), core).is_err(), "a process that has ended cannot move");
     }
 
     #[test]

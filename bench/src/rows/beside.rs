@@ -63,16 +63,20 @@ impl Healthy {
         Ok(found)
     }
 
-    /// Latencies. A caller that is not answered 200 has waited for as long as it had patience.
     fn slice(&self, length: Duration) -> Result<Histogram<u64>> {
-        pause(SETTLE);
-        let mut histogram = latencies()?;
-        for sample in run_open(&self.target, CLIENTS, &[Phase { per_second: self.per_second, length }])? {
-            let answered = sample.end == End::Answered(200);
-            note(&mut histogram, if answered { sample.latency } else { CLIENTS.patience });
-        }
-        Ok(histogram)
+        at_rate(&self.target, Phase { per_second: self.per_second, length })
     }
+}
+
+/// Latencies of requests at a rate. A caller that is not answered 200 has waited for as long as it had patience.
+pub(super) fn at_rate(target: &Target, phase: Phase) -> Result<Histogram<u64>> {
+    pause(SETTLE);
+    let mut histogram = latencies()?;
+    for sample in run_open(target, CLIENTS, &[phase])? {
+        let answered = sample.end == End::Answered(200);
+        note(&mut histogram, if answered { sample.latency } else { CLIENTS.patience });
+    }
+    Ok(histogram)
 }
 
 impl P99s {

@@ -3,25 +3,27 @@
 //! It is the one GET that shows a token, and its handler does next to nothing, so that what is measured is the edge:
 //! token, rate limit, ids, metrics, access log. The bare server gives the same answer and does none of it.
 
-use std::fs;
 use std::net::SocketAddr;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::bench::{Bench, Product};
 use crate::load::{Target, get, once};
+use crate::others::Other;
 use crate::paired::{self, Contestant, Slice};
 use crate::peers;
 use crate::python::gunicorn;
 use crate::report::Goal;
-use crate::server::{Launch, Loaded, free_port, local};
-use crate::system::find_program;
+use crate::server::{Launch, Loaded};
 
 /// Connections of the closed loop: enough to keep one core busy.
 pub(super) const CONNECTIONS: usize = 64;
 
 /// The route that is asked.
 const ROUTE: &str = "/ops/v1/log-level";
+
+pub(super) const NGINX: Other =
+    Other { name: "nginx", words: &["-c"], config: "nginx.conf", remedy: "no nginx: install the package nginx-light" };
 
 pub(super) fn run(bench: &mut Bench) -> Result<()> {
     let product = bench.serve("keelson", "ingest")?;
@@ -90,11 +92,6 @@ fn fastapi(bench: &mut Bench, product: &Product) -> Result<Option<Loaded>> {
 
 /// nginx with the bytes in its configuration: no goal, an outside measure of what a request costs here.
 fn nginx(bench: &mut Bench, product: &Product) -> Result<Option<Loaded>> {
-    let Some(program) = find_program("nginx") else {
-        bench.report.skip("nginx", "no nginx: install the package nginx-light");
-        return Ok(None);
-    };
-    let port = free_port()?;
     let answer = once::ask(product.internal, &request(product)?)?;
     let written_by_nginx = ["content-length", "content-type", "date"];
     let headers: String = answer
@@ -103,23 +100,8 @@ fn nginx(bench: &mut Bench, product: &Product) -> Result<Option<Loaded>> {
         .filter(|(name, _)| !written_by_nginx.contains(&name.as_str()))
         .map(|(name, value)| format!("add_header {name} \"{value}\";\n"))
         .collect();
-    let template = fs::read_to_string(bench.peers.join("nginx.conf")).context("bench/peers/nginx.conf")?;
-    let config = template
-        .replace("@PORT@", &port.to_string())
-        .replace("@FOLDER@", &bench.logs.display().to_string())
-        .replace("@HEADERS@", &headers)
-        .replace("@BODY@", &answer.text());
-    let file = bench.logs.join("nginx.conf");
-    fs::write(&file, config)?;
-    let words = [program.display().to_string(), "-c".to_owned(), file.display().to_string()];
-    let launch = Launch {
-        name: "nginx".to_owned(),
-        cores: bench.cores.server.to_string(),
-        command: words.to_vec(),
-        env: Vec::new(),
-        output: bench.output("nginx"),
-        ready: (local(port), "/"),
-    };
+    let blanks = [("HEADERS", headers), ("BODY", answer.text())];
+    let Some((launch, address)) = NGINX.launch(bench, &blanks)? else { return Ok(None) };
     let server = launch.start()?;
-    Ok(Some(Loaded { server, target: Target::new(local(port), request(product)?)?, connections: CONNECTIONS }))
+    Ok(Some(Loaded { server, target: Target::new(address, request(product)?)?, connections: CONNECTIONS }))
 }

@@ -6,6 +6,7 @@ mod beside;
 mod events_sqlite;
 mod events_stats;
 mod exact;
+mod gateway;
 mod get;
 mod ingest;
 mod ingest_sqs;
@@ -67,6 +68,7 @@ pub(crate) const ROWS: &[Row] = &[
         about: "an order for a user of another service against FastAPI and httpx",
         run: orders_post::run,
     },
+    Row { name: "gateway", about: "a hop to one upstream against nginx and HAProxy", run: gateway::run },
     Row {
         name: "events-sqlite",
         about: "durable events against one commit for each row, 64 connections",

@@ -47,10 +47,14 @@ pub enum Kind {
     Internal,
     /// Something that no service here does.
     NotImplemented,
+    /// A service that was called for the caller failed.
+    BadGateway,
     /// A dependency is down; trying again later may help.
     Unavailable,
     /// There is more to do than can be done; trying again later helps.
     Overloaded,
+    /// A service that was called for the caller did not answer in time.
+    GatewayTimeout,
     /// A version of HTTP that is not spoken here.
     VersionNotSupported,
 }
@@ -75,7 +79,9 @@ impl Kind {
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
+            Self::BadGateway => StatusCode::BAD_GATEWAY,
             Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         }
     }
@@ -111,6 +117,7 @@ pub struct Error {
     pub(crate) detail: Cow<'static, str>,
     pub(crate) fields: Vec<FieldError>,
     pub(crate) retry_after: Option<Duration>,
+    pub(crate) upstream_status: Option<StatusCode>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -120,7 +127,15 @@ impl Error {
     #[must_use]
     pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
         let retry_after = (kind == Kind::Unavailable).then_some(DEFAULT_RETRY_AFTER);
-        Self { kind, detail: detail.into(), fields: Vec::new(), retry_after, headers: Vec::new(), cause: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            fields: Vec::new(),
+            retry_after,
+            upstream_status: None,
+            headers: Vec::new(),
+            cause: None,
+        }
     }
 
     /// A fault of ours: the caller learns nothing but that.
@@ -153,6 +168,13 @@ impl Error {
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+
+    /// Says what a service answered that was called for the caller.
+    #[must_use]
+    pub fn with_upstream_status(mut self, status: StatusCode) -> Self {
+        self.upstream_status = Some(status);
         self
     }
 
@@ -237,4 +259,7 @@ pub struct Problem<'a> {
     /// Seconds to wait, as in the `Retry-After` header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+    /// With 502: the status that the called service answered, where it answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_status: Option<u16>,
 }

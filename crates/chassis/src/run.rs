@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::auth::TokenVerifier;
+use crate::client::Callees;
 use crate::config::{ChassisConfig, HttpConfig};
 use crate::health::Status;
 use crate::http::{Edge, Operator, Routers, ServiceState, Shared, build_routers};
@@ -236,7 +237,16 @@ fn start(
     for worker in workers {
         lifecycle.spawn(worker.name, scope.clone(), (worker.start)(lifecycle.clone()));
     }
+    lifecycle.spawn("probes", scope.clone(), watch_callees(state.callees.clone(), lifecycle.clone()));
     lifecycle.spawn("health", scope, watch_health(state, lifecycle.clone()));
+}
+
+/// Keeps what `GET /services` says true while nobody calls them.
+async fn watch_callees(callees: Callees, lifecycle: Lifecycle) {
+    tokio::select! {
+        never = callees.keep_probed() => match never {},
+        () = lifecycle.draining().cancelled() => {}
+    }
 }
 
 /// Keeps the health metrics fresh, and the log of what went down and up.

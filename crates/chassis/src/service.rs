@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::client::{Callees, ServiceClient};
 use crate::clock::{Clock, SystemClock};
 use crate::health::Check;
 use crate::http::{Routes, forget_expired};
@@ -95,6 +96,7 @@ pub struct Service {
     pub(crate) version: Arc<str>,
     pub(crate) context: Context,
     pub(crate) metrics: Metrics,
+    pub(crate) callees: Callees,
     pub(crate) routes: Routes,
     pub(crate) operator_routes: OpenApiRouter,
     pub(crate) workers: Vec<Worker>,
@@ -108,13 +110,15 @@ impl Service {
     /// A service with the chassis routes alone.
     #[must_use]
     pub fn new(identity: Identity, context: &Context) -> Self {
-        let name = context.name.as_deref().unwrap_or(identity.name);
+        let name: Arc<str> = context.name.as_deref().unwrap_or(identity.name).into();
+        let metrics = Metrics::new(&name, &context.version);
         Self {
             identity,
-            name: name.into(),
+            callees: Callees::new(Arc::clone(&name), metrics.clone()),
+            name,
             version: context.version.as_str().into(),
             context: context.clone(),
-            metrics: Metrics::new(name, &context.version),
+            metrics,
             routes: Routes::new(),
             operator_routes: OpenApiRouter::new(),
             workers: Vec::new(),
@@ -135,6 +139,19 @@ impl Service {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// The services that this one may call, for itself and for whoever asks at `POST /call/{service_name}`.
+    #[must_use]
+    pub fn callees(&self) -> &Callees {
+        &self.callees
+    }
+
+    /// Lets callers reach a service that the room calls.
+    #[must_use]
+    pub fn calls(self, client: &ServiceClient) -> Self {
+        self.callees.share(client);
+        self
     }
 
     /// Adds routes for callers, each with who may call it. They pass the edge and stand in the API document. The room

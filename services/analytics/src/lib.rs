@@ -60,6 +60,7 @@ pub fn service(parts: Parts, context: &Context) -> Result<Service, NoClient> {
     let service = Service::new(IDENTITY, context);
     let Parts { store, users, issuer } = parts;
     let users = UserStatistics::new(users, issuer, &service)?;
+    let service = users.client().into_iter().fold(service, Service::calls);
     let check = users.check();
     let analytics = Arc::new(Analytics {
         store: Arc::clone(&store),

@@ -44,6 +44,11 @@ impl UserStatistics {
         Ok(Self { client: url.map(client).transpose()?, token })
     }
 
+    /// What is asked with, where it is known whom.
+    pub(crate) fn client(&self) -> Option<&ServiceClient> {
+        self.client.as_ref()
+    }
+
     /// Whether users can be reached, where it is known.
     pub(crate) fn check(&self) -> Option<Check> {
         self.client.as_ref().map(|client| client.check(USERS))

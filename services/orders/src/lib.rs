@@ -77,6 +77,7 @@ pub fn service(parts: Parts, context: &Context) -> Result<Service, NoClient> {
     let service = Service::new(IDENTITY, context);
     let Parts { store, outbox, users, analytics, issuer, answer_lifetime } = parts;
     let users = Users::new(users, &service)?;
+    let service = service.calls(users.client());
     let users_check = users.check();
     let sink = analytics.map(|url| ServiceSink::connect(&events::ROUTE, url, issuer, &service)).transpose()?;
     let (reporter, relay) = chassis::outbox::connect(&service, context, outbox, sink);

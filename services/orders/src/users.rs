@@ -31,6 +31,11 @@ impl Users {
         Ok(Self { client: ServiceClient::new(USERS, url, limits, service.metrics())? })
     }
 
+    /// What is asked with.
+    pub(crate) fn client(&self) -> &ServiceClient {
+        &self.client
+    }
+
     /// Lets those pass who are users, as far as the bearer of this token can see.
     ///
     /// # Errors

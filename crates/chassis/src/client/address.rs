@@ -1,11 +1,12 @@
 //! Where a service is.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use reqwest::Url;
 use thiserror::Error;
+use url::{Host, Url};
 
 use crate::config::FromText;
 
@@ -30,6 +31,36 @@ impl ServiceUrl {
     pub(super) fn url(&self) -> &Url {
         &self.0
     }
+
+    /// The path that all paths of the service are below, without a slash at its end.
+    pub(super) fn base(&self) -> &str {
+        self.0.path().trim_end_matches('/')
+    }
+
+    /// Host and port as a request names them.
+    pub(super) fn authority(&self) -> String {
+        let host = self.0.host_str().unwrap_or_default();
+        self.0.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
+    /// Where it is, if no name has to be looked up for that.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match self.0.host()? {
+            Host::Domain(_) => None,
+            Host::Ipv4(ip) => Some((ip, self.port()).into()),
+            Host::Ipv6(ip) => Some((ip, self.port()).into()),
+        }
+    }
+
+    /// The host: a name, or an address, which of IPv6 has no brackets here.
+    pub(crate) fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default().trim_matches(['[', ']'])
+    }
+
+    /// The port, which the scheme says where the address does not.
+    pub(crate) fn port(&self) -> u16 {
+        self.0.port_or_known_default().unwrap_or_default()
+    }
 }
 
 impl FromStr for ServiceUrl {
@@ -47,6 +78,9 @@ impl FromStr for ServiceUrl {
         }
         if !url.username().is_empty() || url.password().is_some() {
             return no("a user or a password");
+        }
+        if url.scheme() == "https" && url.host_str().is_some_and(|host| host.starts_with('_')) {
+            return no("a service record for `https`, for which there are no certificates");
         }
         if url.port() == Some(0) {
             return no("the port 0");
@@ -83,6 +117,11 @@ impl ServiceUrls {
     /// Each of them; there is at least one.
     pub(super) fn iter(&self) -> impl Iterator<Item = &ServiceUrl> {
         self.0.iter()
+    }
+
+    /// The one that was named first.
+    pub(crate) fn first(&self) -> Option<&ServiceUrl> {
+        self.0.first()
     }
 }
 
@@ -129,6 +168,19 @@ mod tests {
             ("http://[::1]:8002/a/b", "http://[::1]:8002/a/b"),
         ] {
             assert_eq!(text.parse::<ServiceUrl>().unwrap().to_string(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn host_and_port_are_told_apart() {
+        for (text, host, port) in [
+            ("http://users", "users", 80),
+            ("https://users/base", "users", 443),
+            ("http://10.0.0.7:8002", "10.0.0.7", 8002),
+            ("http://[::1]:8002/a", "::1", 8002),
+        ] {
+            let url: ServiceUrl = text.parse().unwrap();
+            assert_eq!((url.host(), url.port()), (host, port), "{text}");
         }
     }
 

@@ -15,6 +15,7 @@ pub struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    pub(super) attempts: usize,
 }
 
 impl Answer {
@@ -28,6 +29,12 @@ impl Answer {
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// How many attempts it took.
+    #[must_use]
+    pub fn attempts(&self) -> usize {
+        self.attempts
     }
 
     /// The body.

@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Balancer {
     endpoints: Box<[Arc<Endpoint>]>,
+    /// Of the places that these are.
+    pub(super) version: u64,
     hasher: RandomState,
     draws: AtomicU64,
 }
@@ -34,9 +36,8 @@ pub(super) struct Wish<'a> {
 }
 
 impl Balancer {
-    pub(super) fn new(endpoints: Vec<Endpoint>) -> Self {
-        let endpoints = endpoints.into_iter().map(Arc::new).collect();
-        Self { endpoints, hasher: RandomState::new(), draws: AtomicU64::new(0) }
+    pub(super) fn new(endpoints: Vec<Arc<Endpoint>>, version: u64) -> Self {
+        Self { endpoints: endpoints.into(), version, hasher: RandomState::new(), draws: AtomicU64::new(0) }
     }
 
     pub(super) fn endpoints(&self) -> &[Arc<Endpoint>] {
@@ -45,6 +46,9 @@ impl Balancer {
 
     /// An endpoint and its number; `None` while every circuit is open.
     pub(super) fn pick(&self, wish: Wish<'_>, now: Instant) -> Option<(usize, Passage<'_>)> {
+        if self.endpoints.len() == 1 {
+            return self.enter(0, now);
+        }
         let standing: Vec<Standing> = self.endpoints.iter().map(|endpoint| endpoint.standing(now)).collect();
         let is_usual = |index: &usize| standing[*index] == Standing::Usual;
         let is_fresh = |index: &usize| !wish.tried.contains(index);
@@ -110,6 +114,8 @@ impl Balancer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ServiceUrl;
+    use super::super::transport::{Origin, Trust};
     use super::*;
 
     const MILLISECOND: Duration = Duration::from_millis(1);
@@ -119,11 +125,11 @@ mod tests {
 
     fn balancer(many: u16) -> Balancer {
         let endpoint = |number: u16| {
-            let url = format!("http://127.0.0.1:{}", 1 + number).parse().unwrap();
-            let http = super::super::connections(&url).unwrap();
-            Endpoint::new(url, http)
+            let url: ServiceUrl = format!("http://127.0.0.1:{}", 1 + number).parse().unwrap();
+            let address = url.address().unwrap();
+            Arc::new(Endpoint::new(Origin::new(url, address).unwrap(), &Trust::nobody().unwrap()))
         };
-        Balancer::new((0..many).map(endpoint).collect())
+        Balancer::new((0..many).map(endpoint).collect(), 0)
     }
 
     /// Makes so many calls, one each millisecond, that fail at once on the first endpoint; answers how many it got.

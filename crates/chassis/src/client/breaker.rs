@@ -90,6 +90,15 @@ impl Breaker {
         now.checked_duration_since(due).map_or(Standing::Waiting, Standing::Due)
     }
 
+    /// Its state, as people call it.
+    pub(super) fn state(&self, now: Instant) -> &'static str {
+        match &self.lock().state {
+            State::Closed(_) => "closed",
+            State::Open { until } if now < *until => "open",
+            State::Open { .. } | State::HalfOpen { .. } => "half-open",
+        }
+    }
+
     /// Leave for a call that is made now.
     pub(super) fn permit(&self, now: Instant) -> Option<Permit> {
         let mut circuit = self.lock();

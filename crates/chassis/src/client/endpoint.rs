@@ -1,23 +1,51 @@
 //! One place where a service is, what is known of it, and a call that is on its way there.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use hyper::body::Body as _;
+use hyper_util::client::legacy::ResponseFuture;
 use tokio::time::Instant;
 
 use super::ServiceUrl;
 use super::breaker::{Breaker, Change, Permit, Standing};
 use super::latency::PeakEwma;
+use super::transport::{Connections, Origin, Trust};
+
+/// Bytes of a body that every system's buffers take, whether or not the service reads.
+const SMALL_BODY: u64 = 32 << 10;
 
 /// One of the places where a service is.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    pub(super) url: ServiceUrl,
-    /// Its own, so that none of its connections goes elsewhere.
-    pub(super) http: reqwest::Client,
+    pub(super) origin: Origin,
+    /// Its own, so that none of them goes elsewhere.
+    connections: RwLock<Pools>,
+    trust: Trust,
     breaker: Breaker,
     latency: PeakEwma,
     calls: AtomicUsize,
+    seen: Mutex<Option<Seen>>,
+}
+
+/// The connections of an endpoint, and how often they were begun anew.
+#[derive(Debug)]
+struct Pools {
+    pools: [Connections; 2],
+    generation: u64,
+}
+
+/// What was last seen of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) at: Instant,
+    /// Whether it answered, and not that it failed.
+    pub(super) well: bool,
 }
 
 /// A call on its way to an endpoint. Dropped before it ended, it says nothing but how long it took at least.
@@ -30,9 +58,60 @@ pub(super) struct Passage<'a> {
 }
 
 impl Endpoint {
-    pub(super) fn new(url: ServiceUrl, http: reqwest::Client) -> Self {
+    pub(super) fn new(origin: Origin, trust: &Trust) -> Self {
+        let pools = Pools { pools: origin.connections(trust), generation: 0 };
+        let (connections, trust) = (RwLock::new(pools), trust.clone());
         let latency = PeakEwma::new(Instant::now());
-        Self { url, http, breaker: Breaker::new(), latency, calls: AtomicUsize::new(0) }
+        let (breaker, calls, seen) = (Breaker::new(), AtomicUsize::new(0), Mutex::default());
+        Self { origin, connections, trust, breaker, latency, calls, seen }
+    }
+
+    /// Sends a request, over a connection that lies idle or a new one. Answers the generation of its connection, too.
+    pub(super) fn send(&self, request: Request<Full<Bytes>>) -> (ResponseFuture, u64) {
+        let connections = self.connections.read().unwrap_or_else(PoisonError::into_inner);
+        let [for_small, for_large] = &connections.pools;
+        let is_small = request.body().size_hint().upper().is_some_and(|bytes| bytes <= SMALL_BODY);
+        let pool = if is_small { for_small } else { for_large };
+        (pool.request(request), connections.generation)
+    }
+
+    /// Begins anew, unless that was done already: those that lie idle are most likely as dead as the one that turned out
+    /// to be.
+    pub(super) fn forget_connections(&self, generation: u64) {
+        let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
+        if connections.generation == generation {
+            *connections = Pools { pools: self.origin.connections(&self.trust), generation: generation + 1 };
+        }
+    }
+
+    /// Whether it is this URL's service at this address.
+    pub(super) fn is_at(&self, url: &ServiceUrl, address: SocketAddr) -> bool {
+        self.origin.address == address && self.origin.url == *url
+    }
+
+    /// Notes how it looked.
+    pub(super) fn saw(&self, well: bool, now: Instant) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen { at: now, well });
+    }
+
+    /// How it looked last, if anybody has looked.
+    pub(super) fn seen(&self) -> Option<Seen> {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Calls on their way.
+    pub(super) fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// The state of its circuit, as people call it.
+    pub(super) fn circuit(&self, now: Instant) -> &'static str {
+        self.breaker.state(now)
+    }
+
+    /// How long an answer takes, in seconds, if anybody has seen it.
+    pub(super) fn latency(&self, now: Instant) -> Option<f64> {
+        self.latency.known(now)
     }
 
     pub(super) fn standing(&self, now: Instant) -> Standing {
@@ -41,7 +120,7 @@ impl Endpoint {
 
     /// How long one more call would take, with those that are on their way.
     pub(super) fn load(&self, now: Instant) -> f64 {
-        let calls = u32::try_from(self.calls.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
+        let calls = u32::try_from(self.calls()).unwrap_or(u32::MAX);
         self.latency.now(now) * (f64::from(calls) + 1.0)
     }
 
@@ -75,12 +154,6 @@ impl Passage<'_> {
         change
     }
 
-    /// It is there, and has no room: that counts as if it had taken `penalty`, so that others get what comes.
-    pub(super) fn was_refused(mut self, penalty: Duration, now: Instant) -> Change {
-        self.endpoint.latency.observe(self.took(now).max(penalty), now);
-        self.end(true, false, now)
-    }
-
     /// It brought none, or one that says that the service failed. That counts as if it had taken `penalty`: whoever fails at
     /// once must not look fast. `others` are endpoints that would take its place.
     pub(super) fn failed(mut self, penalty: Duration, others: bool, now: Instant) -> Change {
@@ -90,6 +163,7 @@ impl Passage<'_> {
 
     fn end(&mut self, succeeded: bool, others: bool, now: Instant) -> Change {
         self.has_ended = true;
+        self.endpoint.saw(succeeded, now);
         self.endpoint.breaker.ended(self.permit, succeeded, others, now)
     }
 }

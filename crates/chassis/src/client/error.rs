@@ -15,6 +15,7 @@ use crate::error::{Error, Kind};
 pub struct CallError {
     service: Arc<str>,
     failure: CallFailure,
+    attempts: usize,
 }
 
 /// What went wrong. The texts are for the log: they may name addresses, and hold nothing that was sent or received.
@@ -26,7 +27,11 @@ pub enum CallFailure {
     /// The call itself is wrong, which is a fault of ours. Nothing was sent.
     #[error("the call cannot be made: {0}")]
     Unsendable(String),
-    /// The service is down, out of reach, or says that it failed. It may have done what it was asked.
+    /// None of its endpoints takes the call: circuits are open, too many calls are under way, no address is known, or nobody
+    /// listens there. Nothing was sent.
+    #[error("no endpoint of it takes the call: {0}")]
+    NoEndpoint(String),
+    /// The service broke off, or says that it failed. It may have done what it was asked.
     #[error("it is unavailable: {0}")]
     Unavailable(String),
     /// No whole answer within this time. The service may have done what it was asked.
@@ -42,13 +47,24 @@ pub enum CallFailure {
 
 impl CallError {
     pub(super) fn new(service: &Arc<str>, failure: CallFailure) -> Self {
-        Self { service: Arc::clone(service), failure }
+        Self { service: Arc::clone(service), failure, attempts: 0 }
+    }
+
+    /// The same, after so many attempts.
+    pub(super) fn after(self, attempts: usize) -> Self {
+        Self { attempts, ..self }
     }
 
     /// The service that was called.
     #[must_use]
     pub fn service(&self) -> &str {
         &self.service
+    }
+
+    /// How often it was tried.
+    #[must_use]
+    pub fn attempts(&self) -> usize {
+        self.attempts
     }
 
     /// What went wrong.
@@ -64,7 +80,8 @@ impl From<CallError> for Error {
         match error.failure {
             CallFailure::Unaddressable(_) => Self::new(Kind::NotFound, "Not Found").caused_by(error),
             CallFailure::Unsendable(_) => Self::internal(error),
-            CallFailure::Unavailable(_)
+            CallFailure::NoEndpoint(_)
+            | CallFailure::Unavailable(_)
             | CallFailure::Timeout(_)
             | CallFailure::TooLarge(_)
             | CallFailure::Malformed(_) => {

@@ -20,13 +20,15 @@ pub(super) struct PeakEwma(Mutex<Average>);
 #[derive(Debug, Clone, Copy)]
 struct Average {
     seconds: f64,
+    /// Whether anybody has seen it, and it is not what is hoped for.
+    is_known: bool,
     /// When it was last changed.
     at: Instant,
 }
 
 impl PeakEwma {
     pub(super) fn new(now: Instant) -> Self {
-        Self(Mutex::new(Average { seconds: UNKNOWN.as_secs_f64(), at: now }))
+        Self(Mutex::new(Average { seconds: UNKNOWN.as_secs_f64(), is_known: false, at: now }))
     }
 
     /// An answer took so long.
@@ -35,12 +37,19 @@ impl PeakEwma {
         let mut average = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = average.kept(now);
         average.seconds = if took > average.seconds { took } else { average.seconds * kept + took * (1.0 - kept) };
-        average.at = now;
+        (average.at, average.is_known) = (now, true);
     }
 
     /// Forgets what was, since the endpoint is another one now, or well again.
     pub(super) fn restart(&self, took: Duration, now: Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Average { seconds: took.as_secs_f64(), at: now };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            Average { seconds: took.as_secs_f64(), is_known: true, at: now };
+    }
+
+    /// The same, if anybody has seen it.
+    pub(super) fn known(&self, now: Instant) -> Option<f64> {
+        let average = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        average.is_known.then(|| average.seconds * average.kept(now))
     }
 
     /// In seconds. Of one that is not called it falls, so that it is tried again.

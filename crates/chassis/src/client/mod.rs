@@ -2,9 +2,9 @@
 //! came back and [`CallError`] why nothing did.
 //!
 //! Every call is bounded in time and in size, goes over pooled connections, and hands on the correlation id, the trace
-//! and the deadline of the work at hand. Where a service is in several places, the less loaded of two gets the call
-//! (`balancer`); one that fails gets none for a while (`breaker`), and what failed is tried again where that does no
-//! harm (`retry`), for a share of all calls (`budget`).
+//! and the deadline of the work at hand (`work`). Names become addresses (`discovery`); where a service has several, the
+//! less loaded of two gets the call (`balancer`). One that fails gets none for a while (`breaker`), and what failed is tried
+//! again where that does no harm (`retry`), for a share of all calls (`budget`).
 
 mod address;
 mod answer;
@@ -12,42 +12,48 @@ mod balancer;
 mod breaker;
 mod budget;
 mod call;
+mod callees;
+mod discovery;
 mod endpoint;
 mod error;
+mod exchange;
+mod forward;
 mod latency;
+mod observed;
 mod path;
+mod places;
+mod reset;
+mod resolve;
 mod retry;
 #[cfg(test)]
 mod tests;
+mod transport;
+mod work;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hickory_resolver::config::ResolverConfig;
+use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method};
-use reqwest::redirect::Policy;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use self::balancer::Balancer;
 use self::budget::RetryBudget;
-use self::endpoint::Endpoint;
+use self::discovery::Discovery;
+use self::work::Inner;
 pub use address::{NoServiceUrl, ServiceUrl, ServiceUrls};
 pub use answer::Answer;
 pub use call::Call;
+pub use callees::{Callees, DEFAULT_CALL_TIMEOUT};
 pub use error::{CallError, CallFailure};
+pub use observed::{Observed, ObservedEndpoint, ObservedStatus};
+pub use places::Places;
 
 use crate::health::{Check, Need};
-use crate::telemetry::metrics::{CallMetrics, Metrics};
-
-/// How long a connection may take to be made, with the look-up of the name: a service is in the same data centre.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a connection is kept without a call. Below the 75 s of our servers and the 60 s of load balancers, so that
-/// no call is sent on a connection that the other side is closing.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections that are kept without a call: so many calls at once find one open each time.
-const MAX_IDLE_CONNECTIONS: usize = 256;
+use crate::telemetry::metrics::Metrics;
 
 /// Calls of one service at once; more is refused.
 const MAX_CALLS: usize = 256;
@@ -61,6 +67,7 @@ pub(crate) const PROBE_AGENT: HeaderValue = HeaderValue::from_static("keelson-pr
 ///
 /// Source: <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-expected-rq-timeout-ms>
 pub(crate) const DEADLINE_HEADER: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
+const IDEMPOTENCY_HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What one call may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,18 +86,13 @@ impl Default for CallLimits {
     }
 }
 
-/// Calls one service. Cheap to clone; clones share their connections.
+/// Calls one service. Cheap to clone; clones share their connections, and what they learn.
 #[derive(Clone)]
-pub struct ServiceClient(Arc<Inner>);
-
-struct Inner {
-    service: Arc<str>,
-    balancer: Balancer,
+pub struct ServiceClient {
+    shared: Arc<Inner>,
     limits: CallLimits,
-    budget: RetryBudget,
     /// So that a service that hangs does not hold everything that its callers have.
-    bulkhead: Semaphore,
-    metrics: CallMetrics,
+    bulkhead: Arc<Semaphore>,
 }
 
 /// The system has no certificates to check servers with, or no randomness.
@@ -103,43 +105,78 @@ pub struct NoClient {
     cause: String,
 }
 
+impl NoClient {
+    fn new(service: &Arc<str>, cause: &rustls::Error) -> Self {
+        Self { service: Arc::clone(service), cause: error::causes(cause) }
+    }
+}
+
 impl ServiceClient {
     /// A client of the service that others call `service`, such as `user-service`, in one or several places. It counts its calls in `metrics`.
-    /// Nothing is sent yet: the service need not run.
+    /// Nothing is looked up or sent yet: the service need not run.
     ///
     /// # Errors
     /// [`NoClient`], for an address of `https` alone.
     pub fn new(
         service: impl Into<Arc<str>>,
-        urls: ServiceUrls,
+        places: impl Into<Places>,
         limits: CallLimits,
         metrics: &Metrics,
     ) -> Result<Self, NoClient> {
-        let service = service.into();
-        let endpoint = |url: &ServiceUrl| connections(url).map(|http| Endpoint::new(url.clone(), http));
-        let endpoints = urls.iter().map(endpoint).collect::<Result<_, _>>();
-        let endpoints =
-            endpoints.map_err(|cause| NoClient { service: Arc::clone(&service), cause: error::causes(&cause) })?;
-        Ok(Self(Arc::new(Inner {
-            balancer: Balancer::new(endpoints),
-            limits,
+        Self::asking(None, service.into(), places.into(), limits, metrics)
+    }
+
+    /// The same, with name servers other than those of the system.
+    fn asking(
+        servers: Option<ResolverConfig>,
+        service: Arc<str>,
+        places: Places,
+        limits: CallLimits,
+        metrics: &Metrics,
+    ) -> Result<Self, NoClient> {
+        let shared = Inner {
+            discovery: Discovery::new(&service, places, servers)?,
             budget: RetryBudget::new(Instant::now()),
-            bulkhead: Semaphore::new(MAX_CALLS),
             metrics: metrics.calls_of(&service),
             service,
-        })))
+        };
+        Ok(Self { shared: Arc::new(shared), limits, bulkhead: Arc::new(Semaphore::new(MAX_CALLS)) })
+    }
+
+    /// The same client for another use: its calls may take something else, and as many of them may be under way beside those
+    /// of this one.
+    #[must_use]
+    pub fn with_limits(&self, limits: CallLimits) -> Self {
+        Self { shared: Arc::clone(&self.shared), limits, bulkhead: Arc::new(Semaphore::new(MAX_CALLS)) }
+    }
+
+    /// What its calls may take.
+    #[must_use]
+    pub fn limits(&self) -> CallLimits {
+        self.limits
     }
 
     /// The name of the service that is called.
     #[must_use]
     pub fn service(&self) -> &Arc<str> {
-        &self.0.service
+        &self.shared.service
+    }
+
+    /// Where the configuration says that the service is.
+    #[must_use]
+    pub fn places(&self) -> &Places {
+        self.shared.discovery.places()
     }
 
     /// Begins a call. The path is that of the service's address and then these segments, each of which stays one
     /// segment whatever it holds: an id such as `../../health` names nothing else than itself.
     pub fn call(&self, method: Method, segments: &[&str]) -> Call<'_> {
         Call::new(self, method, segments)
+    }
+
+    /// Begins a call of a path that is given whole, with its query; it is below the path of the service's address.
+    pub fn call_at(&self, method: Method, target: &PathAndQuery) -> Call<'_> {
+        Call::at(self, method, target)
     }
 
     /// Begins a call that reads.
@@ -153,7 +190,12 @@ impl ServiceClient {
     /// # Errors
     /// Why no answer came, or another one than 200.
     pub async fn ping(&self) -> Result<(), CallError> {
-        self.0.ping(PROBE_TIMEOUT).await.map_err(|failure| CallError::new(self.service(), failure))
+        self.shared.ping(PROBE_TIMEOUT).await.map_err(|failure| CallError::new(self.service(), failure))
+    }
+
+    /// Looks whether those of its endpoints are alive of which nobody has seen anything for so long.
+    pub(crate) async fn probe_idle(&self, idle: Duration) {
+        self.shared.probe_idle(idle, PROBE_TIMEOUT).await;
     }
 
     /// The same as a readiness check: the service that asks goes on without the other one.
@@ -167,25 +209,12 @@ impl ServiceClient {
     }
 }
 
-/// The pool, which follows no redirect and uses no proxy: it talks to the service itself.
-fn connections(url: &ServiceUrl) -> reqwest::Result<reqwest::Client> {
-    let http = reqwest::Client::builder()
-        .redirect(Policy::none())
-        .no_proxy()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS);
-    // Without TLS nobody's certificates need to be there, or be read.
-    let http = if url.is_encrypted() { http } else { http.tls_certs_only([]) };
-    http.build()
-}
-
 impl fmt::Debug for ServiceClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceClient")
-            .field("service", &self.0.service)
-            .field("endpoints", &self.0.balancer.endpoints())
-            .field("limits", &self.0.limits)
+            .field("service", &self.shared.service)
+            .field("places", self.places())
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }

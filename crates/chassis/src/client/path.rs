@@ -1,26 +1,17 @@
 //! Paths whose segments stay what they are.
 
-use std::sync::LazyLock;
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::Url;
 
-use super::{CallFailure, ServiceUrl};
-
-/// Bytes of the longest URL that is sent, which every server must be able to read (RFC 9110, section 4.1).
-const MAX_URL_BYTES: usize = 8000;
-
-#[expect(clippy::expect_used, reason = "the text is a constant")]
-static NOWHERE: LazyLock<Url> = LazyLock::new(|| Url::parse("http://nowhere").expect("it is a URL"));
+use super::CallFailure;
 
 /// All but the unreserved characters (RFC 3986, section 2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A URL of no service, with these segments as its path.
+/// The path that has these segments.
 ///
 /// A segment that is empty, `.` or `..` cannot be encoded: `%2e%2e` means the same as `..` (RFC 3986, section 6.2.2.2), and
 /// whoever stands in between may shorten the path by it (section 5.2.4). It would reach another route.
-pub(super) fn target(segments: &[&str]) -> Result<Url, CallFailure> {
+pub(super) fn path_of(segments: &[&str]) -> Result<String, CallFailure> {
     let mut path = String::new();
     for segment in segments {
         if matches!(*segment, "" | "." | "..") {
@@ -29,36 +20,22 @@ pub(super) fn target(segments: &[&str]) -> Result<Url, CallFailure> {
         path.push('/');
         path.extend(utf8_percent_encode(segment, ENCODED));
     }
-    let mut url = NOWHERE.clone();
-    url.set_path(&path);
-    Ok(url)
-}
-
-/// The same path and query at a service: below the path of its address.
-pub(super) fn locate(service: &ServiceUrl, target: &Url) -> Result<Url, CallFailure> {
-    let mut url = service.url().clone();
-    let base = url.path().trim_end_matches('/').to_owned();
-    url.set_path(&(base + target.path()));
-    url.set_query(target.query());
-    check_length(&url)?;
-    Ok(url)
-}
-
-fn check_length(url: &Url) -> Result<(), CallFailure> {
-    if url.as_str().len() > MAX_URL_BYTES {
-        return Err(CallFailure::Unaddressable("the URL has more than 8000 bytes"));
+    if path.is_empty() {
+        path.push('/');
     }
-    Ok(())
+    Ok(path)
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::transport::Origin;
     use super::*;
 
     fn path(base: &str, segments: &[&str]) -> Result<String, CallFailure> {
-        Ok(locate(&base.parse().unwrap(), &target(segments)?)?.path().to_owned())
+        let origin = Origin::new(base.parse().unwrap(), ([127, 0, 0, 1], 80).into()).unwrap();
+        Ok(origin.locate(&path_of(segments)?.parse().unwrap())?.path().to_owned())
     }
 
     #[test]

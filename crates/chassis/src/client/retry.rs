@@ -7,8 +7,9 @@ use http::header::{HeaderMap, RETRY_AFTER};
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 
+use super::CallFailure;
 use super::budget::RetryBudget;
-use super::{Answer, CallFailure};
+use super::exchange::Reply;
 use crate::telemetry::metrics::RetryDecision;
 
 /// Attempts of one call.
@@ -17,6 +18,8 @@ const MOST_ATTEMPTS: usize = 3;
 /// again at random.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// What a service may ask for. Whoever is told to come back later than this is told so: nobody holds a request for that long.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// How an attempt ended without an answer.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(super) struct Broken {
     pub(super) failure: CallFailure,
     /// No byte of the request left, so nothing was done.
     pub(super) never_sent: bool,
+    /// It went into a connection whose other end was gone, which says nothing about the service.
+    pub(super) on_dead_connection: bool,
 }
 
 /// Where another attempt would go.
@@ -59,10 +64,15 @@ impl Attempts {
         self.is_safe
     }
 
+    /// How many were made.
+    pub(super) fn made(&self) -> usize {
+        self.made
+    }
+
     /// What follows on how an attempt ended: another one after a pause, or none, and why.
     pub(super) fn next(
         &mut self,
-        ended: &Result<Answer, Broken>,
+        ended: &Result<Reply, Broken>,
         budget: &RetryBudget,
         next: Next,
     ) -> (RetryDecision, Duration) {
@@ -70,9 +80,9 @@ impl Attempts {
         let now = Instant::now();
         let elsewhere = next != Next::SamePlace;
         let (never_sent, wait) = match ended {
-            Ok(answer) if !may_pass(answer.status()) => return (RetryDecision::NotNeeded, Duration::ZERO),
+            Ok(reply) if !may_pass(reply.status) => return (RetryDecision::NotNeeded, Duration::ZERO),
             // What one replica asks for does not hold for another one.
-            Ok(answer) => (false, retry_after(answer.headers()).filter(|_| !elsewhere)),
+            Ok(reply) => (false, retry_after(&reply.headers).filter(|_| !elsewhere)),
             Err(Broken { failure, .. }) if is_final(failure) => return (RetryDecision::NotNeeded, Duration::ZERO),
             Err(Broken { never_sent, .. }) => (*never_sent, None),
         };
@@ -83,7 +93,7 @@ impl Attempts {
             RetryDecision::NotSafe
         } else if self.made >= MOST_ATTEMPTS {
             RetryDecision::AttemptsUsedUp
-        } else if pause >= self.deadline.saturating_duration_since(now) {
+        } else if pause > LONGEST_WAIT || pause >= self.deadline.saturating_duration_since(now) {
             RetryDecision::NoTime
         } else if !never_sent && next != Next::AfterProbe && !budget.spend(now) {
             RetryDecision::BudgetEmpty
@@ -94,21 +104,16 @@ impl Attempts {
     }
 }
 
-/// Whether another attempt at the same may end better: the service was not there, or had no room.
-fn may_pass(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT
-            | StatusCode::TOO_MANY_REQUESTS
-    )
+/// Whether another attempt at the same may end better: the service was not there, or had no room. Not 429, which is about
+/// whoever asks and would be answered the same.
+pub(super) fn may_pass(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
 }
 
 /// Whether another attempt would end the same.
 fn is_final(failure: &CallFailure) -> bool {
     match failure {
-        CallFailure::Unavailable(_) => false,
+        CallFailure::NoEndpoint(_) | CallFailure::Unavailable(_) => false,
         CallFailure::Unaddressable(_)
         | CallFailure::Unsendable(_)
         | CallFailure::Timeout(_)
@@ -127,21 +132,22 @@ mod tests {
     use bytes::Bytes;
     use http::HeaderValue;
 
+    use super::super::exchange::ReplyBody;
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn answer(status: u16, retry_after: Option<&'static str>) -> Result<Answer, Broken> {
+    fn answer(status: u16, retry_after: Option<&'static str>) -> Result<Reply, Broken> {
         let headers = retry_after.map(|text| (RETRY_AFTER, HeaderValue::from_static(text)));
         let (status, headers) = (StatusCode::from_u16(status).unwrap(), headers.into_iter().collect());
-        Ok(Answer { service: "s".into(), status, headers, body: Bytes::new() })
+        Ok(Reply { status, headers, body: ReplyBody::Whole(Bytes::new()) })
     }
 
-    fn broken(never_sent: bool) -> Result<Answer, Broken> {
-        Err(Broken { failure: CallFailure::Unavailable("gone".into()), never_sent })
+    fn broken(never_sent: bool) -> Result<Reply, Broken> {
+        Err(Broken { failure: CallFailure::Unavailable("gone".into()), never_sent, on_dead_connection: false })
     }
 
-    fn decide(method: &Method, has_key: bool, ended: &Result<Answer, Broken>) -> RetryDecision {
+    fn decide(method: &Method, has_key: bool, ended: &Result<Reply, Broken>) -> RetryDecision {
         let mut attempts = Attempts::new(method, has_key, Instant::now() + SECOND);
         attempts.next(ended, &RetryBudget::new(Instant::now()), Next::Elsewhere).0
     }
@@ -162,10 +168,10 @@ mod tests {
 
     #[test]
     fn an_answer_that_another_attempt_would_not_change_stands() {
-        for status in [200, 304, 400, 404, 409, 500, 501] {
+        for status in [200, 304, 400, 404, 409, 429, 500, 501] {
             assert_eq!(decide(&Method::GET, false, &answer(status, None)), RetryDecision::NotNeeded, "{status}");
         }
-        for status in [429, 502, 503, 504] {
+        for status in [502, 503, 504] {
             assert_eq!(decide(&Method::GET, false, &answer(status, None)), RetryDecision::Retried, "{status}");
         }
     }
@@ -174,14 +180,14 @@ mod tests {
     fn a_service_that_asks_for_more_time_than_there_is_gets_no_second_attempt() {
         let next = |seconds: u32, next| {
             let mut attempts = Attempts::new(&Method::GET, false, Instant::now() + SECOND * seconds);
-            attempts.next(&answer(503, Some("5")), &RetryBudget::new(Instant::now()), next)
+            attempts.next(&answer(503, Some("1")), &RetryBudget::new(Instant::now()), next)
         };
         assert_eq!(next(1, Next::SamePlace).0, RetryDecision::NoTime);
-        let mut attempts = Attempts::new(&Method::GET, false, Instant::now() + SECOND);
+        let mut attempts = Attempts::new(&Method::GET, false, Instant::now() + SECOND * 60);
         let for_ever = answer(503, Some("18446744073709551615"));
         let budget = RetryBudget::new(Instant::now());
         assert_eq!(attempts.next(&for_ever, &budget, Next::SamePlace).0, RetryDecision::NoTime);
-        assert_eq!(next(10, Next::SamePlace), (RetryDecision::Retried, SECOND * 5));
+        assert_eq!(next(10, Next::SamePlace), (RetryDecision::Retried, SECOND));
         let (decision, pause) = next(1, Next::Elsewhere);
         assert!(decision == RetryDecision::Retried && pause < SECOND, "another replica did not ask for it");
     }

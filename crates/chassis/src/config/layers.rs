@@ -34,6 +34,7 @@ impl fmt::Display for Origin {
 #[derive(Debug, Clone, Default)]
 pub struct Layers {
     values: BTreeMap<&'static str, (String, Origin)>,
+    file: Option<PathBuf>,
 }
 
 impl Layers {
@@ -50,6 +51,7 @@ impl Layers {
         let mut layers = Self::default();
         if let Some(path) = file {
             layers.add_file(known, path)?;
+            layers.file = Some(path.to_owned());
         }
         for setting in known {
             // A value that is not UTF-8 is kept, with marks, so that its type refuses it by name.
@@ -61,6 +63,29 @@ impl Layers {
             layers.set(name, text, Origin::Flag(flag));
         }
         Ok(layers)
+    }
+
+    /// The same with the file as it is now.
+    ///
+    /// # Errors
+    /// As [`Layers::load`].
+    pub fn read_again(&self, known: &[SettingInfo]) -> Result<Self, Mistakes> {
+        let mut layers = Self { file: self.file.clone(), ..Self::default() };
+        if let Some(path) = &self.file {
+            layers.add_file(known, path)?;
+        }
+        for (name, (text, origin)) in &self.values {
+            if !matches!(origin, Origin::File(_)) {
+                layers.set(name, text, origin.clone());
+            }
+        }
+        Ok(layers)
+    }
+
+    /// The configuration file, if there is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// Layers for tests and tools: these texts and nothing else.

@@ -8,7 +8,7 @@ mod tokens;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use super::{OptionalSetting, Port, Reader, Section, Setting};
+use super::{Layers, Mistakes, OptionalSetting, Port, Reader, Section, Setting};
 
 pub use self::consumers::ConsumerService;
 use self::consumers::ConsumerServices;
@@ -38,7 +38,7 @@ const PRODUCTION: Setting<bool> = Setting::new(
 );
 const INTERNAL_PORT: OptionalSetting<Port> = OptionalSetting::new(
     "INTERNAL_PORT",
-    "The port of a second listener for `/metrics`, `/status`, `/ops` and health; the public port then answers 404 for the first three. Several services in one process count up from it. Default: off, 9090 in production.",
+    "The port of a second listener for `/metrics`, `/status`, `/services`, `/ops` and health; the public port then answers 404 for the first four. Several services in one process count up from it. Default: off, 9090 in production.",
 );
 const DRAIN_DELAY: OptionalSetting<Duration> = OptionalSetting::new(
     "DRAIN_DELAY",
@@ -52,7 +52,7 @@ const SHUTDOWN_GRACE: Setting<Duration> = Setting::new(
 const CONSUMER_SERVICES: Setting<ConsumerServices> = Setting::new(
     "CONSUMER_SERVICES",
     "[]",
-    "Other services: a JSON array of `{name, endpoint, port, timeout?, scheme?}`, where `timeout` is in seconds. The same name several times is several replicas, between which calls are balanced. Called are `user-service` and `analytics-service`, unless `USER_SERVICE_URL` or `ANALYTICS_SERVICE_URL` say another place; their `timeout` is shown (`/status`) and not used, since those calls have limits of their own.",
+    "Other services: a JSON array of `{name, endpoint, port, timeout?, scheme?}`, where `timeout` is in seconds. The same name several times is several replicas, and so is an endpoint whose name has several addresses; calls are balanced between them. An endpoint that begins with `_`, such as `_users._tcp.internal`, is the name of a DNS service record and has no `port`. In the configuration file it may change while the service runs. Each can be called by name (`POST /call/{service_name}`) and may then take `timeout`, 30 by default, within `REQUEST_TIMEOUT`; what a service asks `user-service` and `analytics-service` of its own accord has shorter limits. `USER_SERVICE_URL` and `ANALYTICS_SERVICE_URL` win over the places of those two.",
 );
 /// What is left of the grace after the drain delay, for requests to be finished and clients to be told.
 const LEAST_TO_FINISH: Duration = Duration::from_secs(1);
@@ -139,6 +139,16 @@ impl ChassisConfig {
         };
         config.validate(reader, services);
         config
+    }
+
+    /// The services that `CONSUMER_SERVICES` names, without a look at the other settings.
+    ///
+    /// # Errors
+    /// It is wrong.
+    pub fn consumer_services(layers: &Layers) -> Result<Vec<ConsumerService>, Mistakes> {
+        let mut reader = Reader::new(layers);
+        let services = reader.get(&CONSUMER_SERVICES).0;
+        reader.finish(services)
     }
 
     fn validate(&self, reader: &mut Reader<'_>, services: usize) {

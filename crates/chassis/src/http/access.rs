@@ -60,16 +60,14 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         };
         Routes { declared: self.declared.into_iter().map(given).collect() }
     }
-}
 
-impl Routes {
     pub(crate) fn merge(mut self, others: Self) -> Self {
         self.declared.extend(others.declared);
         self
     }
 
     /// Puts the guards in front.
-    pub(super) fn guarded(self, production: bool) -> OpenApiRouter {
+    pub(super) fn guarded(self, production: bool) -> OpenApiRouter<S> {
         self.declared.into_iter().fold(OpenApiRouter::new(), |router, (access, mut handlers)| {
             if access == Access::Public {
                 return router.routes(handlers);
@@ -172,14 +170,15 @@ mod tests {
 
     use super::*;
     use crate::auth::{Parties, RemoteKeys, TokenVerifier};
-    use crate::client::{CallLimits, ServiceClient};
+    use crate::client::{CallLimits, ServiceClient, ServiceUrls};
     use crate::http::bearer::shown;
     use crate::telemetry::metrics::Metrics;
     use crate::testing::ManualClock;
 
     /// The verifier of a service whose issuer is down.
     fn verifier() -> TokenVerifier {
-        let (nobody, metrics) = ("http://127.0.0.1:1".parse().unwrap(), Metrics::new("order-service", "1"));
+        let (nobody, metrics) =
+            ("http://127.0.0.1:1".parse::<ServiceUrls>().unwrap(), Metrics::new("order-service", "1"));
         let issuer = ServiceClient::new("user-service", nobody, CallLimits::default(), &metrics).unwrap();
         let keys = RemoteKeys::new(issuer, ManualClock::new());
         let parties = Parties { issuer: "keelson".into(), audience: "keelson".into() };

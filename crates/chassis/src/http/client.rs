@@ -1,16 +1,37 @@
 //! Who asks: the peer's address, or the one that a trusted proxy names.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 
+use axum::extract::FromRequestParts;
 use http::HeaderMap;
+use http::request::Parts;
 use ipnet::IpNet;
+
+/// Whether a request comes through a trusted proxy (`TRUSTED_PROXIES`), so that its `X-Forwarded-…` headers say what is
+/// true. For who passes requests on: from anybody else they are invented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThroughProxy(pub bool);
+
+impl<S: Send + Sync> FromRequestParts<S> for ThroughProxy {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        // The edge says so alone where it is so: where nobody is trusted, requests carry nothing.
+        Ok(parts.extensions.get::<Self>().copied().unwrap_or(Self(false)))
+    }
+}
+
+/// Whether an address is that of a trusted proxy.
+pub(super) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|net| net.contains(&address))
+}
 
 /// The client's address: the peer's, or, when the peer is a trusted proxy, the last address in `X-Forwarded-For`
 /// that is not itself a trusted proxy. What stands left of it may be invented by the client.
 pub(super) fn client_address(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let peer = peer.ip().to_canonical();
-    let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
-    if !is_trusted(peer) {
+    if !is_trusted(peer, trusted) {
         return peer;
     }
     let mut client = peer;
@@ -20,7 +41,7 @@ pub(super) fn client_address(peer: SocketAddr, headers: &HeaderMap, trusted: &[I
                 return client;
             };
             client = address.to_canonical();
-            if !is_trusted(client) {
+            if !is_trusted(client, trusted) {
                 return client;
             }
         }

@@ -12,7 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::routes::UNLIMITED;
-use super::standard;
+use super::{calls, services, standard};
 use crate::error::Problem;
 use crate::ops;
 use crate::service::{Identity, Service};
@@ -116,7 +116,9 @@ fn describe_answers(operation: &mut Operation) {
 
 /// The whole document of a service: its own routes and those that every service has.
 pub(super) fn document(service: Service) -> OpenApi {
-    let (_, mut document) = standard::public_routes().merge(standard::internal_routes(true)).split_for_parts();
+    let routes = standard::public_routes().merge(standard::internal_routes(true));
+    let routes = routes.merge(services::public_routes().guarded(true)).merge(calls::routes().guarded(true));
+    let (_, mut document) = routes.split_for_parts();
     let (_, chassis) = ops::routes().split_for_parts();
     let (_, own) = service.routes.guarded(true).split_for_parts();
     let (_, operator) = service.operator_routes.split_for_parts();

@@ -25,7 +25,7 @@ use tower::Service;
 use super::application::{Application, Arrival};
 use super::bearer::{Shown, shown};
 use super::body::{read_whole, too_large, too_slow};
-use super::client::client_address;
+use super::client::{ThroughProxy, client_address, is_trusted};
 use super::identify::ids_of;
 use super::origin::OriginRules;
 use super::overload::{Overload, overloaded};
@@ -168,6 +168,9 @@ impl Exchange {
             return Err(overloaded("the request waited too long to be read"));
         }
         state.origins.admit(request)?;
+        if is_trusted(arrival.peer.ip().to_canonical(), &state.trusted_proxies) {
+            request.extensions_mut().insert(ThroughProxy(true));
+        }
         if !self.route.is_unlimited {
             self.identify_and_count(request).await?;
         }

@@ -139,7 +139,11 @@ fn without_password(body: &[u8]) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(&value).map_err(Error::internal)
 }
 
-fn key_of(parts: &Parts) -> Result<Option<String>, Error> {
+/// The key of a request, if it has one.
+///
+/// # Errors
+/// 400 for one that is none, and for several.
+pub(super) fn key_of(parts: &Parts) -> Result<Option<String>, Error> {
     let mut values = parts.headers.get_all(HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let key = value.to_str().unwrap_or_default();

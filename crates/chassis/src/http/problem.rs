@@ -37,7 +37,7 @@ pub(super) fn render(mut response: Response, request: &Request<'_>) -> Response 
 /// A failure is logged once, here; what the client did wrong is not our failure, and a log line for each request that
 /// is one too many would add to the load (they are counted).
 fn log_cause(error: &Error) {
-    if !matches!(error.kind(), Kind::Internal | Kind::Unavailable) {
+    if !matches!(error.kind(), Kind::Internal | Kind::BadGateway | Kind::Unavailable | Kind::GatewayTimeout) {
         return;
     }
     match &error.cause {
@@ -65,10 +65,15 @@ fn write(response: Response, detail: &str, error: Option<&Error>, request: &Requ
         error: request.error_member.then_some(detail),
         errors: error.map_or(&[], |error| &error.fields),
         retry_after,
+        upstream_status: error.and_then(|error| error.upstream_status).map(|status| status.as_u16()),
     };
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    // Of the body that was there before.
+    for name in [header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::ETAG, header::LAST_MODIFIED] {
+        parts.headers.remove(name);
+    }
     parts.headers.extend(error.into_iter().flat_map(|error| error.headers.clone()));
     if let Some(seconds) = retry_after {
         parts.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -14,9 +14,10 @@ use super::origin::OriginRules;
 use super::overload::Overload;
 use super::rate_limit::ClientLimits;
 use super::routes::RouteTable;
-use super::{docs, standard};
+use super::{calls, docs, services, standard};
 use crate::auth::TokenVerifier;
-use crate::config::{ChassisConfig, ConsumerService};
+use crate::client::Callees;
+use crate::config::ChassisConfig;
 use crate::health::Health;
 use crate::lifecycle::Lifecycle;
 use crate::ops;
@@ -36,7 +37,7 @@ pub(crate) struct ServiceState {
     pub(crate) started: Instant,
     pub(crate) welcome: Map<String, Value>,
     pub(crate) status: Vec<StatusMember>,
-    pub(crate) consumer_services: Vec<ConsumerService>,
+    pub(crate) callees: Callees,
     pub(crate) configuration: Arc<Map<String, Value>>,
     pub(crate) logs: Arc<Logs>,
 }
@@ -70,14 +71,16 @@ pub(crate) fn build_routers(service: Service, shared: &Shared) -> Routers {
     let standard_internal = standard::internal_routes(config.http.metrics);
     let operator = operator_routes(service.operator_routes, &state, &shared.operator);
 
-    let mut public = standard::public_routes();
+    let mut public = standard::public_routes().merge(calls::routes().guarded(config.production));
     let mut internal = None;
     if config.internal_port.is_some() {
-        let routes = standard::health_routes().merge(standard_internal).with_state(Arc::clone(&state)).merge(operator);
+        let routes = standard::health_routes().merge(standard_internal).merge(services::internal_routes());
+        let routes = routes.with_state(Arc::clone(&state)).merge(operator);
         let (router, document) = routes.split_for_parts();
         internal = Some(with_edge(router, paths(&document), Arc::clone(&edge)));
     } else {
-        public = public.merge(standard_internal).merge(operator.with_state(()));
+        let listed = services::public_routes().guarded(config.production);
+        public = public.merge(standard_internal).merge(listed).merge(operator.with_state(()));
     }
     let (mut router, document) = public.with_state(Arc::clone(&state)).merge(routes).split_for_parts();
     let mut paths = paths(&document);
@@ -113,7 +116,7 @@ fn service_state(service: &Service, shared: &Shared) -> ServiceState {
         started: Instant::now(),
         welcome: service.welcome.clone(),
         status: service.status.clone(),
-        consumer_services: shared.config.consumer_services.clone(),
+        callees: service.callees.clone(),
         configuration: Arc::clone(&shared.configuration),
         logs: Arc::clone(&shared.logs),
     }

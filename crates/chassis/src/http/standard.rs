@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 
 use super::extract::Json;
 use super::router::ServiceState;
+use super::services;
 use crate::error::Error;
 use crate::health::{Dependency, Status};
 use crate::telemetry::metrics::{CONTENT_TYPE, RequestTotals};
@@ -96,7 +97,7 @@ async fn get_welcome(State(state): State<Arc<ServiceState>>) -> Response {
         version: &state.version,
         status: "running",
         timestamp: state.context.clock.now(),
-        consumer_services: state.consumer_services.len(),
+        consumer_services: state.callees.count(),
         docs: "/docs",
         health: "/health",
         of_service: &state.welcome,
@@ -183,7 +184,7 @@ async fn get_status(State(state): State<Arc<ServiceState>>) -> Json<Value> {
             "service_calls_total": service_calls.values().sum::<u64>(),
             "service_calls_by_service": service_calls,
         },
-        "consumer_services": state.consumer_services,
+        "consumer_services": services::named(&state.callees),
         "configuration": state.configuration,
         "timestamp": state.context.clock.now(),
     });

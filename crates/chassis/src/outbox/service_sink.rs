@@ -41,7 +41,7 @@ struct Taken {
 }
 
 impl ServiceSink {
-    /// Lets a service report to another one, which is at this address. With an issuer it shows tokens of its own, with the
+    /// Lets a service report to another one, which is at this address, and which its callers can reach then too. With an issuer it shows tokens of its own, with the
     /// scope that the route asks for.
     ///
     /// # Errors
@@ -54,6 +54,7 @@ impl ServiceSink {
     ) -> Result<Arc<dyn Sink>, NoClient> {
         let EventRoute { service: name, segments, scope } = *route;
         let client = ServiceClient::new(name, url, CallLimits::default(), service.metrics())?;
+        service.callees().share(&client);
         let token = issuer.map(|issuer| ServiceToken::new(issuer, service.identity.name, &[scope]));
         Ok(Arc::new(Self { name, client, route: segments, token }))
     }
@@ -114,7 +115,8 @@ impl From<CallError> for SinkError {
         let cause = error.failure().to_string();
         match error.failure() {
             CallFailure::Unaddressable(_) | CallFailure::Unsendable(_) => Self::Refused(cause),
-            CallFailure::Unavailable(_)
+            CallFailure::NoEndpoint(_)
+            | CallFailure::Unavailable(_)
             | CallFailure::Timeout(_)
             | CallFailure::TooLarge(_)
             | CallFailure::Malformed(_) => Self::Unavailable(cause),

@@ -306,7 +306,12 @@ impl RequestStream {
 
     /// A request is in work, and whatever the client sends belongs to the next one.
     fn awaits_answer(&self) -> bool {
-        self.progress.is_in_work() && matches!(self.expected, Expected::Head(_) | Expected::Nothing)
+        self.progress.is_in_work() && self.has_whole_request()
+    }
+
+    /// Nothing more belongs to the request that is answered, or will be next.
+    pub(super) fn has_whole_request(&self) -> bool {
+        matches!(self.expected, Expected::Head(_) | Expected::Nothing)
     }
 
     pub(super) fn stall(&self) -> Duration {

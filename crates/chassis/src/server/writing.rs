@@ -5,6 +5,7 @@
 //! sending half is closed first, and what still arrives is read and thrown away for a moment (RFC 9112, section 9.6).
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -30,6 +31,16 @@ impl RequestStream {
             }
         }
         Poll::Ready(())
+    }
+
+    /// An error when the connection was reset. Wakes whoever asks when it is, unless the client has sent more or ended his
+    /// side before.
+    fn poll_reset(&self, context: &mut Context<'_>) -> io::Result<()> {
+        let mut first = [MaybeUninit::uninit()];
+        match self.socket.poll_peek(context, &mut ReadBuf::uninit(&mut first)) {
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Ready(Ok(_)) | Poll::Pending => Ok(()),
+        }
     }
 
     fn poll_sent(&mut self, context: &mut Context<'_>, sent: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -63,7 +74,12 @@ impl AsyncWrite for RequestStream {
         self.socket.is_write_vectored()
     }
 
+    /// The library flushes whenever it has nothing else to do, which is where a client that is gone shows: it reads no more
+    /// of one who has sent his request. Who only ended his side still waits for the answer.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.has_whole_request() {
+            self.poll_reset(context)?;
+        }
         Pin::new(&mut self.socket).poll_flush(context)
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
@@ -99,6 +100,7 @@ impl TestApp {
             configuration: Arc::new(Map::new()),
         };
         let mut service = build(&context);
+        service.callees().update(&shared.config.consumer_services).expect("clients can be made");
         let workers = std::mem::take(&mut service.workers);
         let scope = Scope::service(service.name());
         let Routers { public, internal, .. } = build_routers(service, &shared);
@@ -128,6 +130,11 @@ impl TestApp {
     /// Sends any request.
     pub async fn send(&self, request: Request<Body>) -> TestResponse {
         self.send_to(&self.public, request).await
+    }
+
+    /// Sends any request, and leaves the body of the answer to be read.
+    pub async fn open(&self, request: Request<Body>) -> Response {
+        self.answer(&self.public, request).await
     }
 
     /// Sends a request to the internal listener.
@@ -197,12 +204,15 @@ impl TestApp {
     }
 
     async fn send_to(&self, edge: &Edge, request: Request<Body>) -> TestResponse {
-        let arrival = Arrival { peer: self.peer, refusal: None, is_late: false };
         let asked = format!("{} {}", request.method(), request.uri());
-        let response = edge.clone().answer(request, arrival).await;
-        let (parts, body) = response.into_parts();
+        let (parts, body) = self.answer(edge, request).await.into_parts();
         let body = body.collect().await.expect("a whole body").to_bytes();
         TestResponse { asked, status: parts.status, headers: parts.headers, body }
+    }
+
+    async fn answer(&self, edge: &Edge, request: Request<Body>) -> Response {
+        let arrival = Arrival { peer: self.peer, refusal: None, is_late: false };
+        edge.clone().answer(request, arrival).await
     }
 }
 

@@ -24,7 +24,15 @@ impl TestServer {
     /// # Panics
     /// When there is none.
     pub async fn start(routes: Router) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), routes).await
+    }
+
+    /// The same at this address.
+    ///
+    /// # Panics
+    /// When it is taken.
+    pub async fn start_at(address: SocketAddr, routes: Router) -> Self {
+        let listener = TcpListener::bind(address).await.expect("the address is free");
         let address = listener.local_addr().expect("an address");
         let connections = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&connections);
@@ -36,7 +44,13 @@ impl TestServer {
         Self { address, connections, _serving: serving }
     }
 
-    /// Where it is: `http://127.0.0.1:PORT`.
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The same as a URL: `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)

@@ -56,6 +56,10 @@ fn consumer_services_have_names_endpoints_and_ports() {
     let good = r#"[{"name":"a","endpoint":"a.internal","port":1},{"name":"a","endpoint":"::1","port":2,"timeout":5,"scheme":"https"}]"#;
     let services = read(&Layers::of(&[("CONSUMER_SERVICES", good)]), 1).unwrap().consumer_services;
     assert_eq!((services[0].timeout, services[0].scheme.as_str()), (30.0, "http"));
+    assert_eq!([0, 1].map(|service: usize| services[service].call_timeout().as_secs()), [30, 5]);
+    let endless = r#"[{"name":"a","endpoint":"b","port":1,"timeout":1e300}]"#;
+    let services = read(&Layers::of(&[("CONSUMER_SERVICES", endless)]), 1).unwrap().consumer_services;
+    assert_eq!(services[0].call_timeout().as_secs(), 24 * 3600, "it can be added to an instant");
     for bad in [
         "nonsense",
         r#"[{"name":"a"}]"#,

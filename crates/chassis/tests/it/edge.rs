@@ -5,10 +5,10 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use chassis::auth::Access;
 use chassis::error::{Error, Kind};
-use chassis::http::{Json, Path, Query, RawBody, Routes};
+use chassis::http::{Json, Path, Query, RawBody, Routes, ThroughProxy};
 use chassis::service::{Context, Identity, Service};
 use chassis::testing::TestApp;
-use http::Method;
+use http::{Method, StatusCode};
 use serde::Deserialize;
 use utoipa_axum::routes;
 
@@ -25,7 +25,9 @@ fn service(context: &Context) -> Service {
         .route(Access::Public, routes!(put_order, get_order))
         .route(Access::Public, routes!(panics))
         .route(Access::Public, routes!(fails))
-        .route(Access::Public, routes!(stuck));
+        .route(Access::Public, routes!(stuck))
+        .route(Access::Public, routes!(is_proxied))
+        .route(Access::Public, routes!(fails_as_text));
     Service::new(IDENTITY, context).routes(routes)
 }
 
@@ -61,6 +63,18 @@ async fn fails() -> Error {
 #[utoipa::path(get, path = "/stuck", responses((status = 200)))]
 async fn stuck() {
     std::future::pending().await
+}
+
+#[utoipa::path(get, path = "/proxied", responses((status = 200)))]
+async fn is_proxied(ThroughProxy(is_proxied): ThroughProxy) -> String {
+    is_proxied.to_string()
+}
+
+/// As what stands behind a service that passes requests on may.
+#[utoipa::path(get, path = "/text", responses((status = 502)))]
+async fn fails_as_text() -> (StatusCode, [(&'static str, &'static str); 3], &'static str) {
+    let headers = [("content-encoding", "gzip"), ("etag", "\"1\""), ("x-kept", "1")];
+    (StatusCode::BAD_GATEWAY, headers, "not what the headers say")
 }
 
 #[tokio::test]
@@ -110,6 +124,29 @@ async fn a_path_without_a_route_is_bounded_too_and_counted_as_unmatched() {
     let request = http::Request::post("/nowhere").body(Body::from_stream(chunks)).unwrap();
     app.send(request).await.expect_problem(413, "Payload too large");
     assert!(app.access_log().contains(r#""route":"unmatched","path":"/nowhere""#), "{}", app.access_log());
+}
+
+#[tokio::test]
+async fn a_failure_in_text_becomes_a_problem_and_keeps_no_header_of_its_body() {
+    let answer = TestApp::start(service).get("/text").await;
+    assert_eq!((answer.header("content-encoding"), answer.header("etag"), answer.header("x-kept")), ("", "", "1"));
+    assert_eq!(answer.header("content-length"), answer.body.len().to_string());
+    answer.expect_problem(502, "Bad Gateway");
+}
+
+#[tokio::test]
+async fn a_proxy_is_known_by_its_address_and_by_nothing_that_it_says() {
+    for (peer, trusted, is_proxied) in [
+        ("203.0.113.7", "", "false"),
+        ("203.0.113.7", "10.0.0.0/8", "false"),
+        ("10.0.0.1", "10.0.0.0/8", "true"),
+        ("::ffff:10.0.0.1", "10.0.0.0/8", "true"),
+    ] {
+        let app = TestApp::start_with(&[("TRUSTED_PROXIES", trusted)], service).from_peer(peer);
+        let request = app.request(Method::GET, "/proxied").header("x-forwarded-for", "10.0.0.1");
+        let answer = app.send(request.body(Body::empty()).unwrap()).await.expect(200);
+        assert_eq!(answer.text(), is_proxied, "{peer} and {trusted:?}");
+    }
 }
 
 #[tokio::test]

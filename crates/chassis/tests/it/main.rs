@@ -2,10 +2,12 @@
 #![cfg(test)]
 
 mod access;
+mod calls;
 mod configuration;
 mod edge;
 mod memory_objects;
 mod memory_outbox;
 mod memory_queue;
 mod memory_secrets;
+mod services;
 mod standard;

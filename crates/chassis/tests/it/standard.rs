@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
-use chassis::client::{CallLimits, ServiceClient};
+use chassis::client::{CallLimits, ServiceClient, ServiceUrls};
 use chassis::health::{Check, Need};
 use chassis::service::{Context, Identity, Service};
 use chassis::testing::{TestApp, TestServer, check_exposition};
@@ -89,7 +89,7 @@ async fn status_counts_the_calls_of_each_other_service() {
     let users = TestServer::start(Router::new().route("/health", get(|| async { "{}" }))).await;
     for (name, url, calls) in [("user-service", users.url(), 2), ("analytics-service", "http://127.0.0.1:1".into(), 1)]
     {
-        let url = url.parse().unwrap();
+        let url: ServiceUrls = url.parse().unwrap();
         let client = ServiceClient::new(name, url, CallLimits::default(), metrics.as_ref().unwrap()).unwrap();
         for _ in 0..calls {
             let _answered_or_not = client.get(&["health"]).send().await;
@@ -131,7 +131,7 @@ async fn the_document_is_openapi_3_1_and_the_page_needs_no_internet() {
     let document = app.get("/openapi.json").await.expect(200).json();
     assert_eq!(document["openapi"], "3.1.0");
     assert_eq!(document["info"]["title"], "test-service");
-    for path in ["/", "/health", "/health/live", "/health/ready", "/ready", "/metrics", "/status"] {
+    for path in ["/", "/health", "/health/live", "/health/ready", "/ready", "/metrics", "/services", "/status"] {
         assert!(document["paths"][path]["get"]["operationId"].is_string(), "{path} is not documented");
     }
     let answers = |path: &str| document["paths"][path]["get"]["responses"].clone();
@@ -153,13 +153,13 @@ async fn the_document_is_openapi_3_1_and_the_page_needs_no_internet() {
 }
 
 #[tokio::test]
-async fn production_serves_metrics_status_and_ops_on_the_internal_listener_alone() {
+async fn production_serves_metrics_status_services_and_ops_on_the_internal_listener_alone() {
     let app = TestApp::start_with(&[("PRODUCTION", "true")], service);
     let get = |path: &str| app.request(Method::GET, path).body(Body::empty()).unwrap();
     for path in ["/metrics", "/status", "/services", "/ops/v1/log-level"] {
         app.get(path).await.expect_problem(404, "Not Found");
     }
-    for path in ["/metrics", "/status", "/health", "/ready"] {
+    for path in ["/metrics", "/status", "/services", "/health", "/ready"] {
         app.send_internal(get(path)).await.expect(200);
     }
     app.send_internal(get("/ops/v1/log-level")).await.expect_problem(401, "Access token is missing");

@@ -47,7 +47,7 @@ async fn raw(text: &'static str, hangs_up: bool) -> (String, JoinSet<()>) {
 async fn nobody_there_means_unavailable_with_the_systems_words_and_no_address() {
     let (listener, url) = listening().await;
     drop(listener);
-    let CallFailure::Unavailable(cause) = failure(&client_of(&url)).await else { panic!("it is there") };
+    let CallFailure::NoEndpoint(cause) = failure(&client_of(&url)).await else { panic!("it is there") };
     assert!(cause.contains("Connection refused"), "{cause}");
     assert!(!cause.contains("/users"), "{cause}");
 }

@@ -1,7 +1,9 @@
 //! Calls of real servers on this machine, good ones and bad ones.
 
 mod failures;
+mod forwarding;
 mod handing_on;
+mod names;
 mod resilience;
 
 use std::time::Duration;
@@ -26,7 +28,8 @@ fn client_of(url: &str) -> ServiceClient {
 }
 
 fn limited(url: &str, limits: CallLimits) -> ServiceClient {
-    ServiceClient::new("user-service", url.parse().unwrap(), limits, &Metrics::new("order-service", "1")).unwrap()
+    ServiceClient::new("user-service", url.parse::<ServiceUrls>().unwrap(), limits, &Metrics::new("order-service", "1"))
+        .unwrap()
 }
 
 /// Answers what it was asked.
@@ -140,7 +143,7 @@ async fn calls_are_counted_by_service_and_outcome() {
     let metrics = Metrics::new("order-service", "1");
     let client = |name: &str, url: &str, timeout| {
         let limits = CallLimits { timeout, max_answer_bytes: 5 };
-        ServiceClient::new(name, url.parse().unwrap(), limits, &metrics).unwrap()
+        ServiceClient::new(name, url.parse::<ServiceUrls>().unwrap(), limits, &metrics).unwrap()
     };
     let users = client("user-service", &server.url(), PATIENT.timeout);
     for path in ["users", "users", "broken", "large"] {

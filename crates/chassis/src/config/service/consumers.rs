@@ -1,11 +1,15 @@
 //! Other services, as `CONSUMER_SERVICES` names them.
 
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::super::FromText;
-use crate::client::ServiceUrls;
+use crate::client::{DEFAULT_CALL_TIMEOUT, ServiceUrls};
+
+/// Nobody waits longer for a call, whatever is set.
+const LONGEST_CALL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A service that may be called, as `CONSUMER_SERVICES` names it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,7 +18,8 @@ pub struct ConsumerService {
     pub name: String,
     /// A host name or address.
     pub endpoint: String,
-    /// The port.
+    /// The port; 0, which may be left out, where the endpoint is a service record.
+    #[serde(default)]
     pub port: u16,
     /// Seconds that one call may take.
     #[serde(default = "default_call_timeout")]
@@ -25,7 +30,7 @@ pub struct ConsumerService {
 }
 
 fn default_call_timeout() -> f64 {
-    30.0
+    DEFAULT_CALL_TIMEOUT.as_secs_f64()
 }
 
 fn default_scheme() -> String {
@@ -41,11 +46,26 @@ impl ConsumerService {
         urls.join(",").parse().ok()
     }
 
+    /// How long one call may take.
+    #[must_use]
+    pub fn call_timeout(&self) -> Duration {
+        // What is too much for the type is too much.
+        Duration::try_from_secs_f64(self.timeout).map_or(LONGEST_CALL, |timeout| timeout.min(LONGEST_CALL))
+    }
+
     fn url(&self) -> String {
+        if self.is_service_record() {
+            return format!("{}://{}", self.scheme, self.endpoint);
+        }
         match self.endpoint.parse::<Ipv6Addr>() {
             Ok(address) => format!("{}://[{address}]:{}", self.scheme, self.port),
             Err(_) => format!("{}://{}:{}", self.scheme, self.endpoint, self.port),
         }
+    }
+
+    /// Whether the endpoint is the name of a service record (RFC 2782), such as `_users._tcp.internal`: these tell ports.
+    fn is_service_record(&self) -> bool {
+        self.endpoint.starts_with('_')
     }
 
     fn is_sound(&self) -> bool {
@@ -53,7 +73,7 @@ impl ConsumerService {
         let named = |text: &str| !text.is_empty() && text.chars().all(host);
         named(&self.name)
             && named(&self.endpoint)
-            && self.port != 0
+            && (self.port != 0) != self.is_service_record()
             && self.timeout > 0.0
             && ["http", "https"].contains(&self.scheme.as_str())
             && self.url().parse::<ServiceUrls>().is_ok()

@@ -112,3 +112,21 @@ async fn nobody_holds_a_turn_who_is_not_in_work() {
     assert!(begun.elapsed() < SHORT.stall * 2 / 3, "{:?}", begun.elapsed());
     assert!(read_to_end(&mut stream).await.ends_with("hello"));
 }
+
+#[tokio::test]
+async fn an_answer_ends_when_its_client_is_gone_however_silent_it_is() {
+    let server = Server::start(&[]);
+    let mut stream = server.send(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut begun = Vec::new();
+    while !begun.windows(5).any(|bytes| bytes == b"begun") {
+        assert!(stream.read_buf(&mut begun).await.unwrap() > 0);
+    }
+    let before = server.left.load(Ordering::Relaxed);
+    stream.set_zero_linger().unwrap();
+    drop(stream);
+    let gone = Instant::now();
+    while server.left.load(Ordering::Relaxed) == before {
+        assert!(gone.elapsed() < Duration::from_millis(500), "it goes on");
+        sleep(Duration::from_millis(1)).await;
+    }
+}

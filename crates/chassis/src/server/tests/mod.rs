@@ -5,6 +5,7 @@ mod framing;
 mod http2;
 mod time_limits;
 
+use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,10 +13,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use futures_util::{Stream, StreamExt, stream};
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -47,6 +49,8 @@ struct Server {
     address: SocketAddr,
     lifecycle: Lifecycle,
     handled: Arc<AtomicUsize>,
+    /// Answers of `/stream` that nobody waits for any more.
+    left: Arc<AtomicUsize>,
     metrics: Metrics,
     concurrency: Arc<ConcurrencyLimit>,
     task: JoinHandle<()>,
@@ -75,16 +79,40 @@ async fn fallback(request: Request) -> impl IntoResponse {
     }
 }
 
+/// Counts when it is let go of.
+struct Leaving(Arc<AtomicUsize>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// One piece, and nothing more.
+fn endless(leaving: Leaving) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let silent = stream::pending().map(move |never: Infallible| {
+        let _held = &leaving;
+        match never {}
+    });
+    stream::iter([Ok(Bytes::from_static(b"begun"))]).chain(silent)
+}
+
 impl Server {
     #[expect(clippy::disallowed_methods, reason = "the test awaits the task")]
     fn start(settings: &[(&'static str, &str)]) -> Self {
         let handled = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&handled);
+        let left = Arc::new(AtomicUsize::new(0));
+        let of_stream = Arc::clone(&left);
         let app = Router::new()
             .route("/", get(async || "hello"))
             .route("/echo", post(async |body: Bytes| body))
             .route("/large", get(async || "x".repeat(32 << 20)))
             .route("/slow", any(async || sleep(SLOW).await))
+            .route(
+                "/stream",
+                get(move || std::future::ready(Body::from_stream(endless(Leaving(Arc::clone(&of_stream)))))),
+            )
             .route("/ignore", any(async || StatusCode::IM_A_TEAPOT))
             .layer(axum::middleware::map_request(move |request: Request| {
                 let fresh = usize::from(request.extensions().get::<Refusal>().is_none());
@@ -110,7 +138,7 @@ impl Server {
             Limits::new(config.http.connections.max, &config.http, metrics.clone(), Arc::clone(&concurrency));
         limits.timeouts = &SHORT;
         let task = tokio::spawn(serve(listener, app, limits, lifecycle.clone()));
-        Self { address, lifecycle, handled, metrics, concurrency, task }
+        Self { address, lifecycle, handled, left, metrics, concurrency, task }
     }
 
     async fn connect(&self) -> TcpStream {

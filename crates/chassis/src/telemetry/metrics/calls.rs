@@ -82,11 +82,16 @@ pub(crate) enum CallRefusal {
     BulkheadFull,
     /// Too many failed just now, wherever they went.
     CircuitOpen,
+    /// Nobody knows where the service is.
+    NoAddress,
 }
 
 /// Each refusal with its label, in the order of the type.
-const REFUSALS: [(CallRefusal, &str); 2] =
-    [(CallRefusal::BulkheadFull, "bulkhead_full"), (CallRefusal::CircuitOpen, "circuit_open")];
+const REFUSALS: [(CallRefusal, &str); 3] = [
+    (CallRefusal::BulkheadFull, "bulkhead_full"),
+    (CallRefusal::CircuitOpen, "circuit_open"),
+    (CallRefusal::NoAddress, "no_address"),
+];
 
 /// The service that is called. `service` is the one that counts.
 const PEER: &str = "peer_service";

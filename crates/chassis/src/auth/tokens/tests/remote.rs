@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::*;
-use crate::client::{CallFailure, CallLimits, ServiceClient};
+use crate::client::{CallFailure, CallLimits, ServiceClient, ServiceUrls};
 use crate::lifecycle::Lifecycle;
 use crate::telemetry::correlation::Scope;
 use crate::telemetry::metrics::Metrics;
@@ -115,7 +115,7 @@ impl Apart {
 
 fn client(url: &str) -> ServiceClient {
     let metrics = Metrics::new("order-service", "1");
-    ServiceClient::new("user-service", url.parse().unwrap(), PATIENT, &metrics).unwrap()
+    ServiceClient::new("user-service", url.parse::<ServiceUrls>().unwrap(), PATIENT, &metrics).unwrap()
 }
 
 fn set_of(issuer: &World) -> Value {

@@ -1,0 +1,158 @@
+//! One attempt: a request to one endpoint, and its reply.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
+use hyper_util::client::legacy::Error as TransportError;
+use tokio::time::{Instant, timeout_at};
+
+use super::endpoint::Endpoint;
+use super::error::causes;
+use super::retry::{Broken, may_pass};
+use super::{CallFailure, DEADLINE_HEADER};
+
+/// Bytes that are read of a reply which is passed on, where another attempt may give a better one.
+const MOST_OF_A_REFUSAL: usize = 64 << 10;
+
+/// What is sent, as often as it takes.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) method: Method,
+    pub(super) target: PathAndQuery,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) reading: Reading,
+}
+
+/// What becomes of a reply's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// It is read to its end, which is no further than so many bytes.
+    Whole(usize),
+    /// It is passed on as it comes.
+    Passed,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: ReplyBody,
+}
+
+#[derive(Debug)]
+pub(super) enum ReplyBody {
+    Whole(Bytes),
+    Coming(Incoming),
+}
+
+/// Sends a message to one endpoint and reads the reply, until then; its caller waits until the deadline.
+pub(super) async fn attempt(
+    endpoint: &Endpoint,
+    message: &Message,
+    until: Instant,
+    deadline: Instant,
+) -> Result<Reply, Broken> {
+    let begun = Instant::now();
+    let late = |_| {
+        let took = begun.elapsed();
+        let failure = match until < deadline {
+            true => CallFailure::Unavailable(format!("no answer within {took:?}")),
+            false => CallFailure::Timeout(took),
+        };
+        Err(broken(failure))
+    };
+    timeout_at(until, exchange(endpoint, message, until.saturating_duration_since(begun))).await.unwrap_or_else(late)
+}
+
+async fn exchange(endpoint: &Endpoint, message: &Message, left: Duration) -> Result<Reply, Broken> {
+    let not_sent = |failure| Broken { never_sent: true, ..broken(failure) };
+    let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+    if left_ms == 0 {
+        return Err(not_sent(CallFailure::Timeout(left)));
+    }
+    let mut request = Request::new(Full::new(message.body.clone()));
+    *request.uri_mut() = endpoint.origin.locate(&message.target).map_err(not_sent)?;
+    *request.method_mut() = message.method.clone();
+    *request.headers_mut() = message.headers.clone();
+    let headers = request.headers_mut();
+    headers.insert(header::HOST, endpoint.origin.host.clone());
+    headers.insert(DEADLINE_HEADER, HeaderValue::from(left_ms));
+    if message.body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&message.method) {
+        // Some services ask for it, and the library leaves it out.
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    let (sending, generation) = endpoint.send(request);
+    let replied = sending.await.map_err(unsent_or_broken);
+    if matches!(&replied, Err(broken) if broken.on_dead_connection) {
+        endpoint.forget_connections(generation);
+    }
+    let (parts, body) = replied?.into_parts();
+    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(broken(CallFailure::Unavailable("it switched protocols, which nobody asked for".into())));
+    }
+    let body = match message.reading {
+        Reading::Whole(most) => ReplyBody::Whole(read(body, most).await?),
+        Reading::Passed if may_pass(parts.status) => ReplyBody::Whole(read(body, MOST_OF_A_REFUSAL).await?),
+        Reading::Passed => ReplyBody::Coming(body),
+    };
+    Ok(Reply { status: parts.status, headers: parts.headers, body })
+}
+
+async fn read(mut body: Incoming, most: usize) -> Result<Bytes, Broken> {
+    let too_large = || broken(CallFailure::TooLarge(most));
+    if usize::try_from(body.size_hint().lower()).map_or(true, |bytes| bytes > most) {
+        return Err(too_large());
+    }
+    let mut whole = Bytes::new();
+    let mut more = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        // Trailers say nothing about the body.
+        let broken_off = |error: hyper::Error| broken(CallFailure::Unavailable(causes(&error)));
+        let Ok(data) = frame.map_err(broken_off)?.into_data() else { continue };
+        if whole.len() + more.len() + data.len() > most {
+            return Err(too_large());
+        }
+        // Most bodies come in one piece, which need not be copied.
+        if whole.is_empty() && more.is_empty() {
+            whole = data;
+        } else {
+            if more.is_empty() {
+                more.extend_from_slice(&std::mem::take(&mut whole));
+            }
+            more.extend_from_slice(&data);
+        }
+    }
+    Ok(if more.is_empty() { whole } else { more.freeze() })
+}
+
+fn unsent_or_broken(error: TransportError) -> Broken {
+    if error.is_connect() {
+        return Broken { never_sent: true, ..broken(CallFailure::NoEndpoint(causes(&error))) };
+    }
+    let on_dead_connection = is_unacknowledged(&error);
+    Broken { on_dead_connection, ..broken(CallFailure::Unavailable(causes(&error))) }
+}
+
+/// Whether the system gave the connection up, since the other side's did not even say that it had got something.
+fn is_unacknowledged(error: &TransportError) -> bool {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
+}
+
+fn broken(failure: CallFailure) -> Broken {
+    Broken { failure, never_sent: false, on_dead_connection: false }
+}

@@ -64,7 +64,7 @@ Exit codes: 0 done, 1 failed, 64 wrong usage or configuration, 65 some input can
 pub(crate) enum Command {
     /// Run every service with embedded stores, on this machine
     #[command(
-        after_help = "Examples:\n  keelson up\n  keelson up --data /srv/keelson --host 0.0.0.0      (set PRODUCTION first)\n  INGEST_PORT=0 keelson up --json              any free port, told as JSON\n\nINGEST_PORT and ARCHIVER_PORT set the ports."
+        after_help = "Examples:\n  keelson up\n  keelson up --data /srv/keelson --host 0.0.0.0      (set PRODUCTION first)\n  INGEST_PORT=0 keelson up --json              any free port, told as JSON\n\nGATEWAY_PORT, INGEST_PORT and so on set the ports."
     )]
     Up(UpArgs),
     /// Run these services, as a container does
@@ -125,6 +125,8 @@ pub(crate) enum Command {
 /// The services of the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ServiceName {
+    /// One port for the whole system: passes requests on to the services behind it
+    Gateway,
     /// Takes messages over HTTP and publishes them to the queue
     Ingest,
     /// Takes messages off the queue and stores each as an object
@@ -139,7 +141,8 @@ pub(crate) enum ServiceName {
 
 impl ServiceName {
     /// All of them, in the order in which they are shown.
-    pub(crate) const ALL: &'static [Self] = &[Self::Users, Self::Orders, Self::Analytics, Self::Ingest, Self::Archiver];
+    pub(crate) const ALL: &'static [Self] =
+        &[Self::Gateway, Self::Users, Self::Orders, Self::Analytics, Self::Ingest, Self::Archiver];
 
     /// Whether it keeps what it knows in the database of `DATABASE_URL`.
     pub(crate) fn keeps_records(self) -> bool {

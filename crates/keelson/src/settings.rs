@@ -3,6 +3,7 @@
 mod aws;
 mod database;
 mod mongo;
+mod ports;
 mod postgres;
 mod server;
 
@@ -17,7 +18,7 @@ use chassis::client::ServiceUrls;
 pub(crate) use chassis::config::SERVICE_PORT;
 use chassis::config::{
     self, ChassisConfig, ConsumerService, JWT_PREVIOUS_SECRET_KEY, JWT_SECRET_KEY, Layers, Mistakes, OptionalSetting,
-    Port, Reader, Section, Setting, SettingInfo, check_secret, names,
+    Reader, Section, Setting, SettingInfo, check_secret, names,
 };
 use pipeline::config::{ArchiverConfig, IngestConfig, RetentionConfig};
 use secrecy::ExposeSecret;
@@ -25,6 +26,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use self::database::Database;
 use self::database::{Asked, DATABASE_URL, EVENTS_URL, Servers};
+use self::ports::Ports;
 use crate::cli::{Common, ListenArgs, ServiceName};
 use crate::commands::e2e;
 use crate::wire::identity;
@@ -43,39 +45,13 @@ const OBJECTS_URL: OptionalSetting<String> = OptionalSetting::new(
     "OBJECTS_URL",
     "The object store: `file:FOLDER`, `s3:BUCKET` or `s3://BUCKET/PREFIX`, or `memory:` which forgets at the end. Default: `objects` in the data folder.",
 );
-const INGEST_PORT: Setting<Port> = Setting::new(
-    "INGEST_PORT",
-    "8080",
-    "The port of ingest; 0 takes any free one. `SERVICE_PORT` and `--port` win over it.",
-);
-const ARCHIVER_PORT: Setting<Port> = Setting::new(
-    "ARCHIVER_PORT",
-    "8081",
-    "The port of the archiver; 0 takes any free one. `SERVICE_PORT` and `--port` win over it.",
-);
-const USERS_PORT: Setting<Port> = Setting::new(
-    "USERS_PORT",
-    "8002",
-    "The port of users; 0 takes any free one. `SERVICE_PORT` and `--port` win over it.",
-);
-
-const ORDERS_PORT: Setting<Port> = Setting::new(
-    "ORDERS_PORT",
-    "8003",
-    "The port of orders; 0 takes any free one. `SERVICE_PORT` and `--port` win over it.",
-);
-const ANALYTICS_PORT: Setting<Port> = Setting::new(
-    "ANALYTICS_PORT",
-    "8001",
-    "The port of analytics; 0 takes any free one. `SERVICE_PORT` and `--port` win over it.",
-);
 const USER_SERVICE_URL: OptionalSetting<ServiceUrls> = OptionalSetting::new(
     "USER_SERVICE_URL",
-    "Where users is, such as `http://users.internal:8002`, or several places with commas between them. Orders asks it who is a user, analytics how many there are; a service without `JWT_SECRET_KEY` verifies tokens with the keys that users publishes there. Default: the `user-service` of `CONSUMER_SERVICES`, else the users of the same process.",
+    "Where users is, such as `http://users.internal:8002`, or several places with commas between them. Orders asks it who is a user, analytics how many there are, and the gateway passes its requests on; a service without `JWT_SECRET_KEY` verifies tokens with the keys that users publishes there. Default: the `user-service` of `CONSUMER_SERVICES`, else the users of the same process.",
 );
 const ANALYTICS_SERVICE_URL: OptionalSetting<ServiceUrls> = OptionalSetting::new(
     "ANALYTICS_SERVICE_URL",
-    "Where analytics is, such as `http://analytics.internal:8001`, or several places with commas between them. Users tells it of registrations, logins and deletions, orders of every change, each through an outbox in its database: while analytics is down they wait there. Default: the `analytics-service` of `CONSUMER_SERVICES`, else the analytics of the same process; where there is none, nothing is recorded.",
+    "Where analytics is, such as `http://analytics.internal:8001`, or several places with commas between them. Users tells it of registrations, logins and deletions, orders of every change, each through an outbox in its database: while analytics is down they wait there. The gateway passes its requests on. Default: the `analytics-service` of `CONSUMER_SERVICES`, else the analytics of the same process; where there is none, nothing is recorded.",
 );
 
 const SYSTEM: Section = Section {
@@ -86,11 +62,12 @@ const SYSTEM: Section = Section {
         EVENTS_URL.info,
         QUEUE_URL.info,
         OBJECTS_URL.info,
-        USERS_PORT.info,
-        ORDERS_PORT.info,
-        ANALYTICS_PORT.info,
-        INGEST_PORT.info,
-        ARCHIVER_PORT.info,
+        ports::GATEWAY_PORT.info,
+        ports::USERS_PORT.info,
+        ports::ORDERS_PORT.info,
+        ports::ANALYTICS_PORT.info,
+        ports::INGEST_PORT.info,
+        ports::ARCHIVER_PORT.info,
         USER_SERVICE_URL.info,
         ANALYTICS_SERVICE_URL.info,
     ],
@@ -133,11 +110,7 @@ pub(crate) struct Settings {
     pub(crate) aws: Arc<Aws>,
     pub(crate) s3_encryption: S3Encryption,
     pub(crate) aws_prices: Prices,
-    ingest_port: u16,
-    archiver_port: u16,
-    users_port: u16,
-    orders_port: u16,
-    analytics_port: u16,
+    ports: Ports,
     /// As `/status` shows it.
     pub(crate) shown: Map<String, Value>,
 }
@@ -179,11 +152,7 @@ impl Settings {
             s3_encryption: aws::encryption(&mut reader),
             aws_prices: aws::prices(&mut reader),
             archiver: ArchiverConfig::read(&mut reader),
-            ingest_port: reader.get(&INGEST_PORT).0,
-            archiver_port: reader.get(&ARCHIVER_PORT).0,
-            users_port: reader.get(&USERS_PORT).0,
-            orders_port: reader.get(&ORDERS_PORT).0,
-            analytics_port: reader.get(&ANALYTICS_PORT).0,
+            ports: Ports::read(&mut reader),
             shown: shown(layers),
             data,
         };
@@ -278,14 +247,7 @@ impl Settings {
 
     /// The port of a service, and the variable that changes it.
     pub(crate) fn port(&self, service: ServiceName) -> (u16, &'static str) {
-        let (own, variable) = match service {
-            ServiceName::Ingest => (self.ingest_port, INGEST_PORT.info.name),
-            ServiceName::Archiver => (self.archiver_port, ARCHIVER_PORT.info.name),
-            ServiceName::Users => (self.users_port, USERS_PORT.info.name),
-            ServiceName::Orders => (self.orders_port, ORDERS_PORT.info.name),
-            ServiceName::Analytics => (self.analytics_port, ANALYTICS_PORT.info.name),
-        };
-        self.chassis.service_port.map_or((own, variable), |port| (port, "SERVICE_PORT"))
+        self.chassis.service_port.map_or_else(|| self.ports.of(service), |port| (port, "SERVICE_PORT"))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The one file that knows every service and every backend: configuration becomes stores, stores become services.
 
+mod behind;
+mod follow;
 mod peers;
 mod secrets;
 mod tables;
@@ -25,6 +27,9 @@ use pipeline::{archiver, ingest};
 use secrecy::{ExposeSecret, SecretString};
 use tracing::{info, warn};
 
+use self::behind::behind_the_gateway;
+pub(crate) use self::behind::warn_of_one_client;
+pub(crate) use self::follow::follow_file;
 pub(crate) use self::peers::{Peers, token_verifier};
 pub(crate) use self::secrets::{API_TOKEN_FILE, operators_issuer, operators_verifier, secret_sources};
 use self::secrets::{api_token, token_issuer, token_keys};
@@ -35,7 +40,8 @@ use crate::failure::Failure;
 use crate::settings::{Database, Settings};
 
 /// The crates that follow `LOG_LEVEL`; all others follow `LOG_FILTER`.
-pub(crate) const OWN_CRATES: &[&str] = &["analytics", "backends", "chassis", "keelson", "orders", "pipeline", "users"];
+pub(crate) const OWN_CRATES: &[&str] =
+    &["analytics", "backends", "chassis", "gateway", "keelson", "orders", "pipeline", "users"];
 
 /// What the services of this process stand on. The folder's lock lives as long as this.
 #[derive(Debug)]
@@ -126,6 +132,10 @@ async fn whole_url(settings: &Settings, database: &Database) -> Result<SecretStr
 /// in it may be of many. A process that keeps everything elsewhere runs without a folder, such as in a container whose root cannot be
 /// written: then other commands cannot find it, and that is all.
 fn claim_folder(settings: &Settings, services: &[ServiceName]) -> Result<Option<DataFolder>, Failure> {
+    // Alone it has nothing to keep there, and would keep out a service that has.
+    if services == [ServiceName::Gateway] {
+        return Ok(None);
+    }
     let has = |service| services.contains(&service);
     let generates_token = has(ServiceName::Ingest) && settings.ingest.api_token.is_none();
     let generates_key = has(ServiceName::Users) && settings.chassis.tokens.key.is_none();
@@ -205,6 +215,7 @@ pub(crate) async fn open_left(settings: &Settings, context: &Context) -> Result<
 /// Who a service is.
 pub(crate) fn identity(name: ServiceName) -> Identity {
     match name {
+        ServiceName::Gateway => gateway::IDENTITY,
         ServiceName::Ingest => ingest::IDENTITY,
         ServiceName::Archiver => archiver::IDENTITY,
         ServiceName::Users => users::IDENTITY,
@@ -223,6 +234,7 @@ pub(crate) async fn build(
 ) -> Result<Service, Failure> {
     let issuer = || stores.keys.as_ref().map(|keys| token_issuer(settings, keys, context));
     let service = match name {
+        ServiceName::Gateway => gateway_service(behind_the_gateway(settings, peers), context)?,
         ServiceName::Ingest => ingest::service(opened(&stores.queue)?, &api_token(settings, context).await?, context),
         ServiceName::Archiver => {
             archiver::service(settings.archiver, opened(&stores.queue)?, opened(&stores.objects)?, context)
@@ -243,7 +255,12 @@ pub(crate) async fn build(
         ServiceName::Analytics => analytics_service(opened(&stores.events)?, peers.users.clone(), issuer(), context)?,
     };
     stores.failures.register(service.metrics());
+    peers.introduce(name, &service, settings).map_err(|error| Failure::failed(error.to_string()))?;
     Ok(if settings.uses_aws() { with_bill(service, settings, context) } else { service })
+}
+
+fn gateway_service(parts: gateway::Parts, context: &Context) -> Result<Service, Failure> {
+    gateway::service(parts, context).map_err(|error| Failure::failed(error.to_string()))
 }
 
 fn users_service(
@@ -302,6 +319,7 @@ pub(crate) fn describe(name: ServiceName, settings: &Settings, context: &Context
         MemoryQueue::new(Arc::clone(&context.clock), Arc::clone(&context.ids), settings.archiver.max_receive_count);
     let objects: Arc<dyn ObjectStore> = MemoryObjects::new();
     Ok(match name {
+        ServiceName::Gateway => gateway_service(gateway::Parts::default(), context)?,
         ServiceName::Ingest => {
             let nobody = ApiToken::fixed(String::new().into(), Arc::clone(&context.clock));
             ingest::service(&queue, &nobody, context)

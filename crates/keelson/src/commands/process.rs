@@ -37,14 +37,19 @@ impl Process {
     pub(super) async fn start(layers: &Layers, mode: Mode, services: &[ServiceName]) -> Result<Self, Failure> {
         let settings = Settings::read(layers, mode, services)?;
         let logs = install_logs(&settings, mode, services)?;
-        let started = Self::open(settings, &logs, services).await;
+        let started = Self::open(settings, layers, &logs, services).await;
         if started.is_err() {
             logs.close();
         }
         started
     }
 
-    async fn open(settings: Settings, logs: &Arc<Logs>, services: &[ServiceName]) -> Result<Self, Failure> {
+    async fn open(
+        settings: Settings,
+        layers: &Layers,
+        logs: &Arc<Logs>,
+        services: &[ServiceName],
+    ) -> Result<Self, Failure> {
         let context = context(&settings);
         let stores = wire::open(&settings, services, &context).await?;
         let operator_token = random_secret()?;
@@ -52,11 +57,13 @@ impl Process {
         let ports = take_ports(&settings.chassis, &wanted)?;
         let own: Vec<_> = services.iter().copied().zip(ports.iter().map(Ports::address)).collect();
         let peers = Peers::new(&settings, &own)?;
+        wire::warn_of_one_client(&settings, services);
         let mut built = Vec::new();
         for &name in services {
             built.push(wire::build(name, &settings, &stores, &peers, &context).await?);
         }
         let tokens = wire::token_verifier(&settings, &stores, &peers, &mut built, &context)?;
+        wire::follow_file(layers, &settings.chassis.consumer_services, &mut built);
         let bound = bind(Launch {
             services: built.into_iter().zip(ports).collect(),
             config: settings.chassis.clone(),

@@ -63,28 +63,28 @@ impl Ready {
             let shown = std::fs::read_to_string(file).ok().filter(|_| io::stdout().is_terminal());
             row("token", shown.map_or(file.display().to_string(), |token| token.trim().to_owned()));
         }
-        let [ingest, users, analytics] = ["ingest", "users", "analytics"].map(|name| self.services.get(name));
-        if let (Some(ingest), Some(users), Some(analytics)) = (ingest, users, analytics) {
-            text.push_str(&format!("\n{}\n{}", bold("Try", color), self.examples(ingest, users, analytics)));
+        let [gateway, users, ingest] = ["gateway", "users", "ingest"].map(|name| self.services.get(name));
+        if let (Some(gateway), Some(users), Some(ingest)) = (gateway, users, ingest) {
+            text.push_str(&format!("\n{}\n{}", bold("Try", color), self.examples(gateway, users, ingest)));
         }
         text.push('\n');
         text
     }
 
-    fn examples(&self, ingest: &str, users: &str, analytics: &str) -> String {
+    fn examples(&self, gateway: &str, users: &str, ingest: &str) -> String {
         let data = self.data.display();
         let token =
             self.token_file.as_ref().map_or("$API_TOKEN".to_owned(), |file| format!("$(cat {})", file.display()));
         let folder = if self.data == Path::new("./keelson-data") { String::new() } else { format!(" --data {data}") };
         format!(
-            "  curl {ingest}/api/message -H 'Content-Type: application/json' \\\n    \
+            "  curl {gateway}/api/message -H 'Content-Type: application/json' \\\n    \
              -d '{{\"token\":\"'\"{token}\"'\",\"data\":{{\"email_subject\":\"Hello\",\"email_sender\":\"Ann\",\
              \"email_timestream\":\"1693561101\",\"email_content\":\"Hi!\"}}}}'\n  \
              find {data}/objects -name '*.json' | xargs tail -n +1     what is stored\n  \
              cargo run -- e2e{folder}     sends a message and finds it stored\n  \
-             curl {users}/api/v1/users/register -H 'Content-Type: application/json' \\\n    \
+             curl {gateway}/api/v1/users/register -H 'Content-Type: application/json' \\\n    \
              -d '{{\"username\":\"ann\",\"email\":\"ann@example.com\",\"password\":\"one of your own\"}}'\n  \
-             curl {analytics}/api/v1/analytics/stats     what happened\n\n  \
+             curl {gateway}/api/v1/analytics/stats     what happened\n\n  \
              API in a browser: {users}/docs and {ingest}/docs\n"
         )
     }

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chassis::auth::{RemoteKeys, TokenVerifier};
-use chassis::client::{CallLimits, NoServiceUrl, ServiceClient, ServiceUrls};
+use chassis::client::{CallLimits, DEFAULT_CALL_TIMEOUT, NoClient, NoServiceUrl, ServiceClient, ServiceUrls};
+use chassis::config::ConsumerService;
 use chassis::service::{Context, Service};
 
-use super::Stores;
 use super::secrets::{refers_to_keys, refresh_keys};
+use super::{Stores, identity};
 use crate::cli::ServiceName;
 use crate::failure::Failure;
 use crate::run_file::url;
@@ -19,20 +20,49 @@ use crate::settings::Settings;
 pub(crate) struct Peers {
     pub(crate) users: Option<ServiceUrls>,
     pub(crate) analytics: Option<ServiceUrls>,
+    /// Each service of the system whose place is known, these two among them.
+    known: Vec<(ServiceName, ServiceUrls)>,
 }
 
 impl Peers {
     /// Those of the settings, and those whose ports this process has taken.
     pub(crate) fn new(settings: &Settings, own: &[(ServiceName, SocketAddr)]) -> Result<Self, Failure> {
-        let find = |said: &Option<ServiceUrls>, name| match said {
-            Some(said) => Ok(Some(said.clone())),
-            None => own.iter().find(|(own, _)| *own == name).map(|(_, address)| url(*address).parse()).transpose(),
-        };
         let failed = |error: NoServiceUrl| Failure::failed(error.to_string());
-        Ok(Self {
-            users: find(&settings.users_at, ServiceName::Users).map_err(failed)?,
-            analytics: find(&settings.analytics_at, ServiceName::Analytics).map_err(failed)?,
-        })
+        let mut known = Vec::new();
+        for &name in ServiceName::ALL {
+            let taken = own.iter().find(|(own, _)| *own == name).map(|(_, address)| url(*address));
+            let place = match (said(settings, name), taken) {
+                (Some(said), _) => said,
+                (None, Some(url)) => url.parse::<ServiceUrls>().map_err(failed)?,
+                (None, None) => continue,
+            };
+            known.push((name, place));
+        }
+        let place_of = |name| known.iter().find(|(known, _)| *known == name).map(|(_, place)| place.clone());
+        Ok(Self { users: place_of(ServiceName::Users), analytics: place_of(ServiceName::Analytics), known })
+    }
+
+    /// Lets callers of a service reach the others by their names: those whose place is known here, and those that
+    /// `CONSUMER_SERVICES` names, which also says how long a call may take.
+    pub(super) fn introduce(&self, name: ServiceName, service: &Service, settings: &Settings) -> Result<(), NoClient> {
+        for (other, place) in self.known.iter().filter(|(other, _)| *other != name) {
+            service.callees().discover(identity(*other).name, place.clone(), DEFAULT_CALL_TIMEOUT)?;
+        }
+        service.callees().update(&settings.chassis.consumer_services)
+    }
+
+    /// Where a service is, where that is known.
+    pub(super) fn place_of(&self, name: ServiceName) -> Option<ServiceUrls> {
+        self.known.iter().find(|(known, _)| *known == name).map(|(_, place)| place.clone())
+    }
+}
+
+/// Where the settings say that a service is.
+fn said(settings: &Settings, name: ServiceName) -> Option<ServiceUrls> {
+    match name {
+        ServiceName::Users => settings.users_at.clone(),
+        ServiceName::Analytics => settings.analytics_at.clone(),
+        _ => ConsumerService::place_of(identity(name).name, &settings.chassis.consumer_services),
     }
 }
 
@@ -60,7 +90,10 @@ pub(crate) fn token_verifier(
         return Ok(Some(Arc::new(TokenVerifier::new(Arc::clone(keys), parties, clock))));
     }
     let (Some(url), Some(first)) = (peers.users.clone(), first) else { return Ok(None) };
-    let client = ServiceClient::new(users::IDENTITY.name, url, CallLimits::default(), first.metrics());
+    let client = match first.callees().get(users::IDENTITY.name) {
+        Some(known) => Ok(known.with_limits(CallLimits::default())),
+        None => ServiceClient::new(users::IDENTITY.name, url, CallLimits::default(), first.metrics()),
+    };
     let keys = RemoteKeys::new(client.map_err(|error| Failure::failed(error.to_string()))?, Arc::clone(&clock));
     let fresh = Arc::clone(&keys);
     first.add_worker("token-keys", |lifecycle| fresh.keep_fresh(lifecycle));

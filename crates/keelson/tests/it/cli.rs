@@ -201,7 +201,7 @@ async fn tools_say_when_nothing_runs_and_when_it_is_not_ready() {
 
     let system = System::up().await;
     let text = printed(&system.launch.args(&["healthcheck"]));
-    assert_eq!(text.lines().filter(|line| line.ends_with("/health/ready 200 ready")).count(), 5, "{text}");
+    assert_eq!(text.lines().filter(|line| line.ends_with("/health/ready 200 ready")).count(), 6, "{text}");
     let address = format!("{}/health/live", system.address("ingest"));
     assert!(printed(&system.launch.args(&["healthcheck", &address])).ends_with("200 alive\n"));
     fs::remove_dir_all(system.data().join("objects")).unwrap();
@@ -244,7 +244,7 @@ async fn up_tells_where_everything_is_and_keeps_its_secrets_to_its_owner() {
     let data = launch.data();
     assert_eq!(system.ready["data"], data.to_str().unwrap());
     assert_eq!(system.ready["api_token_file"], data.join("secrets/api_token").to_str().unwrap());
-    assert_eq!(system.ready["services"].as_object().unwrap().len(), 5);
+    assert_eq!(system.ready["services"].as_object().unwrap().len(), 6);
     for private in ["run.json", "secrets/api_token", "secrets", ""] {
         let mode = fs::metadata(data.join(private)).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{private:?} is open to others: {mode:o}");

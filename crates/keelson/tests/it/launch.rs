@@ -42,7 +42,7 @@ impl Launch {
             args: owned(args),
             env: Vec::new(),
         };
-        let ports = ["INGEST_PORT", "ARCHIVER_PORT", "USERS_PORT", "ORDERS_PORT", "ANALYTICS_PORT"];
+        let ports = ["GATEWAY_PORT", "INGEST_PORT", "ARCHIVER_PORT", "USERS_PORT", "ORDERS_PORT", "ANALYTICS_PORT"];
         ports.iter().fold(launch, |launch, port| launch.env(port, "0"))
     }
 

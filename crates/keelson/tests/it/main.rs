@@ -12,6 +12,7 @@ mod aws_pipeline;
 mod aws_requests;
 mod aws_rights;
 mod aws_token;
+mod calls;
 mod cli;
 mod cloud;
 mod contract;
@@ -26,6 +27,8 @@ mod durability;
 #[path = "../../../backends/tests/it/emulators/server.rs"]
 mod emulators;
 mod failures;
+mod follow;
+mod gateway;
 mod hostile;
 mod launch;
 mod layering;

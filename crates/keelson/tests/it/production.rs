@@ -20,7 +20,7 @@ async fn operators_have_a_listener_of_their_own() {
         for path in ["/metrics", "/status", "/services", "/ops/v1/queue", "/ops/v1/log-level"] {
             assert_eq!(Answer::of(system.get(service, path)).await.status, 404, "{service} {path}");
         }
-        for path in ["/metrics", "/status", "/health", "/health/ready"] {
+        for path in ["/metrics", "/status", "/services", "/health", "/health/ready"] {
             assert_eq!(Answer::of(system.get(&internal, path)).await.status, 200, "{internal} {path}");
         }
         let operator = Answer::of(system.get(&internal, "/ops/v1/log-level").bearer_auth(STRONG_TOKEN)).await;

@@ -66,7 +66,8 @@ def valid_data_is_accepted(context, response, case):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Puts in what nobody can invent: an account's password, the token for ingest, the id of a dead letter or a user."""
+    """Puts in what nobody can invent: an account's password, the token for ingest, the id of a dead letter or a user, the name
+    of a service."""
     is_valid = case.meta.generation.mode.is_positive
     if case.operation.label == "POST /api/v1/orders" and is_valid:
         case.body["user_id"] = os.environ["USER_ID"]
@@ -77,6 +78,10 @@ def before_call(context, case, kwargs):
         case.body = {"username": os.environ["USERNAME_OF_TEST"], "password": os.environ["PASSWORD_OF_TEST"]}
     if case.operation.label == "GET /ops/v1/dead-letters/{id}" and is_valid:
         case.path_parameters["id"] = os.environ["DEAD_LETTER"]
+    if case.operation.label == "POST /call/{service_name}" and is_valid:
+        # Which services there are, and what paths stay below them, no schema can tell.
+        case.path_parameters["service_name"] = os.environ["PEER"]
+        case.query = {**(case.query or {}), "path": "/health"}
     if case.operation.label in {"POST /api/message", "POST /submit"} and isinstance(case.body, dict):
         token = case.body.get("token")
         if token and isinstance(token, str):

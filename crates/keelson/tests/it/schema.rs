@@ -21,8 +21,16 @@ const PASSWORD: &str = "correct horse battery";
 const STRONG_KEY: &str = "0123456789abcdef0123456789abcdef-of-tokens";
 
 /// Of all routes.
-const SCOPES: &[&str] =
-    &["users:read", "users:write", "orders:read", "orders:write", "analytics:read", "analytics:write"];
+const SCOPES: &[&str] = &[
+    "users:read",
+    "users:write",
+    "orders:read",
+    "orders:write",
+    "analytics:read",
+    "analytics:write",
+    "calls:invoke",
+    "ops:read",
+];
 
 /// The Python environment of schemathesis; `None`, after saying so, where it is not installed.
 fn python() -> Option<String> {
@@ -74,6 +82,7 @@ impl Site {
         command.env("HOOKS", here.join("schema.py")).env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUTF8", "1");
         command.env("USERNAME_OF_TEST", USERNAME).env("PASSWORD_OF_TEST", PASSWORD);
         command.env("API_TOKEN", api_token(&self.system)).env("DEAD_LETTER", &self.dead_letter);
+        command.env("PEER", if service == "users" { "analytics-service" } else { "user-service" });
         command
             .env("USER_ID", &self.user_id)
             .env("USER_TOKEN", &self.user_token)

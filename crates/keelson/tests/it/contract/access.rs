@@ -11,7 +11,7 @@ pub(crate) fn public(of_the_service: &[&str]) -> Vec<Row> {
     let open = everywhere.iter().chain(of_the_service);
     let mut rows: Vec<Row> = open.map(|path| get(*path).by(Caller::Nobody).status(200)).collect();
     // In production they are on the listener of operators.
-    for path in ["/metrics", "/status"] {
+    for path in ["/metrics", "/status", "/services"] {
         let here = get(path).problem(404, "Not Found").but_in_development(Expected::of(200, None));
         rows.push(here);
     }

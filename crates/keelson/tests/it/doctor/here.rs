@@ -34,7 +34,7 @@ async fn a_folder_is_told_before_during_and_after_its_system() {
 
     let mut system = launch.start().await;
     expect(&launch, "data_folder", ("ok", &format!("process {} has it", system.pid())), 0);
-    expect(&launch, "running", ("ok", "archiver is ready, ingest is ready"), 0);
+    expect(&launch, "running", ("ok", "archiver is ready, gateway is ready, ingest is ready"), 0);
     for name in ["queue", "objects", "api_token", "disk"] {
         expect(&launch, name, ("ok", ""), 0);
     }

@@ -1,0 +1,122 @@
+//! The services behind the gateway, and how each is called.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::client::{CallLimits, Callees, NoClient, Places, ServiceClient};
+use chassis::error::{Error, Kind};
+use chassis::health::Check;
+use chassis::service::{Context, Service};
+use http::HeaderMap;
+use tracing::warn;
+
+use crate::model::has_passed;
+
+/// A service behind the gateway.
+#[derive(Debug, Clone)]
+pub struct Behind {
+    /// Where it is.
+    pub places: Places,
+    /// How long it may take until its answer begins.
+    pub timeout: Duration,
+}
+
+/// What the gateway stands on. Where one is `None`, nobody said where that service is: its routes answer 503.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// `user-service`.
+    pub users: Option<Behind>,
+    /// `order-service`.
+    pub orders: Option<Behind>,
+    /// `analytics-service`.
+    pub analytics: Option<Behind>,
+    /// `ingest`.
+    pub ingest: Option<Behind>,
+}
+
+/// A service as routes lead to it.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    name: &'static str,
+    client: Option<ServiceClient>,
+    /// Where it may turn up later.
+    callees: Callees,
+    /// What this process is called in `Via`: a name that no other proxy has, whatever its operators call it.
+    pub(crate) pseudonym: Arc<str>,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Destinations {
+    pub(crate) users: Arc<Destination>,
+    pub(crate) orders: Arc<Destination>,
+    pub(crate) analytics: Arc<Destination>,
+    pub(crate) ingest: Arc<Destination>,
+}
+
+impl Destination {
+    /// As the service is called everywhere.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Who calls the service, for a request with these headers.
+    ///
+    /// # Errors
+    /// 503 where nobody said where it is, or where that turned out to be this gateway.
+    pub(crate) fn client(&self, headers: &HeaderMap) -> Result<ServiceClient, Error> {
+        let unavailable = |cause: &'static str| {
+            let text = format!("{} unavailable", self.name);
+            Err(Error::new(Kind::Unavailable, text).caused_by(cause))
+        };
+        if has_passed(headers, &self.pseudonym) {
+            return unavailable("the request was here before: an address of a service is that of this gateway");
+        }
+        self.callees.get(self.name).map_or_else(|| unavailable("nobody said where it is"), Ok)
+    }
+}
+
+impl Destinations {
+    pub(crate) fn new(parts: Parts, context: &Context, service: &Service) -> Result<Self, NoClient> {
+        let pseudonym: Arc<str> = format!("keelson-{}", context.process).into();
+        let to = |name: &'static str, behind: Option<Behind>| -> Result<Arc<Destination>, NoClient> {
+            let client = behind.map(|behind| client(name, behind, service)).transpose()?;
+            let (callees, pseudonym) = (service.callees().clone(), Arc::clone(&pseudonym));
+            Ok(Arc::new(Destination { name, client, callees, pseudonym }))
+        };
+        Ok(Self {
+            users: to("user-service", parts.users)?,
+            orders: to("order-service", parts.orders)?,
+            analytics: to("analytics-service", parts.analytics)?,
+            ingest: to("ingest", parts.ingest)?,
+        })
+    }
+
+    /// Says once, at the start, which routes lead nowhere.
+    pub(crate) fn warn_of_unknown(&self) {
+        let unknown: Vec<_> = self.all().filter(|to| to.client.is_none()).map(Destination::name).collect();
+        if !unknown.is_empty() {
+            warn!(
+                "nobody said where these are, so their routes answer 503: {} (CONSUMER_SERVICES names them)",
+                unknown.join(", ")
+            );
+        }
+    }
+
+    /// Whether each service is alive. Without one the gateway still serves the others.
+    pub(crate) fn checks(&self) -> impl Iterator<Item = Check> {
+        self.all().filter_map(|to| to.client.as_ref().map(|client| client.check(to.name)))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Destination> {
+        [&self.users, &self.orders, &self.analytics, &self.ingest].into_iter().map(Arc::as_ref)
+    }
+}
+
+/// The one client of a service: what is passed on, and what is called by name (`/call`), share its circuits.
+fn client(name: &'static str, behind: Behind, service: &Service) -> Result<ServiceClient, NoClient> {
+    let Behind { places, timeout } = behind;
+    let client = ServiceClient::new(name, places, CallLimits { timeout, ..CallLimits::default() }, service.metrics())?;
+    service.callees().insert(client.clone());
+    Ok(client)
+}

@@ -1,0 +1,7 @@
+//! The rules of what is passed on.
+
+mod headers;
+mod target;
+
+pub(crate) use headers::{Asked, has_passed, rewrite_answer, rewrite_request};
+pub(crate) use target::target;

@@ -4,7 +4,6 @@
 //! be gone. Calls do not wait for that but the first one: until the answer is there, what was known counts. It also does
 //! while no name server answers, since a replica that was there a minute ago is a better guess than none.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdMutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -16,17 +15,9 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 use super::balancer::Balancer;
-use super::endpoint::Endpoint;
+use super::looking::{Looking, PATIENCE};
 use super::places::Places;
-use super::resolve::{Found, Resolver, Unfound};
-use super::transport::{Origin, Trust};
 use super::{NoClient, ServiceUrl};
-
-/// How soon a name is looked up again whose look-up failed, or whose addresses are in doubt.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// How long a service is still called where it was after a name server said that it is nowhere.
-const BELIEVED: Duration = Duration::from_secs(60);
 
 /// Finds the endpoints of one service.
 #[derive(Debug)]
@@ -42,30 +33,6 @@ pub(super) struct Discovery {
     looking: Mutex<Looking>,
 }
 
-/// What whoever looks names up works with; one at a time.
-#[derive(Debug)]
-struct Looking {
-    servers: Option<ResolverConfig>,
-    /// Made when the first name is looked up: what is an address needs none.
-    resolver: Option<Resolver>,
-    /// Made when the first endpoint is called over TLS, for the same reason.
-    trust: Option<Trust>,
-    plain: Trust,
-    known: Vec<Known>,
-    /// Of the places that `known` is about.
-    version: Option<u64>,
-    at: Option<Instant>,
-}
-
-/// What a URL stands for.
-#[derive(Debug)]
-struct Known {
-    url: ServiceUrl,
-    found: Found,
-    /// When a name server said so.
-    at: Instant,
-}
-
 impl Discovery {
     /// Looks nothing up yet. Name servers are those of the system, unless they are given.
     ///
@@ -76,17 +43,8 @@ impl Discovery {
         places: Places,
         servers: Option<ResolverConfig>,
     ) -> Result<Arc<Self>, NoClient> {
-        let failed = |cause| NoClient::new(service, &cause);
         let is_encrypted = places.urls().iter().any(ServiceUrl::is_encrypted);
-        let looking = Looking {
-            servers,
-            resolver: None,
-            trust: is_encrypted.then(Trust::of_system).transpose().map_err(failed)?,
-            plain: Trust::nobody().map_err(failed)?,
-            known: Vec::new(),
-            version: None,
-            at: None,
-        };
+        let looking = Looking::new(is_encrypted, servers).map_err(|cause| NoClient::new(service, &cause))?;
         let discovery = Self {
             service: Arc::clone(service),
             current: RwLock::new(Arc::new(Balancer::new(Vec::new(), 0))),
@@ -172,35 +130,12 @@ impl Discovery {
     async fn look(&self, now: Instant, rest: Duration) {
         let mut looking = self.looking.lock().await;
         let (urls, version) = self.places.now();
-        let is_new = looking.version != Some(version);
-        if !is_new && (looking.has_only_addresses() || looking.at.is_some_and(|at| at + rest >= now)) {
+        if !looking.is_needed(version, now, rest) {
             return;
         }
-        let found = looking.find_all(urls.iter()).await;
-        let failed = found.iter().find_map(|(_, found)| found.as_ref().err().map(|unfound| unfound.cause.clone()));
+        let (until, failed) = looking.look_up(&urls, version).await;
         self.tell_of_failure(self.failed().as_ref(), failed.as_ref());
-        let retry = Instant::now() + PATIENCE;
-        let mut old = std::mem::take(&mut looking.known);
-        let mut keep = |url: &ServiceUrl, unfound: &Unfound| {
-            let known = old.extract_if(.., |known| known.url == *url).next()?;
-            // Who says that there is no such name may be wrong for a moment; later others may have the addresses.
-            let counts = !unfound.is_denied || known.at + BELIEVED > retry;
-            counts.then_some(Known { found: Found { until: retry, ..known.found }, ..known })
-        };
-        let known = found.into_iter().filter_map(|(url, found)| match found {
-            Ok(found) => Some(Known { url, found, at: Instant::now() }),
-            Err(unfound) => keep(&url, &unfound),
-        });
-        looking.known = known.collect();
-        let until = looking.known.iter().map(|known| known.found.until).min().unwrap_or(retry);
-        let until = if failed.is_some() { until.min(retry) } else { until };
-        if failed.is_some() {
-            // The system may name others by now.
-            looking.resolver = None;
-        }
         *self.failed() = failed;
-        looking.version = Some(version);
-        looking.at = Some(Instant::now());
         self.change(&mut looking, version);
         self.due.store(self.millis(until), Ordering::Release);
     }
@@ -208,9 +143,7 @@ impl Discovery {
     /// Makes what is known the endpoints of the calls to come. Those that stay keep their connections and what was learned.
     fn change(&self, looking: &mut Looking, version: u64) {
         let known = self.known();
-        let places = looking.known.iter();
-        let places = places.flat_map(|known| known.found.addresses.iter().map(|it| (known.url.clone(), *it)));
-        let places: Vec<_> = places.collect();
+        let places = looking.places();
         let is_same = known.endpoints().len() == places.len()
             && known.endpoints().iter().zip(&places).all(|(endpoint, (url, address))| endpoint.is_at(url, *address));
         if is_same && known.version == version {
@@ -249,46 +182,5 @@ impl Discovery {
 
     fn millis(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.begun).as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-impl Looking {
-    fn has_only_addresses(&self) -> bool {
-        !self.known.is_empty() && self.known.iter().all(|known| known.url.address().is_some())
-    }
-
-    async fn find_all<'a>(
-        &mut self,
-        urls: impl Iterator<Item = &'a ServiceUrl>,
-    ) -> Vec<(ServiceUrl, Result<Found, Unfound>)> {
-        let mut all = Vec::new();
-        for url in urls {
-            let found = match url.address() {
-                Some(address) => Ok(Found::for_good(address)),
-                None => self.find(url).await.map_err(|unfound| unfound.of(&url.authority())),
-            };
-            all.push((url.clone(), found));
-        }
-        all
-    }
-
-    async fn find(&mut self, url: &ServiceUrl) -> Result<Found, Unfound> {
-        let resolver = match self.resolver.take() {
-            Some(resolver) => resolver,
-            None => Resolver::new(self.servers.as_ref()).map_err(Unfound::now)?,
-        };
-        self.resolver.insert(resolver).find(url).await
-    }
-
-    fn endpoint(&mut self, url: &ServiceUrl, address: SocketAddr) -> Result<Arc<Endpoint>, String> {
-        let origin = Origin::new(url.clone(), address)?;
-        if !url.is_encrypted() {
-            return Ok(Arc::new(Endpoint::new(origin, &self.plain)));
-        }
-        let trust = match self.trust.take() {
-            Some(trust) => trust,
-            None => Trust::of_system().map_err(|error| error.to_string())?,
-        };
-        Ok(Arc::new(Endpoint::new(origin, self.trust.insert(trust))))
     }
 }

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::{self, FuturesUnordered};
-use http::header::{HeaderMap, HeaderValue, USER_AGENT};
-use http::{HeaderName, Method, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
+use http::header::{HeaderMap, HeaderValue};
+use http::{HeaderName, StatusCode};
+use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, info, warn};
 
@@ -16,9 +14,9 @@ use super::breaker::Change;
 use super::budget::RetryBudget;
 use super::discovery::Discovery;
 use super::endpoint::{Endpoint, Passage};
-use super::exchange::{Message, Reading, Reply, attempt};
+use super::exchange::{Message, Reply, attempt};
 use super::retry::{Attempts, Broken, Next};
-use super::{CallError, CallFailure, IDEMPOTENCY_HEADER, PROBE_AGENT, ServiceClient};
+use super::{CallError, CallFailure, IDEMPOTENCY_HEADER, ServiceClient};
 use crate::telemetry::correlation::{Scope, with_current};
 use crate::telemetry::metrics::{CallMetrics, CallOutcome, CallRefusal, RetryDecision};
 
@@ -36,9 +34,6 @@ const MOST_PENALTY: Duration = Duration::from_secs(2);
 const JUST_BEFORE: Duration = Duration::from_millis(20);
 /// How long a call that has nowhere else to go waits for another address.
 const LOOK_PATIENCE: Duration = Duration::from_millis(500);
-const PROBES_AT_ONCE: usize = 8;
-/// Bytes of an answer that says who is alive.
-const MOST_OF_A_PROBE: usize = 64 << 10;
 
 /// What the clones of a client share.
 pub(super) struct Inner {
@@ -81,12 +76,12 @@ impl ServiceClient {
     }
 
     /// Waits a little for one of the places that calls of this service may take.
-    async fn place(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, CallFailure> {
-        if let Ok(place) = Arc::clone(&self.bulkhead).try_acquire_owned() {
+    async fn place(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, CallFailure> {
+        if let Ok(place) = self.bulkhead.try_acquire() {
             return Ok(place);
         }
         let patience = deadline.min(Instant::now() + BULKHEAD_PATIENCE);
-        match timeout_at(patience, Arc::clone(&self.bulkhead).acquire_owned()).await {
+        match timeout_at(patience, self.bulkhead.acquire()).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) | Err(_) => {
                 self.shared.metrics.refused(CallRefusal::BulkheadFull);
@@ -214,39 +209,6 @@ impl Inner {
             Change::Recovered | Change::None => {}
         }
     }
-
-    /// Whether any endpoint is alive; past circuits, retries and what is learned of calls, about which this says nothing.
-    pub(super) async fn ping(&self, patience: Duration) -> Result<(), CallFailure> {
-        let now = Instant::now();
-        let balancer = self.discovery.current(now, now + patience).await.ok_or(CallFailure::Timeout(patience))?;
-        if balancer.endpoints().is_empty() {
-            return Err(CallFailure::NoEndpoint(self.discovery.trouble()));
-        }
-        let mut answers: FuturesUnordered<_> = balancer.endpoints().iter().map(|it| probe(it, patience)).collect();
-        let mut last = CallFailure::Timeout(patience);
-        while let Some(answered) = answers.next().await {
-            match answered {
-                Ok(()) => return Ok(()),
-                Err(failure) => last = failure,
-            }
-        }
-        Err(last)
-    }
-
-    /// Looks whether those are alive of which nobody has seen anything for so long.
-    pub(super) async fn probe_idle(&self, idle: Duration, patience: Duration) {
-        let now = Instant::now();
-        let Some(balancer) = self.discovery.current(now, now + patience).await else { return };
-        let unseen = |endpoint: &&Arc<Endpoint>| endpoint.seen().is_none_or(|seen| seen.at + idle <= now);
-        let unseen: Vec<_> = balancer.endpoints().iter().filter(unseen).cloned().collect();
-        let probes = stream::iter(unseen).map(|endpoint| async move { probe(&endpoint, patience).await });
-        let mut probes = probes.buffer_unordered(PROBES_AT_ONCE);
-        while let Some(answered) = probes.next().await {
-            if let Err(failure) = answered {
-                debug!(peer.service = %self.service, cause = %failure, "{} is not alive", self.service);
-            }
-        }
-    }
 }
 
 /// Whether the service gave up since the deadline came, which it was told: that is no failure of it.
@@ -258,24 +220,6 @@ fn unless_out_of_time(reply: Reply, begun: Instant, deadline: Instant) -> Result
         return Err(Broken { failure, never_sent: false, on_dead_connection: false });
     }
     Ok(reply)
-}
-
-/// Asks one endpoint `/health`, which looks at nothing else, and notes what is seen.
-async fn probe(endpoint: &Endpoint, patience: Duration) -> Result<(), CallFailure> {
-    let headers = [(USER_AGENT, PROBE_AGENT)].into_iter().collect();
-    let target = http::uri::PathAndQuery::from_static("/health");
-    let reading = Reading::Whole(MOST_OF_A_PROBE);
-    let message = Message { method: Method::GET, target, headers, body: bytes::Bytes::new(), reading };
-    let deadline = Instant::now() + patience;
-    let answered = attempt(endpoint, &message, deadline, deadline).await;
-    let ended = match answered {
-        Ok(reply) if reply.status.is_success() => Ok(()),
-        Ok(reply) => Err(CallFailure::Unavailable(format!("it answered {}", reply.status))),
-        Err(Broken { failure: CallFailure::Timeout(_), .. }) => Err(CallFailure::Timeout(patience)),
-        Err(broken) => Err(broken.failure),
-    };
-    endpoint.saw(ended.is_ok(), Instant::now());
-    ended
 }
 
 /// Whether the service failed, and did not only refuse what nobody could do (501, 505).

@@ -83,7 +83,8 @@ async fn serve_http1(socket: TcpStream, peer: SocketAddr, serving: Serving<impl 
             Ok::<_, Infallible>(answer)
         })
     });
-    // A client that has sent all it has to say still waits for its answer, and work that is begun is finished.
+    // A client that has sent all it has to say still waits for its answer, and work that is begun is finished: which does
+    // not hold for ever, the stream knows.
     let mut builder = http1::Builder::new();
     builder.half_close(true).max_buf_size(LIBRARY_BUFFER);
     let mut connection = Box::pin(builder.serve_connection(TokioIo::new(&mut stream), service));

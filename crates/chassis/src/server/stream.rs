@@ -131,6 +131,9 @@ pub(super) struct RequestStream {
     pub(super) reading: Patience,
     pub(super) writing: Patience,
     pub(super) lingering: Option<Patience>,
+    /// The request in work changes nothing, so that nobody misses it whose caller has left.
+    pub(super) only_reads: bool,
+    pub(super) leaving: Patience,
     turn: Turn,
 }
 
@@ -152,6 +155,8 @@ impl RequestStream {
             reading: Patience::default(),
             writing: Patience::default(),
             lingering: None,
+            only_reads: false,
+            leaving: Patience::default(),
             turn: Turn::new(concurrency),
         }
     }
@@ -166,6 +171,7 @@ impl RequestStream {
                 Framing::Length(length) => Expected::Body(length),
                 Framing::Chunked => Expected::Chunked(Chunks::Start),
             };
+            self.only_reads = head.starts_with(b"GET ") || head.starts_with(b"HEAD ");
             self.progress.begin(self.turn.begin());
             self.reading.renew();
             Ok(head.len() + self.admit_body(rest))
@@ -305,7 +311,7 @@ impl RequestStream {
     }
 
     /// A request is in work, and whatever the client sends belongs to the next one.
-    fn awaits_answer(&self) -> bool {
+    pub(super) fn awaits_answer(&self) -> bool {
         self.progress.is_in_work() && self.has_whole_request()
     }
 

@@ -8,12 +8,15 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::patience::Patience;
 use super::stream::RequestStream;
 
+/// How long an answer may take to begin for a client that has ended its side.
+const GRACE: Duration = Duration::from_millis(50);
 /// Bytes that are thrown away at once.
 const CHUNK: usize = 16 * 1024;
 
@@ -33,14 +36,20 @@ impl RequestStream {
         Poll::Ready(())
     }
 
-    /// An error when the connection was reset. Wakes whoever asks when it is, unless the client has sent more or ended his
-    /// side before.
-    fn poll_reset(&self, context: &mut Context<'_>) -> io::Result<()> {
+    /// An error when nobody waits for an answer: the connection was reset, or the client ended its side and only wanted to
+    /// read. It may still read what comes at once (RFC 9112, section 9.6); and whoever wanted something done gets it done.
+    fn poll_departure(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let mut first = [MaybeUninit::uninit()];
         match self.socket.poll_peek(context, &mut ReadBuf::uninit(&mut first)) {
-            Poll::Ready(Err(error)) => Err(error),
-            Poll::Ready(Ok(_)) | Poll::Pending => Ok(()),
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Ready(Ok(0)) if self.only_reads && self.awaits_answer() => {
+                if self.leaving.poll(context, GRACE, None).is_ready() {
+                    return Err(io::ErrorKind::ConnectionAborted.into());
+                }
+            }
+            Poll::Ready(Ok(_)) | Poll::Pending => self.leaving.renew(),
         }
+        Ok(())
     }
 
     fn poll_sent(&mut self, context: &mut Context<'_>, sent: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -75,10 +84,10 @@ impl AsyncWrite for RequestStream {
     }
 
     /// The library flushes whenever it has nothing else to do, which is where a client that is gone shows: it reads no more
-    /// of one who has sent his request. Who only ended his side still waits for the answer.
+    /// of one who has sent his request.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.has_whole_request() {
-            self.poll_reset(context)?;
+            self.poll_departure(context)?;
         }
         Pin::new(&mut self.socket).poll_flush(context)
     }

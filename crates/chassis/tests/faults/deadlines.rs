@@ -33,9 +33,10 @@ enum Leaving {
     Timeout,
     /// Its client's call is dropped after 50 ms.
     Drop,
-    /// Its connection is reset after 50 ms. One that merely ends may be that of a client which has said all and waits
-    /// for its answer.
+    /// Its connection is reset after 50 ms.
     Reset,
+    /// Its connection is closed after 50 ms, as when a program is interrupted.
+    Close,
 }
 
 /// The work of one hop, which says when it is let go of.
@@ -115,11 +116,13 @@ impl Chain {
                     () = self.has_begun() => {}
                 }
             }
-            Leaving::Reset => {
+            Leaving::Reset | Leaving::Close => {
                 let mut caller = Caller::connect(first.address()).await;
                 caller.ask("/work", "x-envoy-expected-rq-timeout-ms: 10000\r\n").await;
                 self.has_begun().await;
-                caller.reset();
+                if how == Leaving::Reset {
+                    caller.reset();
+                }
             }
         }
     }
@@ -180,9 +183,14 @@ async fn work_stops_three_hops_away_when_a_connection_is_reset() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_that_reads_stops_three_hops_away_when_a_connection_is_closed() {
+    work_stops(Leaving::Close, 2, LOADED).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "the long run of `./test full`"]
 async fn work_stops_within_a_tenth_of_a_second_of_the_caller_in_fifty_rounds() {
-    for how in [Leaving::Header, Leaving::Timeout, Leaving::Drop, Leaving::Reset] {
+    for how in [Leaving::Header, Leaving::Timeout, Leaving::Drop, Leaving::Reset, Leaving::Close] {
         work_stops(how, 50, PROMISED).await;
     }
 }

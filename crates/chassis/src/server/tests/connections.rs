@@ -37,6 +37,18 @@ async fn a_client_that_has_nothing_more_to_send_gets_its_answers() {
 }
 
 #[tokio::test]
+async fn a_client_that_ends_its_side_gets_what_comes_at_once_and_no_longer_work_that_only_reads() {
+    let server = Server::start(&[]);
+    for (request, answered) in [(GET, true), (b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n", false)] {
+        let mut stream = server.send(request).await;
+        stream.shutdown().await.unwrap();
+        let begun = Instant::now();
+        assert_eq!(read_to_end(&mut stream).await.starts_with("HTTP/1.1 200 OK"), answered);
+        assert!(begun.elapsed() < SLOW / 2, "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test]
 async fn an_answer_to_an_upgrade_is_not_lost_when_the_body_still_arrives() {
     let server = Server::start(&[]);
     let head =

@@ -243,10 +243,7 @@ fn start(
 
 /// Keeps what `GET /services` says true while nobody calls them.
 async fn watch_callees(callees: Callees, lifecycle: Lifecycle) {
-    tokio::select! {
-        never = callees.keep_probed() => match never {},
-        () = lifecycle.draining().cancelled() => {}
-    }
+    lifecycle.draining().run_until_cancelled(callees.keep_probed()).await;
 }
 
 /// Keeps the health metrics fresh, and the log of what went down and up.

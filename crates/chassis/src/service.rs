@@ -197,10 +197,7 @@ impl Service {
     {
         let forgetting = forget_expired(self.context.clone(), forget);
         self.worker("expired-answers", |lifecycle| async move {
-            tokio::select! {
-                never = forgetting => match never {},
-                () = lifecycle.draining().cancelled() => {}
-            }
+            lifecycle.draining().run_until_cancelled(forgetting).await;
         })
     }
 

@@ -234,25 +234,26 @@ pub(crate) async fn build(
 ) -> Result<Service, Failure> {
     let issuer = || stores.keys.as_ref().map(|keys| token_issuer(settings, keys, context));
     let service = match name {
-        ServiceName::Gateway => gateway_service(behind_the_gateway(settings, peers), context)?,
+        ServiceName::Gateway => gateway_service(behind_the_gateway(peers), context)?,
         ServiceName::Ingest => ingest::service(opened(&stores.queue)?, &api_token(settings, context).await?, context),
         ServiceName::Archiver => {
             archiver::service(settings.archiver, opened(&stores.queue)?, opened(&stores.objects)?, context)
         }
         ServiceName::Users => {
             let keys = opened(&stores.keys)?;
-            let analytics = peers.analytics.clone();
+            let analytics = peers.place_of(ServiceName::Analytics);
             users_service((opened(&stores.users)?.clone(), analytics), keys, settings, context)?
         }
         ServiceName::Orders => {
             let users = peers
-                .users
-                .clone()
+                .place_of(ServiceName::Users)
                 .ok_or_else(|| Failure::usage("USER_SERVICE_URL is not set: expected where users is"))?;
-            let at = (users, peers.analytics.clone());
+            let at = (users, peers.place_of(ServiceName::Analytics));
             orders_service(opened(&stores.orders)?.clone(), at, issuer(), settings, context)?
         }
-        ServiceName::Analytics => analytics_service(opened(&stores.events)?, peers.users.clone(), issuer(), context)?,
+        ServiceName::Analytics => {
+            analytics_service(opened(&stores.events)?, peers.place_of(ServiceName::Users), issuer(), context)?
+        }
     };
     stores.failures.register(service.metrics());
     peers.introduce(name, &service, settings).map_err(|error| Failure::failed(error.to_string()))?;

@@ -1,9 +1,8 @@
 //! The services behind the gateway, and how each is called.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use chassis::client::{CallLimits, Callees, NoClient, Places, ServiceClient};
+use chassis::client::{Callees, DEFAULT_CALL_TIMEOUT, NoClient, Places, ServiceClient};
 use chassis::error::{Error, Kind};
 use chassis::health::Check;
 use chassis::service::{Context, Service};
@@ -12,34 +11,24 @@ use tracing::warn;
 
 use crate::model::has_passed;
 
-/// A service behind the gateway.
-#[derive(Debug, Clone)]
-pub struct Behind {
-    /// Where it is.
-    pub places: Places,
-    /// How long it may take until its answer begins.
-    pub timeout: Duration,
-}
-
-/// What the gateway stands on. Where one is `None`, nobody said where that service is: its routes answer 503.
+/// Where the services are behind the gateway. Where one is `None`, nobody said that: its routes answer 503 until somebody does.
 #[derive(Debug, Default)]
 pub struct Parts {
     /// `user-service`.
-    pub users: Option<Behind>,
+    pub users: Option<Places>,
     /// `order-service`.
-    pub orders: Option<Behind>,
+    pub orders: Option<Places>,
     /// `analytics-service`.
-    pub analytics: Option<Behind>,
+    pub analytics: Option<Places>,
     /// `ingest`.
-    pub ingest: Option<Behind>,
+    pub ingest: Option<Places>,
 }
 
 /// A service as routes lead to it.
 #[derive(Debug)]
 pub(crate) struct Destination {
     name: &'static str,
-    client: Option<ServiceClient>,
-    /// Where it may turn up later.
+    /// What is passed on and what is called by name (`/call`) go the same way, and a service may turn up later.
     callees: Callees,
     /// What this process is called in `Via`: a name that no other proxy has, whatever its operators call it.
     pub(crate) pseudonym: Arc<str>,
@@ -79,10 +68,12 @@ impl Destination {
 impl Destinations {
     pub(crate) fn new(parts: Parts, context: &Context, service: &Service) -> Result<Self, NoClient> {
         let pseudonym: Arc<str> = format!("keelson-{}", context.process).into();
-        let to = |name: &'static str, behind: Option<Behind>| -> Result<Arc<Destination>, NoClient> {
-            let client = behind.map(|behind| client(name, behind, service)).transpose()?;
+        let to = |name: &'static str, places: Option<Places>| -> Result<Arc<Destination>, NoClient> {
             let (callees, pseudonym) = (service.callees().clone(), Arc::clone(&pseudonym));
-            Ok(Arc::new(Destination { name, client, callees, pseudonym }))
+            if let Some(places) = places {
+                callees.discover(name, places, DEFAULT_CALL_TIMEOUT)?;
+            }
+            Ok(Arc::new(Destination { name, callees, pseudonym }))
         };
         Ok(Self {
             users: to("user-service", parts.users)?,
@@ -94,7 +85,8 @@ impl Destinations {
 
     /// Says once, at the start, which routes lead nowhere.
     pub(crate) fn warn_of_unknown(&self) {
-        let unknown: Vec<_> = self.all().filter(|to| to.client.is_none()).map(Destination::name).collect();
+        let unknown: Vec<_> =
+            self.all().filter(|to| to.callees.get(to.name).is_none()).map(Destination::name).collect();
         if !unknown.is_empty() {
             warn!(
                 "nobody said where these are, so their routes answer 503: {} (CONSUMER_SERVICES names them)",
@@ -105,18 +97,10 @@ impl Destinations {
 
     /// Whether each service is alive. Without one the gateway still serves the others.
     pub(crate) fn checks(&self) -> impl Iterator<Item = Check> {
-        self.all().filter_map(|to| to.client.as_ref().map(|client| client.check(to.name)))
+        self.all().filter_map(|to| to.callees.get(to.name).map(|client| client.check(to.name)))
     }
 
     fn all(&self) -> impl Iterator<Item = &Destination> {
         [&self.users, &self.orders, &self.analytics, &self.ingest].into_iter().map(Arc::as_ref)
     }
-}
-
-/// The one client of a service: what is passed on, and what is called by name (`/call`), share its circuits.
-fn client(name: &'static str, behind: Behind, service: &Service) -> Result<ServiceClient, NoClient> {
-    let Behind { places, timeout } = behind;
-    let client = ServiceClient::new(name, places, CallLimits { timeout, ..CallLimits::default() }, service.metrics())?;
-    service.callees().insert(client.clone());
-    Ok(client)
 }

@@ -14,7 +14,7 @@ use chassis::client::NoClient;
 use chassis::service::{Context, Identity, Service};
 
 use behind::Destinations;
-pub use behind::{Behind, Parts};
+pub use behind::Parts;
 
 /// Who the gateway is.
 pub const IDENTITY: Identity = Identity {

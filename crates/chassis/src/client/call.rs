@@ -12,7 +12,7 @@ use super::exchange::{Message, Reading, ReplyBody};
 use super::path::path_of;
 use super::{Answer, CallError, CallFailure, IDEMPOTENCY_HEADER, ServiceClient};
 
-pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A call that is being put together. What is wrong with it, [`Call::send`] says.
 #[must_use = "a call that is not sent does nothing"]
@@ -64,11 +64,11 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// Sends these bytes as the body.
-    pub fn body(self, content_type: HeaderValue, bytes: Bytes) -> Self {
+    /// The same with JSON that is written already.
+    pub fn written_json(self, text: Bytes) -> Self {
         self.change(|draft| {
-            draft.body = bytes;
-            draft.headers.insert(CONTENT_TYPE, content_type);
+            draft.body = text;
+            draft.headers.insert(CONTENT_TYPE, JSON);
             Ok(())
         })
     }

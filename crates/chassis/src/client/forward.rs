@@ -69,7 +69,9 @@ impl ServiceClient {
     }
 }
 
-fn drop_hop_by_hop(headers: &mut HeaderMap) {
+/// Drops the headers that concern one connection, and those that `Connection` names. Whoever writes headers into a request
+/// that is passed on does this first: a caller might name what is written.
+pub fn drop_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         let named = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
         let named: Vec<String> = named.flat_map(|value| value.split(',')).map(|name| name.trim().to_owned()).collect();

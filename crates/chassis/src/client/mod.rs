@@ -51,6 +51,7 @@ pub use answer::Answer;
 pub use call::Call;
 pub use callees::{Callees, DEFAULT_CALL_TIMEOUT};
 pub use error::{CallError, CallFailure};
+pub use forward::drop_hop_by_hop;
 pub use observed::{Observed, ObservedEndpoint, ObservedStatus};
 pub use places::Places;
 

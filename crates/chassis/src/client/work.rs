@@ -147,7 +147,7 @@ impl Inner {
             let ended = ended.map_err(|broken| broken.failure);
             if decision != RetryDecision::NotNeeded {
                 let (service, attempt, cause) = (&self.service, attempts.made(), cause(&ended));
-                debug!(peer.service = %service, peer.address = %address, attempt, cause, "retried: {decision}");
+                debug!(peer.service = %service, peer.address = %address, attempt, cause, "{decision}");
             }
             if decision != RetryDecision::Retried {
                 return ended;

@@ -17,8 +17,6 @@ use super::idempotency::key_of;
 use crate::client::{Call, ServiceClient};
 use crate::error::{Error, FieldError, Kind};
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
 /// What may be asked of another service. `CONNECT` and `TRACE` are about connections and not about things.
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
@@ -94,7 +92,7 @@ impl CallRequest {
     pub(super) fn put_to(self, client: &ServiceClient) -> Call<'_> {
         let mut call = client.call_at(self.method, &self.target);
         if !self.body.is_empty() {
-            call = call.body(JSON, self.body);
+            call = call.written_json(self.body);
         }
         if let Some(key) = &self.key {
             call = call.idempotency_key(key);

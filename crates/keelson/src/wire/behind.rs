@@ -1,38 +1,23 @@
 //! What stands behind the gateway, and how the services of its own process see those who ask through it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
 
-use gateway::{Behind, Parts};
+use gateway::Parts;
 use tracing::warn;
 
-use super::{Peers, identity};
+use super::Peers;
 use crate::cli::ServiceName;
 use crate::settings::Settings;
 
-/// How long a service may take until its answer begins, where `CONSUMER_SERVICES` does not say.
-const TIMEOUT: Duration = Duration::from_secs(30);
-
 /// The services that the settings name, and those of this process.
-pub(super) fn behind_the_gateway(settings: &Settings, peers: &Peers) -> Parts {
-    let behind = |service: ServiceName| {
-        let timeout = timeout_of(settings, service);
-        peers.place_of(service).map(|place| Behind { places: place.into(), timeout })
-    };
+pub(super) fn behind_the_gateway(peers: &Peers) -> Parts {
+    let behind = |service| peers.place_of(service).map(Into::into);
     Parts {
         users: behind(ServiceName::Users),
         orders: behind(ServiceName::Orders),
         analytics: behind(ServiceName::Analytics),
         ingest: behind(ServiceName::Ingest),
     }
-}
-
-/// Whoever asked the gateway waits no longer than a request may take.
-fn timeout_of(settings: &Settings, service: ServiceName) -> Duration {
-    let name = identity(service).name;
-    let named = settings.chassis.consumer_services.iter().find(|consumer| consumer.name == name);
-    let said = named.map(|consumer| Duration::try_from_secs_f64(consumer.timeout).unwrap_or(Duration::MAX));
-    said.unwrap_or(TIMEOUT).min(settings.chassis.http.request_timeout)
 }
 
 /// Callers who ask through the gateway have its address for the services of its process. Unless those believe what it
@@ -95,19 +80,15 @@ mod tests {
         ] {
             assert_eq!(peers.place_of(service).unwrap().to_string(), place);
         }
-
-        let parts = behind_the_gateway(&settings, &peers);
-        let timeouts = [parts.users, parts.orders, parts.analytics, parts.ingest].map(|behind| behind.unwrap().timeout);
-        assert_eq!(timeouts, [1.5, 30.0, 30.0, 30.0].map(Duration::from_secs_f64));
     }
 
     #[test]
     fn a_service_that_nobody_knows_has_no_place() {
-        let settings = settings(&[("KEELSON_HOST", "127.0.0.1"), ("REQUEST_TIMEOUT", "5s")]);
+        let settings = settings(&[("KEELSON_HOST", "127.0.0.1")]);
         let own = [(ServiceName::Orders, SocketAddr::from(([127, 0, 0, 1], 1)))];
-        let parts = behind_the_gateway(&settings, &Peers::new(&settings, &own).unwrap());
+        let parts = behind_the_gateway(&Peers::new(&settings, &own).unwrap());
         assert!(parts.users.is_none() && parts.analytics.is_none() && parts.ingest.is_none());
-        assert_eq!(parts.orders.unwrap().timeout, Duration::from_secs(5), "a request takes no longer");
+        assert_eq!(parts.orders.unwrap().urls().to_string(), "http://127.0.0.1:1");
     }
 
     #[test]

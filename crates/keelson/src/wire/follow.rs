@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use chassis::client::Callees;
-use chassis::config::{ChassisConfig, ConsumerService, Layers, Origin};
+use chassis::config::{ChassisConfig, ConsumerService, Layers, Mistakes, Origin};
 use chassis::service::Service;
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -24,10 +24,7 @@ pub(crate) fn follow_file(layers: &Layers, said: &[ConsumerService], services: &
     let file = File { seen: seen(&path), path, layers: layers.clone(), said: said.to_vec(), callees };
     if let Some(first) = services.first_mut() {
         first.add_worker("configuration-file", |lifecycle| async move {
-            tokio::select! {
-                never = file.follow() => match never {},
-                () = lifecycle.draining().cancelled() => {}
-            }
+            lifecycle.draining().run_until_cancelled(file.follow()).await;
         });
     }
 }
@@ -48,19 +45,21 @@ impl File {
     async fn follow(mut self) -> Infallible {
         loop {
             sleep(INTERVAL).await;
-            let path = self.path.clone();
+            let (path, layers, before) = (self.path.clone(), self.layers.clone(), self.seen);
             // A file system may hang.
-            let Ok(seen) = tokio::task::spawn_blocking(move || seen(&path)).await else { continue };
-            if seen.is_some() && seen != self.seen {
+            let looking = tokio::task::spawn_blocking(move || {
+                let now = seen(&path);
+                (now.is_some() && now != before).then(|| (now, read(&layers)))
+            });
+            if let Ok(Some((seen, said))) = looking.await {
                 self.seen = seen;
-                self.read();
+                self.take(said);
             }
         }
     }
 
-    fn read(&mut self) {
+    fn take(&mut self, said: Result<Vec<ConsumerService>, Mistakes>) {
         let path = self.path.display();
-        let said = self.layers.read_again(&known()).and_then(|layers| ChassisConfig::consumer_services(&layers));
         let said = match said {
             Ok(said) if said == self.said => return,
             Ok(said) => said,
@@ -77,6 +76,10 @@ impl File {
         info!(%path, "{SETTING} has changed, and counts from now on");
         self.said = said;
     }
+}
+
+fn read(layers: &Layers) -> Result<Vec<ConsumerService>, Mistakes> {
+    ChassisConfig::consumer_services(&layers.read_again(&known())?)
 }
 
 fn seen(path: &Path) -> Seen {

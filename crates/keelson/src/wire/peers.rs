@@ -18,9 +18,7 @@ use crate::settings::Settings;
 /// Where services are that others call: where the settings say, or else in this process.
 #[derive(Debug)]
 pub(crate) struct Peers {
-    pub(crate) users: Option<ServiceUrls>,
-    pub(crate) analytics: Option<ServiceUrls>,
-    /// Each service of the system whose place is known, these two among them.
+    /// Each service of the system whose place is known.
     known: Vec<(ServiceName, ServiceUrls)>,
 }
 
@@ -38,8 +36,7 @@ impl Peers {
             };
             known.push((name, place));
         }
-        let place_of = |name| known.iter().find(|(known, _)| *known == name).map(|(_, place)| place.clone());
-        Ok(Self { users: place_of(ServiceName::Users), analytics: place_of(ServiceName::Analytics), known })
+        Ok(Self { known })
     }
 
     /// Lets callers of a service reach the others by their names: those whose place is known here, and those that
@@ -81,15 +78,12 @@ pub(crate) fn token_verifier(
         if let (Some(first), true) = (first, refers_to_keys(settings)) {
             let refreshing = refresh_keys(settings.clone(), Arc::clone(keys));
             first.add_worker("token-keys", |lifecycle| async move {
-                tokio::select! {
-                    never = refreshing => match never {},
-                    () = lifecycle.draining().cancelled() => {}
-                }
+                lifecycle.draining().run_until_cancelled(refreshing).await;
             });
         }
         return Ok(Some(Arc::new(TokenVerifier::new(Arc::clone(keys), parties, clock))));
     }
-    let (Some(url), Some(first)) = (peers.users.clone(), first) else { return Ok(None) };
+    let (Some(url), Some(first)) = (peers.place_of(ServiceName::Users), first) else { return Ok(None) };
     let client = match first.callees().get(users::IDENTITY.name) {
         Some(known) => Ok(known.with_limits(CallLimits::default())),
         None => ServiceClient::new(users::IDENTITY.name, url, CallLimits::default(), first.metrics()),

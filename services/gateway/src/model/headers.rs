@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use chassis::client::drop_hop_by_hop;
 use http::Version;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
@@ -32,15 +33,13 @@ pub(crate) struct Asked<'a> {
 
 /// Says who asks, where nobody else is believed, and takes out what the edge has dealt with.
 pub(crate) fn rewrite_request(headers: &mut HeaderMap, asked: Asked<'_>) {
-    leave_connection(headers);
+    drop_hop_by_hop(headers);
     if !asked.through_proxy {
         remove(headers, |name| CLAIMS.iter().any(|claim| begins(name, claim)));
     }
     // Whether the page may ask was judged by the host that it knows. The service behind has another one.
     headers.remove(header::ORIGIN);
     remove(headers, |name| begins(name, OF_WEB_PAGES));
-    // The whole body is here.
-    headers.remove(header::EXPECT);
 
     if let Some(client) = asked.client {
         continue_chain(headers, client);
@@ -77,16 +76,6 @@ pub(crate) fn rewrite_answer(headers: &mut HeaderMap) {
 pub(crate) fn has_passed(headers: &HeaderMap, pseudonym: &str) -> bool {
     let mut hops = headers.get_all(header::VIA).iter().flat_map(members);
     hops.any(|hop| hop.split_whitespace().nth(1) == Some(pseudonym))
-}
-
-/// Takes out what a caller says of its connection, before anything is written that it might name: what stands in
-/// `Connection` goes no further (RFC 9110, section 7.6.1), and nobody may hide in that way.
-fn leave_connection(headers: &mut HeaderMap) {
-    let named: Vec<String> = headers.get_all(header::CONNECTION).iter().flat_map(members).collect();
-    for name in named {
-        headers.remove(name);
-    }
-    headers.remove(header::CONNECTION);
 }
 
 /// The last address is the client's: whoever believes the gateway and nobody else must find it there.
@@ -219,7 +208,6 @@ mod tests {
             ("origin", "https://app.example.com"),
             ("access-control-request-method", "PUT"),
             ("access-control-request-headers", "x-a"),
-            ("expect", "100-continue"),
         ];
         let kept = [("authorization", "Bearer t"), ("cookie", "a=b"), ("originator", "x"), ("x-access-token", "t")];
         let mut expected = lines(&[&kept[..], &TOLD].concat());

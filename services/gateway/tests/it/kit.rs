@@ -1,16 +1,15 @@
 //! The gateway in process, servers in the place of the services behind it, and what those were asked.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use chassis::client::ServiceUrls;
+use chassis::client::{Places, ServiceUrls};
 use chassis::testing::{TestApp, TestResponse, TestServer};
-use gateway::{Behind, Parts};
+use gateway::Parts;
 use http::{HeaderMap, Method};
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -18,8 +17,6 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 pub(crate) const USERS: &str = "/api/v1/users";
-/// For tests on a machine that has much else to do.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
@@ -90,8 +87,8 @@ async fn answer(State(upstream): State<Upstream>, request: Request) -> Response 
 }
 
 /// A service at one address, or at several with commas between them.
-pub(crate) fn at(urls: &str) -> Option<Behind> {
-    Some(Behind { places: urls.parse::<ServiceUrls>().unwrap().into(), timeout: PATIENCE })
+pub(crate) fn at(urls: &str) -> Option<Places> {
+    Some(urls.parse::<ServiceUrls>().unwrap().into())
 }
 
 /// The gateway with users alone behind it.

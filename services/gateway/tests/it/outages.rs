@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use chassis::testing::{TestApp, TestResponse, TestServer, eventually};
 use futures_util::future::join_all;
-use gateway::{Behind, Parts};
+use gateway::Parts;
 use http::Method;
 use serde_json::json;
 
@@ -49,9 +49,12 @@ async fn while_nobody_is_there_each_route_is_503_with_the_name_of_its_service() 
 #[tokio::test]
 async fn a_service_that_does_not_answer_in_time_is_504() {
     let server = TestServer::start(Router::new().fallback(async || std::future::pending::<()>().await)).await;
-    let users = Behind { timeout: Duration::from_millis(200), ..at(&server.url()).unwrap() };
-    let parts = Parts { users: Some(users), ..Parts::default() };
-    let app = TestApp::start(|context| gateway::service(parts, context).unwrap());
+    let app = TestApp::start(|context| {
+        let service = gateway::service(Parts::default(), context).unwrap();
+        let users = at(&server.url()).unwrap();
+        service.callees().discover("user-service", users, Duration::from_millis(200)).unwrap();
+        service
+    });
     for method in [Method::GET, Method::POST] {
         let begun = Instant::now();
         let answer = app.send(app.request(method, USERS).body("{}".into()).unwrap()).await;

@@ -43,8 +43,7 @@ async fn body_of(response: Response) -> Bytes {
 async fn a_large_request_outlasts_a_service_that_reads_late() {
     let (url, mut serving) = once(Duration::from_millis(2500), 4 << 20, "HTTP/1.1 204 No Content\r\n\r\n").await;
     let large = vec![b'x'; 4 << 20];
-    let answer =
-        client_of(&url).call(Method::POST, &["users"]).body(super::super::call::JSON, large.into()).send().await;
+    let answer = client_of(&url).call(Method::POST, &["users"]).written_json(large.into()).send().await;
     assert_eq!(answer.unwrap().status(), 204);
     assert!(serving.join_next().await.unwrap().unwrap() > 4 << 20);
 }

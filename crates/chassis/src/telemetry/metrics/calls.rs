@@ -65,12 +65,12 @@ const DECISIONS: [(RetryDecision, &str); 5] = [
 impl fmt::Display for RetryDecision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::AttemptsUsedUp => "enough attempts",
-            Self::BudgetEmpty => "budget empty",
-            Self::NoTime => "no time left",
-            Self::NotNeeded => "not needed",
-            Self::NotSafe => "it might be done twice",
-            Self::Retried => "it is",
+            Self::AttemptsUsedUp => "not retried: enough attempts",
+            Self::BudgetEmpty => "not retried: budget empty",
+            Self::NoTime => "not retried: no time left",
+            Self::NotNeeded => "not retried: not needed",
+            Self::NotSafe => "not retried: it might be done twice",
+            Self::Retried => "retried",
         })
     }
 }

@@ -2,20 +2,20 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Response};
 use http_body_util::Full;
-use hyper::body::Body as _;
-use hyper_util::client::legacy::ResponseFuture;
+use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 
 use super::ServiceUrl;
 use super::breaker::{Breaker, Change, Permit, Standing};
 use super::latency::PeakEwma;
-use super::transport::{Connections, Origin, Trust};
+use super::pool::{NoResponse, Pool};
+use super::transport::{Origin, Trust};
 
 /// Bytes of a body that every system's buffers take, whether or not the service reads.
 const SMALL_BODY: u64 = 32 << 10;
@@ -24,20 +24,12 @@ const SMALL_BODY: u64 = 32 << 10;
 #[derive(Debug)]
 pub(super) struct Endpoint {
     pub(super) origin: Origin,
-    /// Its own, so that none of them goes elsewhere.
-    connections: RwLock<Pools>,
-    trust: Trust,
+    /// For small requests and for large ones.
+    pools: [Pool; 2],
     breaker: Breaker,
     latency: PeakEwma,
     calls: AtomicUsize,
     seen: Mutex<Option<Seen>>,
-}
-
-/// The connections of an endpoint, and how often they were begun anew.
-#[derive(Debug)]
-struct Pools {
-    pools: [Connections; 2],
-    generation: u64,
 }
 
 /// What was last seen of an endpoint.
@@ -59,29 +51,22 @@ pub(super) struct Passage<'a> {
 
 impl Endpoint {
     pub(super) fn new(origin: Origin, trust: &Trust) -> Self {
-        let pools = Pools { pools: origin.connections(trust), generation: 0 };
-        let (connections, trust) = (RwLock::new(pools), trust.clone());
-        let latency = PeakEwma::new(Instant::now());
+        let (pools, latency) = (origin.pools(trust), PeakEwma::new(Instant::now()));
         let (breaker, calls, seen) = (Breaker::new(), AtomicUsize::new(0), Mutex::default());
-        Self { origin, connections, trust, breaker, latency, calls, seen }
+        Self { origin, pools, breaker, latency, calls, seen }
     }
 
-    /// Sends a request, over a connection that lies idle or a new one. Answers the generation of its connection, too.
-    pub(super) fn send(&self, request: Request<Full<Bytes>>) -> (ResponseFuture, u64) {
-        let connections = self.connections.read().unwrap_or_else(PoisonError::into_inner);
-        let [for_small, for_large] = &connections.pools;
+    /// Sends a request, over a connection that lies idle or a new one.
+    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, NoResponse> {
+        let [for_small, for_large] = &self.pools;
         let is_small = request.body().size_hint().upper().is_some_and(|bytes| bytes <= SMALL_BODY);
         let pool = if is_small { for_small } else { for_large };
-        (pool.request(request), connections.generation)
+        pool.send(request).await
     }
 
-    /// Begins anew, unless that was done already: those that lie idle are most likely as dead as the one that turned out
-    /// to be.
-    pub(super) fn forget_connections(&self, generation: u64) {
-        let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
-        if connections.generation == generation {
-            *connections = Pools { pools: self.origin.connections(&self.trust), generation: generation + 1 };
-        }
+    /// Closes the connections that lie idle: they are most likely as dead as the one that turned out to be.
+    pub(super) fn forget_connections(&self) {
+        self.pools.iter().for_each(Pool::forget);
     }
 
     /// Whether it is this URL's service at this address.

@@ -9,11 +9,11 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
-use hyper_util::client::legacy::Error as TransportError;
 use tokio::time::{Instant, timeout_at};
 
 use super::endpoint::Endpoint;
 use super::error::causes;
+use super::pool::NoResponse;
 use super::retry::{Broken, may_pass};
 use super::{CallFailure, DEADLINE_HEADER};
 
@@ -53,10 +53,11 @@ pub(super) enum ReplyBody {
     Coming(Incoming),
 }
 
-/// Sends a message to one endpoint and reads the reply, until then; its caller waits until the deadline.
+/// Sends a message to one endpoint and reads the reply, until then; its caller waits until the deadline. The message has
+/// its headers for that endpoint afterwards.
 pub(super) async fn attempt(
     endpoint: &Endpoint,
-    message: &Message,
+    message: &mut Message,
     until: Instant,
     deadline: Instant,
 ) -> Result<Reply, Broken> {
@@ -72,27 +73,26 @@ pub(super) async fn attempt(
     timeout_at(until, exchange(endpoint, message, until.saturating_duration_since(begun))).await.unwrap_or_else(late)
 }
 
-async fn exchange(endpoint: &Endpoint, message: &Message, left: Duration) -> Result<Reply, Broken> {
-    let not_sent = |failure| Broken { never_sent: true, ..broken(failure) };
+async fn exchange(endpoint: &Endpoint, message: &mut Message, left: Duration) -> Result<Reply, Broken> {
     let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
     if left_ms == 0 {
-        return Err(not_sent(CallFailure::Timeout(left)));
+        return Err(unsent(CallFailure::Timeout(left)));
     }
-    let mut request = Request::new(Full::new(message.body.clone()));
-    *request.uri_mut() = endpoint.origin.locate(&message.target).map_err(not_sent)?;
-    *request.method_mut() = message.method.clone();
-    *request.headers_mut() = message.headers.clone();
-    let headers = request.headers_mut();
+    let target = endpoint.origin.locate(&message.target).map_err(unsent)?;
+    let headers = &mut message.headers;
     headers.insert(header::HOST, endpoint.origin.host.clone());
     headers.insert(DEADLINE_HEADER, HeaderValue::from(left_ms));
     if message.body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&message.method) {
         // Some services ask for it, and the library leaves it out.
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    let (sending, generation) = endpoint.send(request);
-    let replied = sending.await.map_err(unsent_or_broken);
+    let mut request = Request::new(Full::new(message.body.clone()));
+    *request.method_mut() = message.method.clone();
+    *request.uri_mut() = target;
+    *request.headers_mut() = headers.clone();
+    let replied = endpoint.send(request).await.map_err(unsent_or_broken);
     if matches!(&replied, Err(broken) if broken.on_dead_connection) {
-        endpoint.forget_connections(generation);
+        endpoint.forget_connections();
     }
     let (parts, body) = replied?.into_parts();
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -133,16 +133,19 @@ async fn read(mut body: Incoming, most: usize) -> Result<Bytes, Broken> {
     Ok(if more.is_empty() { whole } else { more.freeze() })
 }
 
-fn unsent_or_broken(error: TransportError) -> Broken {
-    if error.is_connect() {
-        return Broken { never_sent: true, ..broken(CallFailure::NoEndpoint(causes(&error))) };
+fn unsent_or_broken(none: NoResponse) -> Broken {
+    match none {
+        NoResponse::NotConnected(error) => unsent(CallFailure::NoEndpoint(causes(&*error))),
+        NoResponse::NotSent(error) => unsent(CallFailure::Unavailable(causes(&error))),
+        NoResponse::Broken(error) => {
+            let on_dead_connection = is_unacknowledged(&error);
+            Broken { on_dead_connection, ..broken(CallFailure::Unavailable(causes(&error))) }
+        }
     }
-    let on_dead_connection = is_unacknowledged(&error);
-    Broken { on_dead_connection, ..broken(CallFailure::Unavailable(causes(&error))) }
 }
 
 /// Whether the system gave the connection up, since the other side's did not even say that it had got something.
-fn is_unacknowledged(error: &TransportError) -> bool {
+fn is_unacknowledged(error: &hyper::Error) -> bool {
     let mut next = error.source();
     while let Some(cause) = next {
         if cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
@@ -151,6 +154,10 @@ fn is_unacknowledged(error: &TransportError) -> bool {
         next = cause.source();
     }
     false
+}
+
+fn unsent(failure: CallFailure) -> Broken {
+    Broken { never_sent: true, ..broken(failure) }
 }
 
 fn broken(failure: CallFailure) -> Broken {

@@ -22,19 +22,6 @@ use super::{CallError, ServiceClient};
 /// How long an answer that has begun may be silent.
 const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
-/// What concerns one connection and not the message (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
-
 impl ServiceClient {
     /// Passes a request on as it came, and the answer's body as it comes. The request is read whole, so that it can be tried
     /// again where that does no harm. Headers of the connection stay behind on either side; ids, trace and deadline are
@@ -72,16 +59,34 @@ impl ServiceClient {
 /// Drops the headers that concern one connection, and those that `Connection` names. Whoever writes headers into a request
 /// that is passed on does this first: a caller might name what is written.
 pub fn drop_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
+    // One walk over the few headers of a message costs less than a look for each of these names.
+    let dropped: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
+    if dropped.contains(&CONNECTION) {
         let named = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
         let named: Vec<String> = named.flat_map(|value| value.split(',')).map(|name| name.trim().to_owned()).collect();
         for name in named {
             headers.remove(name);
         }
     }
-    for name in &HOP_BY_HOP {
+    for name in dropped {
         headers.remove(name);
     }
+}
+
+/// Whether a header concerns one connection and not the message (RFC 9110, section 7.6.1).
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// The body of an answer on its way.

@@ -23,6 +23,7 @@ mod looking;
 mod observed;
 mod path;
 mod places;
+mod pool;
 mod probes;
 mod reset;
 mod resolve;

@@ -62,9 +62,9 @@ async fn probe(endpoint: &Endpoint, patience: Duration) -> Result<(), CallFailur
     let headers = [(USER_AGENT, PROBE_AGENT)].into_iter().collect();
     let target = PathAndQuery::from_static("/health");
     let reading = Reading::Whole(MOST_OF_A_PROBE);
-    let message = Message { method: Method::GET, target, headers, body: Bytes::new(), reading };
+    let mut message = Message { method: Method::GET, target, headers, body: Bytes::new(), reading };
     let deadline = Instant::now() + patience;
-    let answered = attempt(endpoint, &message, deadline, deadline).await;
+    let answered = attempt(endpoint, &mut message, deadline, deadline).await;
     let ended = match answered {
         Ok(reply) if reply.status.is_success() => Ok(()),
         Ok(reply) => Err(CallFailure::Unavailable(format!("it answered {}", reply.status))),

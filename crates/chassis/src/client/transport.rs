@@ -1,32 +1,24 @@
-//! Connections to one address of a service, and how requests name it there.
+//! How connections to one address of a service are made, and how requests name it there.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
-use http_body_util::Full;
 use hyper_rustls::{ConfigBuilderExt as _, FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::client::WantsClientCert;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier, crypto};
 use url::Host;
 
+use super::pool::Pool;
 use super::reset::ResettingConnector;
 use super::{CallFailure, ServiceUrl};
 
 /// How long a connection may take to be made: a service is in the same data centre.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(750);
-/// How long a connection is kept without a call. Below the 75 s of our servers and the 60 s of load balancers, so that
-/// no call is sent on a connection that the other side is closing.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections that are kept without a call: so many calls at once find one open each time.
-const MAX_IDLE_CONNECTIONS: usize = 256;
 /// How long the other side's network may leave what was sent without a sign, from the second time on that it is sent (RFC
 /// 5482). Where it forgot the connection, a call that can be repeated shall have time for that. How long the service
 /// thinks has nothing to do with it, as long as its buffers take the whole request.
@@ -40,8 +32,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 /// Bytes of the longest URL that is sent, which every server must be able to read (RFC 9110, section 4.1).
 const MAX_URL_BYTES: usize = 8000;
 
-/// Sends requests over connections that it keeps. Follows no redirect and uses no proxy: it talks to the service itself.
-pub(super) type Connections = Client<HttpsConnector<ResettingConnector>, Full<Bytes>>;
+/// Makes connections. Uses no proxy: it connects to the service itself.
+pub(super) type Connector = HttpsConnector<ResettingConnector>;
 
 type Unverified = ConfigBuilder<ClientConfig, WantsVerifier>;
 
@@ -103,26 +95,34 @@ impl Origin {
     /// A path and query at the service: below the path of its URL.
     pub(super) fn locate(&self, target: &PathAndQuery) -> Result<Uri, CallFailure> {
         let base = self.url.base();
-        let is_usual = base.is_empty();
         if base.len() + target.as_str().len() > MAX_URL_BYTES {
             return Err(CallFailure::Unaddressable("the URL has more than 8000 bytes"));
         }
         let unfit = |_| CallFailure::Unaddressable("the path fits into no URL");
-        let target = if is_usual { target.clone() } else { format!("{base}{target}").parse().map_err(unfit)? };
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(if self.url.is_encrypted() { Scheme::HTTPS } else { Scheme::HTTP });
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(target);
-        Uri::from_parts(parts).map_err(|_| CallFailure::Unaddressable("the path fits into no URL"))
+        Ok(Uri::from(match base {
+            // One that is empty is written as nothing at all by the library.
+            "" if target.as_str() == "/" => PathAndQuery::from_static("/"),
+            "" => target.clone(),
+            base => format!("{base}{target}").parse().map_err(unfit)?,
+        }))
     }
 
     /// For requests that fit into a socket's buffers, and for larger ones. No connections yet.
-    pub(super) fn connections(&self, trust: &Trust) -> [Connections; 2] {
-        [UNACKNOWLEDGED_TIMEOUT, UNREAD_TIMEOUT].map(|patience| self.connecting(trust, patience))
+    pub(super) fn pools(&self, trust: &Trust) -> [Pool; 2] {
+        [UNACKNOWLEDGED_TIMEOUT, UNREAD_TIMEOUT]
+            .map(|patience| Pool::new(self.connector(trust, patience), self.place()))
+    }
+
+    fn place(&self) -> Uri {
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(if self.url.is_encrypted() { Scheme::HTTPS } else { Scheme::HTTP });
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
+        Uri::from_parts(parts).unwrap_or_default()
     }
 
     #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "other systems cannot be told"))]
-    fn connecting(&self, trust: &Trust, unacknowledged: Duration) -> Connections {
+    fn connector(&self, trust: &Trust, unacknowledged: Duration) -> Connector {
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_nodelay(true);
@@ -132,16 +132,11 @@ impl Origin {
         #[cfg(target_os = "linux")]
         connector.set_tcp_user_timeout(Some(unacknowledged));
         let connector = ResettingConnector::new(connector);
-        let connector = HttpsConnectorBuilder::new()
+        HttpsConnectorBuilder::new()
             .with_tls_config(trust.0.clone())
             .https_or_http()
             .with_server_name_resolver(FixedServerNameResolver::new(self.server_name.clone()))
             .enable_http1()
-            .wrap_connector(connector);
-        Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
-            .build(connector)
+            .wrap_connector(connector)
     }
 }

@@ -58,7 +58,7 @@ impl ServiceClient {
         let mut attempts = Attempts::new(&message.method, message.headers.contains_key(IDEMPOTENCY_HEADER), deadline);
         let ended = async {
             let _place = self.place(deadline).await?;
-            inner.attempts(&message, timeout, deadline, &mut attempts).await
+            inner.attempts(&mut message, timeout, deadline, &mut attempts).await
         };
         let ended = ended.await.map_err(|failure| match failure {
             CallFailure::Timeout(_) => CallFailure::Timeout(deadline.saturating_duration_since(begun)),
@@ -105,7 +105,7 @@ impl Inner {
     /// As many attempts as it takes, and as are good.
     async fn attempts(
         &self,
-        message: &Message,
+        message: &mut Message,
         timeout: Duration,
         deadline: Instant,
         attempts: &mut Attempts,

@@ -4,6 +4,7 @@ mod failures;
 mod forwarding;
 mod handing_on;
 mod names;
+mod pool;
 mod resilience;
 
 use std::time::Duration;

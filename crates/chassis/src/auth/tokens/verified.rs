@@ -13,11 +13,13 @@ pub(super) const MAX_VERIFIED: usize = 8192;
 /// Holds digests, so that no token lies about in memory.
 pub(super) struct VerifiedTokens(Cache<[u8; SHA256_OUTPUT_LEN], Arc<Claims>>);
 
-impl VerifiedTokens {
-    pub(super) fn new() -> Self {
+impl Default for VerifiedTokens {
+    fn default() -> Self {
         Self(Cache::new(MAX_VERIFIED))
     }
+}
 
+impl VerifiedTokens {
     pub(super) fn find(&self, token: &str) -> Option<Arc<Claims>> {
         self.0.get(&name(token)?)
     }

@@ -94,8 +94,8 @@ impl TokenVerifier {
         Self { keys: Keys::Fetched(keys), parties, clock }
     }
 
-    /// Judges a token. Waits for nothing but for a key that has to be fetched, and takes 2 µs of processor time with
-    /// HS256; with ES256 40, with RSA of 2048 bits 17 and of 4096 bits 70, but for a token that was judged before 0.4.
+    /// Judges a token. Waits for nothing but for a key that has to be fetched. Takes 0.4 µs of processor time for a token
+    /// that was judged before; else 2 with HS256, 40 with ES256, with RSA of 2048 bits 17 and of 4096 bits 70.
     pub async fn verify(&self, token: &str) -> Verification {
         let judged = match &self.keys {
             Keys::Held(keys) => self.judge(token, &keys.active().verifying),
@@ -118,15 +118,13 @@ impl TokenVerifier {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refusal::TooLong);
         }
-        if let Some(claims) = keys.verified.as_ref().and_then(|verified| verified.find(token)) {
+        if let Some(claims) = keys.verified.find(token) {
             self.check(&claims)?;
             return Ok(claims);
         }
         let claims = Arc::new(keys.open(token)?);
         self.check(&claims)?;
-        if let Some(verified) = &keys.verified {
-            verified.remember(token, &claims);
-        }
+        keys.verified.remember(token, &claims);
         Ok(claims)
     }
 

@@ -9,7 +9,7 @@ use chassis::service::{Context, Service};
 use http::HeaderMap;
 use tracing::warn;
 
-use crate::model::has_passed;
+use crate::model::Hop;
 
 /// Where the services are behind the gateway. Where one is `None`, nobody said that: its routes answer 503 until somebody does.
 #[derive(Debug, Default)]
@@ -30,8 +30,7 @@ pub(crate) struct Destination {
     name: &'static str,
     /// What is passed on and what is called by name (`/call`) go the same way, and a service may turn up later.
     callees: Callees,
-    /// What this process is called in `Via`: a name that no other proxy has, whatever its operators call it.
-    pub(crate) pseudonym: Arc<str>,
+    pub(crate) hop: Arc<Hop>,
 }
 
 /// All of them.
@@ -58,7 +57,7 @@ impl Destination {
             let text = format!("{} unavailable", self.name);
             Err(Error::new(Kind::Unavailable, text).caused_by(cause))
         };
-        if has_passed(headers, &self.pseudonym) {
+        if self.hop.has_passed(headers) {
             return unavailable("the request was here before: an address of a service is that of this gateway");
         }
         self.callees.get(self.name).map_or_else(|| unavailable("nobody said where it is"), Ok)
@@ -67,13 +66,13 @@ impl Destination {
 
 impl Destinations {
     pub(crate) fn new(parts: Parts, context: &Context, service: &Service) -> Result<Self, NoClient> {
-        let pseudonym: Arc<str> = format!("keelson-{}", context.process).into();
+        let hop = Arc::new(Hop::new(&context.process));
         let to = |name: &'static str, places: Option<Places>| -> Result<Arc<Destination>, NoClient> {
-            let (callees, pseudonym) = (service.callees().clone(), Arc::clone(&pseudonym));
+            let (callees, hop) = (service.callees().clone(), Arc::clone(&hop));
             if let Some(places) = places {
                 callees.discover(name, places, DEFAULT_CALL_TIMEOUT)?;
             }
-            Ok(Arc::new(Destination { name, callees, pseudonym }))
+            Ok(Arc::new(Destination { name, callees, hop }))
         };
         Ok(Self {
             users: to("user-service", parts.users)?,

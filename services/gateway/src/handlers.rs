@@ -4,7 +4,7 @@ use axum::extract::{FromRequest as _, Request};
 use axum::response::Response;
 use chassis::error::{Error, Kind};
 use chassis::http::{RawBody, ThroughProxy};
-use chassis::telemetry::correlation::current;
+use chassis::telemetry::correlation::with_current;
 use http::request::Parts;
 use http::{HeaderValue, Method, Uri, header};
 
@@ -28,10 +28,10 @@ pub(crate) async fn pass_on(
     }
     let client = to.client(&parts.headers)?;
     let asked = Asked {
-        client: current().and_then(|scope| scope.client),
+        client: with_current(|scope| scope.client).flatten(),
         host: host_of(&parts),
         version: parts.version,
-        pseudonym: &to.pseudonym,
+        hop: &to.hop,
         through_proxy,
     };
     rewrite_request(&mut parts.headers, asked);

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::io;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
 use http::header;
@@ -34,8 +34,11 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = Error;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Error> {
-        let whole = request.into_body().collect().await.map_err(unreadable)?;
-        Ok(Self(whole.to_bytes()))
+        let body = request.into_body();
+        if body.is_end_stream() {
+            return Ok(Self(Bytes::new()));
+        }
+        Ok(Self(body.collect().await.map_err(unreadable)?.to_bytes()))
     }
 }
 

@@ -153,7 +153,7 @@ pub fn current() -> Option<Scope> {
 }
 
 /// Looks at the present scope without a copy of it; `None` when there is none.
-pub(crate) fn with_current<T>(look: impl FnOnce(&Scope) -> T) -> Option<T> {
+pub fn with_current<T>(look: impl FnOnce(&Scope) -> T) -> Option<T> {
     SCOPE.try_with(look).ok()
 }
 

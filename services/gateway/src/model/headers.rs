@@ -16,6 +16,39 @@ const CLAIMS: [&str; 4] = ["x-forwarded", "forwarded", "x-real-ip", "x-envoy-"];
 /// How headers begin that web pages and services agree by; the edge in front has done so.
 const OF_WEB_PAGES: &str = "access-control-";
 
+/// Headers that a request has more behind the gateway, with those of the client of the services.
+const ADDED: usize = 8;
+
+/// What this process is called in `Via`: a name that no other proxy has, whatever its operators call it.
+#[derive(Debug)]
+pub(crate) struct Hop {
+    pseudonym: String,
+    /// What it adds to `Via`, for requests of each version.
+    lines: Vec<(Version, HeaderValue)>,
+}
+
+impl Hop {
+    /// Of the process of this id.
+    pub(crate) fn new(process: &str) -> Self {
+        let pseudonym = format!("keelson-{process}");
+        let numbers = [(Version::HTTP_11, "1.1"), (Version::HTTP_2, "2.0"), (Version::HTTP_10, "1.0")];
+        let line = |number| HeaderValue::try_from(format!("{number} {pseudonym}")).ok();
+        let lines = numbers.into_iter().filter_map(|(version, number)| Some((version, line(number)?))).collect();
+        Self { pseudonym, lines }
+    }
+
+    fn line(&self, version: Version) -> Option<&HeaderValue> {
+        let known = self.lines.iter().find(|(known, _)| *known == version);
+        known.or(self.lines.first()).map(|(_, line)| line)
+    }
+
+    /// Whether a request comes from this process, by whatever way: an address of a service leads back to here.
+    pub(crate) fn has_passed(&self, headers: &HeaderMap) -> bool {
+        let mut hops = headers.get_all(header::VIA).iter().flat_map(members);
+        hops.any(|hop| hop.split_whitespace().nth(1) == Some(&self.pseudonym))
+    }
+}
+
 /// What is known of a request beside its headers.
 #[derive(Debug)]
 pub(crate) struct Asked<'a> {
@@ -26,13 +59,14 @@ pub(crate) struct Asked<'a> {
     /// What it was sent with.
     pub(crate) version: Version,
     /// What this process is called in `Via`.
-    pub(crate) pseudonym: &'a str,
+    pub(crate) hop: &'a Hop,
     /// A trusted proxy stands in between, which has said more of it.
     pub(crate) through_proxy: bool,
 }
 
 /// Says who asks, where nobody else is believed, and takes out what the edge has dealt with.
 pub(crate) fn rewrite_request(headers: &mut HeaderMap, asked: Asked<'_>) {
+    headers.reserve(ADDED);
     drop_hop_by_hop(headers);
     if !asked.through_proxy {
         remove(headers, |name| CLAIMS.iter().any(|claim| begins(name, claim)));
@@ -51,9 +85,8 @@ pub(crate) fn rewrite_request(headers: &mut HeaderMap, asked: Asked<'_>) {
     if !headers.contains_key(FORWARDED_PROTO) {
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
     }
-    let via = format!("{} {}", number(asked.version), asked.pseudonym);
-    if let Ok(via) = HeaderValue::from_str(&via) {
-        headers.append(header::VIA, via);
+    if let Some(via) = asked.hop.line(asked.version) {
+        headers.append(header::VIA, via.clone());
     }
 }
 
@@ -72,12 +105,6 @@ pub(crate) fn rewrite_answer(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether a request comes from this process, by whatever way: an address of a service leads back to here.
-pub(crate) fn has_passed(headers: &HeaderMap, pseudonym: &str) -> bool {
-    let mut hops = headers.get_all(header::VIA).iter().flat_map(members);
-    hops.any(|hop| hop.split_whitespace().nth(1) == Some(pseudonym))
-}
-
 /// The last address is the client's: whoever believes the gateway and nobody else must find it there.
 fn continue_chain(headers: &mut HeaderMap, client: IpAddr) {
     let client = client.to_string();
@@ -85,7 +112,7 @@ fn continue_chain(headers: &mut HeaderMap, client: IpAddr) {
     if chain.last() != Some(&client) {
         chain.push(client);
     }
-    if let Ok(chain) = HeaderValue::from_str(&chain.join(", ")) {
+    if let Ok(chain) = HeaderValue::try_from(chain.join(", ")) {
         headers.insert(FORWARDED_FOR, chain);
     }
 }
@@ -109,14 +136,6 @@ fn begins(name: &str, with: &str) -> bool {
     name.len() >= with.len() && name.bytes().zip(with.bytes()).all(is_same)
 }
 
-fn number(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "1.0",
-        Version::HTTP_2 => "2.0",
-        _ => "1.1",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,11 +150,12 @@ mod tests {
 
     fn rewritten(lines: &[(&'static str, &'static str)], through_proxy: bool) -> Vec<(String, String)> {
         let mut headers = headers(lines);
+        let hop = Hop::new("1");
         let asked = Asked {
             client: Some("203.0.113.7".parse().unwrap()),
             host: Some(HeaderValue::from_static("shop.example.com")),
             version: Version::HTTP_11,
-            pseudonym: "keelson-1",
+            hop: &hop,
             through_proxy,
         };
         rewrite_request(&mut headers, asked);
@@ -237,7 +257,7 @@ mod tests {
             (&[], false),
         ] {
             let way: Vec<_> = via.iter().map(|via| ("via", *via)).collect();
-            assert_eq!(has_passed(&headers(&way), "keelson-1"), passed, "{via:?}");
+            assert_eq!(Hop::new("1").has_passed(&headers(&way)), passed, "{via:?}");
         }
     }
 

@@ -3,5 +3,5 @@
 mod headers;
 mod target;
 
-pub(crate) use headers::{Asked, has_passed, rewrite_answer, rewrite_request};
+pub(crate) use headers::{Asked, Hop, rewrite_answer, rewrite_request};
 pub(crate) use target::target;

@@ -279,5 +279,5 @@ fn password_mistake(password: &SecretString, username: &str, email: &str) -> Opt
 
 /// Where the request comes from, as the edge has found out.
 fn client() -> IpAddr {
-    correlation::current().and_then(|scope| scope.client).unwrap_or(Ipv4Addr::UNSPECIFIED.into())
+    correlation::with_current(|scope| scope.client).flatten().unwrap_or(Ipv4Addr::UNSPECIFIED.into())
 }

@@ -21,7 +21,7 @@ pub(crate) fn measure(plan: Plan, table: &mut Table) -> Outcome<()> {
     let url = |name: &str| format!("sqlite:{}", folder.path().join(name).display());
     drop(Load::open(&url("rows.db"))?);
     let rows = Connection::open(folder.path().join("rows.db"))?;
-    rows.execute_batch("PRAGMA synchronous = FULL")?;
+    rows.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000")?;
     let load = Load::open(&url("users.db"))?;
     let mut next = 0;
     for (callers, goal) in CALLERS.into_iter().filter(|(callers, _)| plan.has(*callers)) {

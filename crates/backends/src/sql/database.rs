@@ -36,7 +36,9 @@ impl Statement {
         Self { sqlite: sql, then_on_sqlite: &[], postgres: sql, writes: false, is_shared: false }
     }
 
-    /// One that changes something.
+    /// One that changes something. Without a `RETURNING`, which costs SQLite a temporary table and a journal for each
+    /// statement, it answers an empty row for each row that it changed. PostgreSQL answers what `RETURNING` names and
+    /// nothing else.
     pub(crate) const fn write(sql: &'static str) -> Self {
         Self { writes: true, ..Self::read(sql) }
     }

@@ -45,7 +45,7 @@ macro_rules! outbox_statements {
                 "INSERT INTO ",
                 $outbox,
                 " (id, entity, event_type, body, correlation_id, traceparent, occurred_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id"
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)"
             ))
             .shared_on_postgres(concat!(
                 "INSERT INTO ",
@@ -71,7 +71,7 @@ macro_rules! outbox_statements {
                 $outbox,
                 " WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3"
             )),
-            remove: Statement::write(concat!("DELETE FROM ", $outbox, " WHERE position = $1 RETURNING position"))
+            remove: Statement::write(concat!("DELETE FROM ", $outbox, " WHERE position = $1"))
                 .shared_on_postgres(concat!("DELETE FROM ", $outbox, " WHERE position = ANY ($1) RETURNING position")),
             discard: Statement::write(concat!("DELETE FROM ", $outbox, " WHERE id = $1 RETURNING position")),
             depth: Statement::read(concat!(

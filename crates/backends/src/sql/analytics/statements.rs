@@ -2,10 +2,10 @@
 
 use crate::sql::database::Statement;
 
-/// Answers the ids of those that are new.
+/// Answers a row for each that is new.
 pub(super) static RECORD: Statement = Statement::write(
     "INSERT INTO events (id, event_type, event_name, user_id, properties, created_at, request_id, fingerprint) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING id",
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
 )
 .shared_on_postgres(
     "INSERT INTO events (id, event_type, event_name, user_id, properties, created_at, request_id, fingerprint) \

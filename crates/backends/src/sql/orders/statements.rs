@@ -17,11 +17,11 @@ macro_rules! event_columns {
 pub(super) static FIND: Statement = Statement::read(concat!("SELECT ", columns!(), " FROM orders WHERE id = $1"))
     .shared_on_postgres(concat!("SELECT ", columns!(), " FROM orders WHERE id = ANY ($1)"));
 
-/// Answers the ids of those that are new.
+/// Answers a row for each that is new.
 pub(super) static CREATE: Statement = Statement::write(concat!(
     "INSERT INTO orders (",
     columns!(),
-    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING id"
+    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING"
 ))
 .shared_on_postgres(concat!(
     "INSERT INTO orders (",
@@ -37,7 +37,7 @@ pub(super) static CREATE_WITH: Statement = Statement::write(concat!(
     "INSERT INTO orders (",
     columns!(),
     ") SELECT $1, $2, $3, $4, $5, $6, $7, $8 \
-     WHERE NOT EXISTS (SELECT 1 FROM orders_idempotency_keys WHERE id = $9) ON CONFLICT DO NOTHING RETURNING id"
+     WHERE NOT EXISTS (SELECT 1 FROM orders_idempotency_keys WHERE id = $9) ON CONFLICT DO NOTHING"
 ))
 .then_on_sqlite(&[
     Then {
@@ -102,8 +102,7 @@ pub(super) static LIST_OF_USER_BY_STATUS: Statement = list!(" WHERE user_id = $4
 
 /// In one version; together with the event that reports it, if there is one.
 pub(super) static CHANGE: Statement = Statement::write(
-    "UPDATE orders SET status = $2, shipping_address = $3, version = $4, updated_at = $5 WHERE id = $1 AND version = $6 \
-     RETURNING id",
+    "UPDATE orders SET status = $2, shipping_address = $3, version = $4, updated_at = $5 WHERE id = $1 AND version = $6",
 )
 .then_on_sqlite(&[Then {
     parameter: 7,
@@ -117,17 +116,16 @@ pub(super) static CHANGE: Statement = Statement::write(
 ));
 
 /// In one version; together with the event that reports it, if there is one.
-pub(super) static DELETE: Statement =
-    Statement::write("DELETE FROM orders WHERE id = $1 AND version = $2 RETURNING id")
-        .then_on_sqlite(&[Then {
-            parameter: 3,
-            sql: concat!("INSERT INTO ", event_columns!(), " SELECT $3, $1, $4, $5, $6, $7, $8 WHERE changes() > 0"),
-        }])
-        .on_postgres(concat!(
-            "WITH gone AS (DELETE FROM orders WHERE id = $1 AND version = $2 RETURNING id), \
+pub(super) static DELETE: Statement = Statement::write("DELETE FROM orders WHERE id = $1 AND version = $2")
+    .then_on_sqlite(&[Then {
+        parameter: 3,
+        sql: concat!("INSERT INTO ", event_columns!(), " SELECT $3, $1, $4, $5, $6, $7, $8 WHERE changes() > 0"),
+    }])
+    .on_postgres(concat!(
+        "WITH gone AS (DELETE FROM orders WHERE id = $1 AND version = $2 RETURNING id), \
              reported AS (INSERT INTO ",
-            event_columns!(),
-            " SELECT $3, id, $4, $5, $6, $7, $8 FROM gone WHERE $3 IS NOT NULL) SELECT id FROM gone"
-        ));
+        event_columns!(),
+        " SELECT $3, id, $4, $5, $6, $7, $8 FROM gone WHERE $3 IS NOT NULL) SELECT id FROM gone"
+    ));
 
 pub(super) static EXISTS: Statement = Statement::read("SELECT 1 FROM orders WHERE id = $1");

@@ -45,8 +45,11 @@ impl Call {
         let mut prepared = connection.prepare_cached(sql)?;
         self.bind(&mut prepared)?;
         let columns = prepared.column_count();
-        let mut rows = prepared.raw_query();
-        read(&mut rows, columns)
+        let mut answer = read(&mut prepared.raw_query(), columns)?;
+        if columns == 0 {
+            answer.extend((0..connection.changes()).map(|_| Row(Vec::new())));
+        }
+        Ok(answer)
     }
 
     /// SQLite takes `$7` for a name: the parameters of a statement are numbered in the order in which it has them.

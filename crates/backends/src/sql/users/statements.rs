@@ -11,11 +11,11 @@ macro_rules! columns {
 pub(super) static FIND: Statement = Statement::read(concat!("SELECT ", columns!(), " FROM users WHERE id = $1"))
     .shared_on_postgres(concat!("SELECT ", columns!(), " FROM users WHERE id = ANY ($1)"));
 
-/// Answers the ids of those that are new. In the order of a key, so that two statements with the same keys wait for each
+/// Answers a row for each that is new. In the order of a key, so that two statements with the same keys wait for each
 /// other and not in a circle.
 pub(super) static CREATE: Statement = Statement::write(
     "INSERT INTO users (id, name, username_key, email, email_key, age, is_active, password_hash, version, created_at, \
-     updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING id",
+     updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
 )
 .shared_on_postgres(
     "INSERT INTO users (id, name, username_key, email, email_key, age, is_active, password_hash, version, created_at, \
@@ -31,7 +31,7 @@ pub(super) static CREATE: Statement = Statement::write(
 pub(super) static CREATE_WITH: Statement = Statement::write(
     "INSERT INTO users (id, name, username_key, email, email_key, age, is_active, password_hash, version, created_at, \
      updated_at) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 \
-     WHERE NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE id = $12) ON CONFLICT DO NOTHING RETURNING id",
+     WHERE NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE id = $12) ON CONFLICT DO NOTHING",
 )
 .then_on_sqlite(&[
     Then {
@@ -96,7 +96,7 @@ pub(super) static REPLACE_PASSWORD: Statement =
 
 /// In one version, or in whatever version it is; together with the event that reports it, if there is one.
 pub(super) static DELETE: Statement =
-    Statement::write("DELETE FROM users WHERE id = $1 AND version = COALESCE($2, version) RETURNING id")
+    Statement::write("DELETE FROM users WHERE id = $1 AND version = COALESCE($2, version)")
         .then_on_sqlite(&[Then {
             parameter: 3,
             sql: "INSERT INTO users_outbox (id, entity, event_type, body, correlation_id, traceparent, occurred_at) \

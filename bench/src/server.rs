@@ -1,12 +1,15 @@
 //! A server that is measured: started on its core, waited for, asked by a closed loop, ended.
 
 use std::fs::{File, OpenOptions};
+use std::iter;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 
 use crate::load::closed::{Closed, Until};
 use crate::load::{Target, get, once};
@@ -20,9 +23,13 @@ const END: Duration = Duration::from_secs(30);
 /// What a slice runs before it counts, so that connections are made and their threads awake.
 const RUN_UP: Duration = Duration::from_millis(100);
 
-/// A port that is free now.
+/// A port that is free now, below those that systems give to clients: whoever asks one of these before anybody listens
+/// there may be given that very port, and meets itself.
 pub(crate) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    let mut random = StdRng::from_os_rng();
+    let mut ports = iter::repeat_with(|| random.random_range(10_000..32_768)).take(1000);
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    ports.find(is_free).context("of a thousand ports from 10000 to 32767 none is free")
 }
 
 pub(crate) fn local(port: u16) -> SocketAddr {

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod envelope;
 pub mod error;
 pub mod health;
 pub mod http;

@@ -1,0 +1,30 @@
+//! Encrypted bodies of calls between services: three forms, and the keys that they use.
+//!
+//! * Fernet, for old peers: AES-128-CBC with HMAC-SHA256, version 0x80 of <https://github.com/fernet/spec>.
+//! * The first GCM form, for old peers: AES-256-GCM (NIST SP 800-38D) with a key that PBKDF2 (RFC 8018, section 5.2)
+//!   derives. Nothing but the body is bound, and nothing bounds a replay.
+//! * v2, what our services speak: AES-256-GCM with a random key, bound to the call and to its time, each body taken
+//!   once.
+//!
+//! [`KeyRing`] is made of the text of a setting and encrypts and decrypts, [`EncryptionKeys`] is the ring that counts
+//! now, [`ReplayCache`] knows which v2 bodies were taken. These are codecs: which headers ask for which form, whose
+//! ring is used and which calls must be encrypted is for the edge and the client to say.
+
+mod aes_gcm;
+mod entries;
+mod error;
+mod fernet;
+mod gcm;
+mod key;
+mod key_ring;
+mod keys;
+mod replay;
+#[cfg(test)]
+mod tests;
+mod v2;
+
+pub use error::{Cause, EncryptError, Undecryptable};
+pub use key_ring::{KeyRing, KeyRingError, MAX_KEYS};
+pub use keys::EncryptionKeys;
+pub use replay::ReplayCache;
+pub use v2::{Binding, Direction, Received, Sealed};

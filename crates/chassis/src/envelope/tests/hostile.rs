@@ -1,0 +1,34 @@
+//! Texts that are no bodies, and no rings.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Anything, base64 of anything, and what begins as a Fernet token does.
+fn bodies() -> impl Strategy<Value = String> {
+    prop_oneof![".{0,120}", "[A-Za-z0-9+/_-]{0,200}={0,2}", "gAAAAA[A-Za-z0-9_-]{94,158}"]
+}
+
+/// Anything, and what is nearly a JSON object of ids and keys.
+fn settings() -> impl Strategy<Value = String> {
+    prop_oneof![".{0,120}", r#"\{("[a-z0-9]{0,3}": ?("[a-z]{0,4}"|[0-9]{6}),?){0,3}\}"#]
+}
+
+proptest! {
+    #[test]
+    fn no_text_is_taken_for_a_body(text in bodies()) {
+        let ring = ring(RANDOM_KEY);
+        prop_assert!(ring.decrypt_fernet(&text, at(NOW)).is_err());
+        let received = Received { key_id: ring.key_id(), time: NOW, encrypted_data: &text };
+        let taken = ReplayCache::default();
+        prop_assert!(ring.decrypt_v2(&received, &binding(Direction::Request), at(NOW), &taken).is_err());
+        prop_assert_eq!(taken.len(), 0);
+    }
+
+    #[test]
+    fn any_text_of_a_setting_is_a_ring_or_told_what_it_is(text in settings()) {
+        if let Err(error) = KeyRing::parse(&text.as_str().into()) {
+            prop_assert!(error.to_string().starts_with("found "));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Our own form: a body is bound to the call that it is part of and to its time, and is taken once.
+
+use jiff::Timestamp;
+
+use super::aes_gcm::{AesGcmKey, Body};
+use super::{Cause, EncryptError, ReplayCache};
+
+/// First line of the associated data.
+const NAME: &str = "keelson-v2";
+
+/// Seconds for which a body is good, before and after its own time.
+pub(super) const WINDOW_SECONDS: i64 = 60;
+
+/// Which way a body goes: a request that is sent back is no response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the caller to the callee.
+    Request,
+    /// From the callee to the caller.
+    Response,
+}
+
+/// The call that a body is part of. With another one it cannot be decrypted.
+#[derive(Debug, Clone, Copy)]
+pub struct Binding<'a> {
+    /// Which way the body goes.
+    pub direction: Direction,
+    /// The request's method, for its response too.
+    pub method: &'a str,
+    /// The request's path with its query, as it stands in the request line.
+    pub path: &'a str,
+    /// Who sends this body.
+    pub sender: &'a str,
+    /// Who is to read it.
+    pub target: &'a str,
+}
+
+/// A body on its way out, with what goes into the headers beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Which key decrypts it.
+    pub key_id: String,
+    /// When it was encrypted, in seconds since 1970.
+    pub time: i64,
+    /// Base64 of nonce, ciphertext and tag.
+    pub encrypted_data: String,
+}
+
+/// A body that came in, with what its headers say. Nothing of it is believed yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Received<'a> {
+    /// Which key is said to decrypt it.
+    pub key_id: &'a str,
+    /// When it is said to have been encrypted, in seconds since 1970.
+    pub time: i64,
+    /// Base64 of nonce, ciphertext and tag.
+    pub encrypted_data: &'a str,
+}
+
+/// A random key and its id.
+#[derive(Debug)]
+pub(super) struct V2Key {
+    id: String,
+    key: AesGcmKey,
+}
+
+impl V2Key {
+    pub(super) fn new(id: &str, key: AesGcmKey) -> Self {
+        Self { id: id.to_owned(), key }
+    }
+
+    pub(super) fn seal(&self, plaintext: &[u8], binding: &Binding<'_>, now: Timestamp) -> Result<Sealed, EncryptError> {
+        let time = now.as_second();
+        let associated = binding.associated_data(time, &self.id).ok_or(EncryptError::LineBreak)?;
+        let encrypted_data = self.key.seal(plaintext, associated.as_bytes())?;
+        Ok(Sealed { key_id: self.id.clone(), time, encrypted_data })
+    }
+
+    /// Only what is authentic gets into the cache, so nobody without a key can fill it.
+    pub(super) fn open(
+        &self,
+        received: &Received<'_>,
+        binding: &Binding<'_>,
+        now: Timestamp,
+        taken: &ReplayCache,
+    ) -> Result<Vec<u8>, Cause> {
+        let (time, now) = (received.time, now.as_second());
+        check_time(time, now)?;
+        let associated = binding.associated_data(time, &self.id).ok_or(Cause::LineBreak)?;
+        let body = Body::decode(received.encrypted_data)?;
+        let plaintext = self.key.open(&body, associated.as_bytes()).ok_or(Cause::Authentication)?;
+        taken.take(body.nonce, time, now)?;
+        Ok(plaintext)
+    }
+}
+
+fn check_time(time: i64, now: i64) -> Result<(), Cause> {
+    if time < now.saturating_sub(WINDOW_SECONDS) {
+        return Err(Cause::Expired);
+    }
+    if time > now.saturating_add(WINDOW_SECONDS) {
+        return Err(Cause::Future);
+    }
+    Ok(())
+}
+
+impl Binding<'_> {
+    /// `None` when a line break in one of the lines would make it two: those of another call could read the same then.
+    pub(super) fn associated_data(&self, time: i64, key_id: &str) -> Option<String> {
+        let direction = match self.direction {
+            Direction::Request => "request",
+            Direction::Response => "response",
+        };
+        let time = time.to_string();
+        let lines = [NAME, direction, self.method, self.path, self.sender, self.target, &time, key_id];
+        let is_clear = lines.iter().all(|line| !line.contains('\n'));
+        is_clear.then(|| lines.join("\n"))
+    }
+}

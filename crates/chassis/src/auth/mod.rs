@@ -1,9 +1,10 @@
-//! Who may do what: the API token of ingest, users' tokens, passwords and who guesses at them.
+//! Who may do what: the API token of ingest, users' tokens, services' identities, passwords and who guesses at them.
 
 mod access;
 mod api_token;
 mod compare;
 mod guesses;
+mod identity;
 mod passwords;
 mod service_token;
 mod tokens;
@@ -12,6 +13,7 @@ pub use access::{Access, Caller};
 pub use api_token::{ApiToken, Verdict};
 pub(crate) use compare::is_same;
 pub use guesses::{Attempt, GuessLimits};
+pub use identity::{ServiceAuthenticator, ServiceIdentity, Unverified};
 pub use passwords::{Check, PasswordError, PasswordHash, PasswordHasher, PoolSize, Weakness, weakness_of};
 pub use service_token::ServiceToken;
 pub use tokens::{

@@ -12,7 +12,7 @@ use super::{IssueError, SERVICE_SCOPE, TokenIssuer};
 /// How long one token is shown: to sign one for each call would cost more than the call.
 const TOKEN_AGE: Duration = Duration::from_secs(60);
 /// How long it is good for, with clocks that differ.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(300);
+pub(super) const TOKEN_LIFETIME: Duration = Duration::from_secs(300);
 
 /// By which another service knows the one that calls, in whichever process and at whichever address: its calls are not
 /// counted with those of others.

@@ -73,6 +73,15 @@ impl<'a> Call<'a> {
         })
     }
 
+    /// The same with a body of another kind.
+    pub fn body(self, content_type: HeaderValue, body: Bytes) -> Self {
+        self.change(|draft| {
+            draft.body = body;
+            draft.headers.insert(CONTENT_TYPE, content_type);
+            Ok(())
+        })
+    }
+
     /// Lets the service do it once, however often it is asked with this key: 1 to 255 visible ASCII characters.
     pub fn idempotency_key(self, key: &str) -> Self {
         self.header(IDEMPOTENCY_HEADER, key)
@@ -91,7 +100,8 @@ impl<'a> Call<'a> {
         self.header(AUTHORIZATION, &format!("Bearer {}", token.expose_secret()))
     }
 
-    fn header(self, name: HeaderName, text: &str) -> Self {
+    /// Sends this header, in place of one of that name which is there. Host, ids and deadline stay those of the client.
+    pub fn header(self, name: HeaderName, text: &str) -> Self {
         self.change(|draft| {
             let mut value = HeaderValue::from_str(text).map_err(|_| format!("{name} cannot have this value"))?;
             value.set_sensitive(name == AUTHORIZATION);

@@ -1,10 +1,12 @@
-//! AWS: the queue on SQS, objects on S3, secrets in Parameter Store and Secrets Manager.
+//! AWS: the queue on SQS, objects on S3, secrets in Parameter Store and Secrets Manager, and services known by their
+//! roles.
 //!
 //! All of them work with one [`Aws`]: one region, one endpoint, one chain of credentials.
 
 mod bill;
 mod config;
 mod denial;
+pub mod identity;
 pub mod inspect;
 mod prices;
 mod requests;

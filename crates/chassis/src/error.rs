@@ -190,6 +190,11 @@ impl Error {
     pub fn kind(&self) -> Kind {
         self.kind
     }
+
+    /// Whether its private cause is of this type.
+    pub(crate) fn is_caused_by<E: std::error::Error + 'static>(&self) -> bool {
+        self.cause.as_ref().is_some_and(|cause| cause.is::<E>())
+    }
 }
 
 impl fmt::Display for Error {

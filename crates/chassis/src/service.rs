@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::client::{Callees, ServiceClient};
+use crate::client::{CallEncryption, Callees, ServiceClient};
 use crate::clock::{Clock, SystemClock};
+use crate::envelope::ServiceKeys;
 use crate::health::Check;
 use crate::http::{Routes, forget_expired};
 use crate::ids::Ids;
@@ -36,6 +37,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// Gives ids and randomness.
     pub ids: Arc<Ids>,
+    /// The keys of encrypted calls; `None`: nothing is encrypted, and nothing decrypted.
+    pub keys: Option<Arc<ServiceKeys>>,
     /// Names this process among all others, unlike its number: in a container each has number 1.
     pub process: Arc<str>,
     /// `SERVICE_NAME`: another name than the identity's.
@@ -51,7 +54,7 @@ impl Context {
         let clock = SystemClock::shared();
         let ids = Ids::new(Arc::clone(&clock));
         let process = ids.uuid().to_string().into();
-        Self { clock, ids, process, name: None, version: env!("CARGO_PKG_VERSION").into() }
+        Self { clock, ids, keys: None, process, name: None, version: env!("CARGO_PKG_VERSION").into() }
     }
 
     /// The present instant as stores keep it: to the microsecond.
@@ -112,9 +115,10 @@ impl Service {
     pub fn new(identity: Identity, context: &Context) -> Self {
         let name: Arc<str> = context.name.as_deref().unwrap_or(identity.name).into();
         let metrics = Metrics::new(&name, &context.version);
+        let encryption = context.keys.clone().map(|keys| CallEncryption::new(identity.name, keys));
         Self {
             identity,
-            callees: Callees::new(Arc::clone(&name), metrics.clone()),
+            callees: Callees::new(Arc::clone(&name), metrics.clone(), encryption),
             name,
             version: context.version.as_str().into(),
             context: context.clone(),

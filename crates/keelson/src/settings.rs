@@ -2,6 +2,7 @@
 
 mod aws;
 mod database;
+mod encryption;
 mod mongo;
 mod ports;
 mod postgres;
@@ -26,6 +27,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use self::database::Database;
 use self::database::{Asked, DATABASE_URL, EVENTS_URL, Servers};
+pub(crate) use self::encryption::{Demands, KeySetting, KeySettings};
 use self::ports::Ports;
 use crate::cli::{Common, ListenArgs, ServiceName};
 use crate::commands::e2e;
@@ -76,7 +78,15 @@ const SYSTEM: Section = Section {
 /// Every section, in the order of the reference.
 pub(crate) fn sections() -> Vec<Section> {
     let databases = [postgres::SECTION, mongo::SECTION];
-    [&[SYSTEM], config::SETTINGS, pipeline::config::SETTINGS, &databases, &[aws::SECTION, e2e::SETTINGS]].concat()
+    [
+        &[SYSTEM],
+        config::SETTINGS,
+        &[encryption::SECTION],
+        pipeline::config::SETTINGS,
+        &databases,
+        &[aws::SECTION, e2e::SETTINGS],
+    ]
+    .concat()
 }
 
 /// Every setting.
@@ -97,6 +107,7 @@ pub(crate) enum Mode {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) chassis: ChassisConfig,
+    pub(crate) keys: KeySettings,
     pub(crate) data: PathBuf,
     pub(crate) queue: Database,
     /// Of users and orders.
@@ -139,7 +150,8 @@ impl Settings {
         let chassis = ChassisConfig::read(&mut reader, services.len(), default_host);
         let consumed = |service| ConsumerService::place_of(identity(service).name, &chassis.consumer_services);
         let (users_at, analytics_at) = (consumed(ServiceName::Users), consumed(ServiceName::Analytics));
-        let settings = Self {
+        let mut settings = Self {
+            keys: KeySettings::read(&mut reader, mode == Mode::Up),
             chassis,
             queue,
             records,
@@ -160,6 +172,7 @@ impl Settings {
             settings.check_api_token(&mut reader, mode);
         }
         settings.check_token_keys(&mut reader, has(ServiceName::Users) && mode == Mode::Serve);
+        settings.check_encryption_keys(&mut reader, services);
         if mode == Mode::Serve && !has(ServiceName::Users) {
             settings.check_users_elsewhere(&mut reader, has(ServiceName::Orders), has(ServiceName::Analytics));
         }
@@ -217,6 +230,15 @@ impl Settings {
         }
     }
 
+    fn check_encryption_keys(&mut self, reader: &mut Reader<'_>, services: &[ServiceName]) {
+        let sources = crate::wire::secret_sources(&self.aws);
+        let talks = services
+            .iter()
+            .any(|service| matches!(service, ServiceName::Users | ServiceName::Orders | ServiceName::Analytics));
+        let ChassisConfig { production, encryption, .. } = self.chassis;
+        self.keys.check(reader, (production, encryption), &sources, talks);
+    }
+
     /// Orders asks users who is one; and in production every token is verified.
     fn check_users_elsewhere(&self, reader: &mut Reader<'_>, has_orders: bool, has_analytics: bool) {
         if has_orders && self.chassis.production && self.analytics_at.is_some() && self.chassis.tokens.key.is_none() {
@@ -238,11 +260,12 @@ impl Settings {
     /// Whether anything in AWS is used.
     pub(crate) fn uses_aws(&self) -> bool {
         let tokens = &self.chassis.tokens;
-        let secrets = [&self.ingest.api_token, &tokens.key, &tokens.previous_key];
+        let secrets = [&self.ingest.api_token, &tokens.key, &tokens.previous_key].into_iter().flatten();
+        let keys = self.keys.all.iter().filter_map(|setting| setting.text.as_ref());
         let is_in_aws = |secret: &str| secret.starts_with("ssm:") || secret.starts_with("secretsmanager:");
         self.queue.url.starts_with("sqs:")
             || self.objects_url.starts_with("s3:")
-            || secrets.into_iter().flatten().any(|secret| is_in_aws(secret.expose_secret()))
+            || secrets.chain(keys).any(|secret| is_in_aws(secret.expose_secret()))
     }
 
     /// The port of a service, and the variable that changes it.

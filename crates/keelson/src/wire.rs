@@ -1,6 +1,7 @@
 //! The one file that knows every service and every backend: configuration becomes stores, stores become services.
 
 mod behind;
+mod encryption;
 mod follow;
 mod peers;
 mod secrets;
@@ -29,6 +30,7 @@ use tracing::{info, warn};
 
 use self::behind::behind_the_gateway;
 pub(crate) use self::behind::warn_of_one_client;
+pub(crate) use self::encryption::service_keys;
 pub(crate) use self::follow::follow_file;
 pub(crate) use self::peers::{Peers, token_verifier};
 pub(crate) use self::secrets::{API_TOKEN_FILE, operators_issuer, operators_verifier, secret_sources};

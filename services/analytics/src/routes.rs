@@ -15,5 +15,7 @@ const READ: &str = "analytics:read";
 const WRITE: &str = "analytics:write";
 
 pub(super) fn routes() -> Routes<Arc<Analytics>> {
-    Routes::new().route(Access::Scope(WRITE), routes!(create_event)).route(Access::Scope(READ), routes!(get_stats))
+    Routes::new()
+        .encrypted_route(Access::Scope(WRITE), routes!(create_event))
+        .route(Access::Scope(READ), routes!(get_stats))
 }

@@ -39,7 +39,7 @@ impl UserStatistics {
         issuer: Option<TokenIssuer>,
         service: &Service,
     ) -> Result<Self, NoClient> {
-        let client = |url| ServiceClient::new(USERS, url, CallLimits::default(), service.metrics());
+        let client = |url| service.callees().client(USERS, url, CallLimits::default());
         let token = issuer.map(|issuer| ServiceToken::new(issuer, crate::IDENTITY.name, &[]));
         Ok(Self { client: url.map(client).transpose()?, token })
     }

@@ -28,7 +28,7 @@ pub(crate) struct Users {
 impl Users {
     pub(crate) fn new(url: ServiceUrls, service: &Service) -> Result<Self, NoClient> {
         let limits = CallLimits { timeout: TIME_LIMIT, ..CallLimits::default() };
-        Ok(Self { client: ServiceClient::new(USERS, url, limits, service.metrics())? })
+        Ok(Self { client: service.callees().client(USERS, url, limits)? })
     }
 
     /// What is asked with.

@@ -28,7 +28,7 @@ pub(super) fn routes() -> Routes<Arc<Users>> {
         .route(Access::Own(READ), routes!(get_user))
         .route(Access::Own(WRITE), routes!(update_user))
         .route(Access::Scope(WRITE), routes!(delete_user))
-        .route(Access::Public, routes!(register))
+        .encrypted_route(Access::Public, routes!(register))
         .route(Access::Public, routes!(log_in))
         .route(Access::Bearer, routes!(get_profile))
         .route(Access::Public, routes!(count_users))

@@ -10,5 +10,5 @@ mod space;
 pub use folder::{DataFolder, FolderError, FolderState};
 pub use objects::FileObjects;
 pub use queue::SqliteQueue;
-pub use secrets::{FileSecrets, generated_secret, generated_secret_path, random_secret};
+pub use secrets::{FileSecrets, generated_key, generated_secret, generated_secret_path, random_secret};
 pub use space::Disk;

@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use chassis::ports::secrets::{MAX_SECRET_BYTES, SecretError, SecretSource, into_secret};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -67,6 +69,22 @@ pub fn generated_secret_path(data: &Path, name: &str) -> PathBuf {
 /// # Errors
 /// When the file cannot be read or written, or holds no secret.
 pub fn generated_secret(data: &Path, name: &str) -> Result<SecretString, OpenError> {
+    generated(data, name, random_secret)
+}
+
+/// The same for a key of encrypted calls: 32 random bytes in base64.
+///
+/// # Errors
+/// As for [`generated_secret`].
+pub fn generated_key(data: &Path, name: &str) -> Result<SecretString, OpenError> {
+    generated(data, name, || Ok(STANDARD.encode(random_bytes()?).into()))
+}
+
+fn generated(
+    data: &Path,
+    name: &str,
+    generate: impl Fn() -> Result<SecretString, OpenError>,
+) -> Result<SecretString, OpenError> {
     let path = generated_secret_path(data, name);
     let unusable = |error: io::Error| {
         OpenError::unusable(&path, error, "the data folder must be readable and writable for this user")
@@ -76,7 +94,7 @@ pub fn generated_secret(data: &Path, name: &str) -> Result<SecretString, OpenErr
     }
     if !path.exists() {
         // Of two that generate at once one wins; both then read what the winner wrote.
-        let line = format!("{}\n", random_secret()?.expose_secret());
+        let line = format!("{}\n", generate()?.expose_secret());
         durable::create_file(&path, line.as_bytes()).map_err(unusable)?;
     }
     warn_when_open_to_others(&path);
@@ -94,10 +112,14 @@ pub fn generated_secret(data: &Path, name: &str) -> Result<SecretString, OpenErr
 /// # Errors
 /// When the operating system gives no random bytes.
 pub fn random_secret() -> Result<SecretString, OpenError> {
+    let text: String = random_bytes()?.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(text.into())
+}
+
+fn random_bytes() -> Result<[u8; GENERATED_BYTES], OpenError> {
     let mut bytes = [0_u8; GENERATED_BYTES];
     getrandom::fill(&mut bytes).map_err(|error| OpenError::Randomness(error.to_string()))?;
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(text.into())
+    Ok(bytes)
 }
 
 /// Whoever copied the folder may have lost the mode; refusing to start would help nobody.

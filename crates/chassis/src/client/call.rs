@@ -126,7 +126,8 @@ impl<'a> Call<'a> {
     pub async fn send(self) -> Result<Answer, CallError> {
         let client = self.client;
         let failed = |failure| CallError::new(client.service(), failure);
-        let message = self.draft.and_then(Draft::message).map_err(failed)?;
+        let mut message = self.draft.and_then(Draft::message).map_err(failed)?;
+        message.encryption = client.encryption.as_ref().and_then(|it| it.form_of(client.service()));
         let (reply, attempts) = client.make(message, client.limits().timeout).await?;
         let body = match reply.body {
             ReplyBody::Whole(body) => body,
@@ -149,6 +150,6 @@ impl Draft {
         let target = target.map_err(|_| CallFailure::Unaddressable("the path fits into no URL"))?;
         let reading = Reading::Whole(self.max_answer_bytes);
         let Self { method, headers, body, .. } = self;
-        Ok(Message { method, target, headers, body, reading })
+        Ok(Message { method, target, headers, body, reading, encryption: None })
     }
 }

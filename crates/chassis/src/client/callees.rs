@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use super::{CallLimits, NoClient, Places, ServiceClient, ServiceUrls};
+use super::{CallEncryption, CallLimits, NoClient, Places, ServiceClient, ServiceUrls};
 use crate::config::ConsumerService;
 use crate::telemetry::metrics::Metrics;
 
@@ -29,6 +29,7 @@ type ByName = BTreeMap<Arc<str>, ServiceClient>;
 pub struct Callees {
     own_name: Arc<str>,
     metrics: Metrics,
+    encryption: Option<Arc<CallEncryption>>,
     clients: Arc<RwLock<ByName>>,
     /// Where `CONSUMER_SERVICES` said last that each is.
     said: Arc<Mutex<BTreeMap<String, ServiceUrls>>>,
@@ -36,8 +37,21 @@ pub struct Callees {
 
 impl Callees {
     /// None yet, of the service of this name, which counts its calls there.
-    pub(crate) fn new(own_name: Arc<str>, metrics: Metrics) -> Self {
-        Self { own_name, metrics, clients: Arc::default(), said: Arc::default() }
+    pub(crate) fn new(own_name: Arc<str>, metrics: Metrics, encryption: Option<Arc<CallEncryption>>) -> Self {
+        Self { own_name, metrics, encryption, clients: Arc::default(), said: Arc::default() }
+    }
+
+    /// A client of another service, as this service calls it.
+    ///
+    /// # Errors
+    /// [`NoClient`].
+    pub fn client(
+        &self,
+        name: impl Into<Arc<str>>,
+        places: impl Into<Places>,
+        limits: CallLimits,
+    ) -> Result<ServiceClient, NoClient> {
+        Ok(ServiceClient::new(name, places, limits, &self.metrics)?.encrypted(self.encryption.clone()))
     }
 
     /// Adds a service, in the place of one of that name. The limits of its client are those of a call by name.
@@ -57,7 +71,7 @@ impl Callees {
         let limits = CallLimits { timeout, ..CallLimits::default() };
         self.insert(match self.get(name) {
             Some(known) => known.with_limits(limits),
-            None => ServiceClient::new(name, places, limits, &self.metrics)?,
+            None => self.client(name, places, limits)?,
         });
         Ok(())
     }
@@ -72,6 +86,9 @@ impl Callees {
         for (index, service) in services.iter().enumerate() {
             let is_first = services.iter().take(index).all(|earlier| earlier.name != service.name);
             let Some(urls) = ConsumerService::place_of(&service.name, services).filter(|_| is_first) else { continue };
+            if let Some((encryption, said)) = self.encryption.as_ref().zip(service.encryption) {
+                encryption.say(&service.name, said);
+            }
             let said =
                 self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(service.name.clone(), urls.clone());
             if let Some(client) = self.get(&service.name).filter(|client| said == Some(client.places().urls())) {
@@ -136,11 +153,12 @@ mod tests {
     }
 
     fn callees() -> Callees {
-        Callees::new("order-service".into(), Metrics::new("order-service", "1"))
+        Callees::new("order-service".into(), Metrics::new("order-service", "1"), None)
     }
 
     fn named(name: &str, endpoint: &str, timeout: f64) -> ConsumerService {
-        ConsumerService { name: name.into(), endpoint: endpoint.into(), port: 80, timeout, scheme: "http".into() }
+        let (name, endpoint, scheme) = (name.into(), endpoint.into(), "http".into());
+        ConsumerService { name, endpoint, port: 80, timeout, scheme, encryption: None }
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, timeout_at};
 
+use super::encryption::{CallForm, longest_encrypted};
 use super::endpoint::Endpoint;
 use super::error::causes;
 use super::pool::NoResponse;
@@ -28,6 +29,8 @@ pub(super) struct Message {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) reading: Reading,
+    /// How the body is encrypted; `None` when it is not.
+    pub(super) encryption: Option<CallForm>,
 }
 
 /// What becomes of a reply's body.
@@ -86,10 +89,21 @@ async fn exchange(endpoint: &Endpoint, message: &mut Message, left: Duration) ->
         // Some services ask for it, and the library leaves it out.
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    let mut request = Request::new(Full::new(message.body.clone()));
+    let mut headers = headers.clone();
+    let (body, sealed) = match &message.encryption {
+        None => (message.body.clone(), None),
+        // Rare enough, and boxed, since each request would have to carry the room for it.
+        Some(encryption) => {
+            let path = target.path_and_query().unwrap_or(&message.target).clone();
+            let sealing = encryption.seal((&message.method, path), &mut headers, &message.body);
+            let (body, sealed) = Box::pin(sealing).await.map_err(unsent)?;
+            (body, Some(sealed))
+        }
+    };
+    let mut request = Request::new(Full::new(body));
     *request.method_mut() = message.method.clone();
     *request.uri_mut() = target;
-    *request.headers_mut() = headers.clone();
+    *request.headers_mut() = headers;
     let replied = endpoint.send(request).await.map_err(unsent_or_broken);
     if matches!(&replied, Err(broken) if broken.on_dead_connection) {
         endpoint.forget_connections();
@@ -99,11 +113,16 @@ async fn exchange(endpoint: &Endpoint, message: &mut Message, left: Duration) ->
         return Err(broken(CallFailure::Unavailable("it switched protocols, which nobody asked for".into())));
     }
     let body = match message.reading {
+        Reading::Whole(most) if sealed.is_some() => ReplyBody::Whole(read(body, longest_encrypted(most)).await?),
         Reading::Whole(most) => ReplyBody::Whole(read(body, most).await?),
         Reading::Passed if may_pass(parts.status) => ReplyBody::Whole(read(body, MOST_OF_A_REFUSAL).await?),
         Reading::Passed => ReplyBody::Coming(body),
     };
-    Ok(Reply { status: parts.status, headers: parts.headers, body })
+    let reply = Reply { status: parts.status, headers: parts.headers, body };
+    match sealed {
+        None => Ok(reply),
+        Some(sealed) => Box::pin(sealed.open(reply)).await.map_err(broken),
+    }
 }
 
 async fn read(mut body: Incoming, most: usize) -> Result<Bytes, Broken> {

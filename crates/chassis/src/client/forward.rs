@@ -38,7 +38,8 @@ impl ServiceClient {
         }
         let target = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
         let (method, headers, reading) = (parts.method, parts.headers, Reading::Passed);
-        let message = Message { method, target, headers, body, reading };
+        // What is encrypted in it is between its caller and the service.
+        let message = Message { method, target, headers, body, reading, encryption: None };
         let (mut reply, _) = self.make(message, self.limits().timeout).await?;
         // What the library has read by its chunks has another length, if any (RFC 9112, section 6.3).
         let has_no_length = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&reply.status);

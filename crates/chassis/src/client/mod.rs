@@ -4,7 +4,8 @@
 //! Every call is bounded in time and in size, goes over pooled connections, and hands on the correlation id, the trace
 //! and the deadline of the work at hand (`work`). Names become addresses (`discovery`); where a service has several, the
 //! less loaded of two gets the call (`balancer`). One that fails gets none for a while (`breaker`), and what failed is tried
-//! again where that does no harm (`retry`), for a share of all calls (`budget`).
+//! again where that does no harm (`retry`), for a share of all calls (`budget`). Between services of the system bodies are
+//! encrypted (`encryption`).
 
 mod address;
 mod answer;
@@ -14,6 +15,7 @@ mod budget;
 mod call;
 mod callees;
 mod discovery;
+mod encryption;
 mod endpoint;
 mod error;
 mod exchange;
@@ -51,6 +53,7 @@ pub use address::{NoServiceUrl, ServiceUrl, ServiceUrls};
 pub use answer::Answer;
 pub use call::Call;
 pub use callees::{Callees, DEFAULT_CALL_TIMEOUT};
+pub(crate) use encryption::CallEncryption;
 pub use error::{CallError, CallFailure};
 pub use forward::drop_hop_by_hop;
 pub use observed::{Observed, ObservedEndpoint, ObservedStatus};
@@ -95,6 +98,7 @@ impl Default for CallLimits {
 pub struct ServiceClient {
     shared: Arc<Inner>,
     limits: CallLimits,
+    encryption: Option<Arc<CallEncryption>>,
     /// So that a service that hangs does not hold everything that its callers have.
     bulkhead: Arc<Semaphore>,
 }
@@ -144,14 +148,21 @@ impl ServiceClient {
             metrics: metrics.calls_of(&service),
             service,
         };
-        Ok(Self { shared: Arc::new(shared), limits, bulkhead: Arc::new(Semaphore::new(MAX_CALLS)) })
+        let bulkhead = Arc::new(Semaphore::new(MAX_CALLS));
+        Ok(Self { shared: Arc::new(shared), limits, encryption: None, bulkhead })
+    }
+
+    /// The same client, whose calls are encrypted as this says.
+    pub(crate) fn encrypted(self, encryption: Option<Arc<CallEncryption>>) -> Self {
+        Self { encryption, ..self }
     }
 
     /// The same client for another use: its calls may take something else, and as many of them may be under way beside those
     /// of this one.
     #[must_use]
     pub fn with_limits(&self, limits: CallLimits) -> Self {
-        Self { shared: Arc::clone(&self.shared), limits, bulkhead: Arc::new(Semaphore::new(MAX_CALLS)) }
+        let (shared, encryption) = (Arc::clone(&self.shared), self.encryption.clone());
+        Self { shared, limits, encryption, bulkhead: Arc::new(Semaphore::new(MAX_CALLS)) }
     }
 
     /// What its calls may take.

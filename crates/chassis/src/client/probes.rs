@@ -62,7 +62,8 @@ async fn probe(endpoint: &Endpoint, patience: Duration) -> Result<(), CallFailur
     let headers = [(USER_AGENT, PROBE_AGENT)].into_iter().collect();
     let target = PathAndQuery::from_static("/health");
     let reading = Reading::Whole(MOST_OF_A_PROBE);
-    let mut message = Message { method: Method::GET, target, headers, body: Bytes::new(), reading };
+    let (method, body, encryption) = (Method::GET, Bytes::new(), None);
+    let mut message = Message { method, target, headers, body, reading, encryption };
     let deadline = Instant::now() + patience;
     let answered = attempt(endpoint, &mut message, deadline, deadline).await;
     let ended = match answered {

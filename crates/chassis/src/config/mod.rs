@@ -17,8 +17,8 @@ pub use reader::{Mistakes, Reader};
 pub use reference::{Explained, explain, reference};
 pub use secrets::{EnvSecrets, SecretSources, check_secret};
 pub use service::{
-    ChassisConfig, ConnectionConfig, ConsumerService, HttpConfig, JWT_PREVIOUS_SECRET_KEY, JWT_SECRET_KEY, Lifetimes,
-    LogConfig, SERVICE_PORT, SETTINGS, TokenConfig,
+    ChassisConfig, ConnectionConfig, ConsumerService, EncryptionConfig, HttpConfig, JWT_PREVIOUS_SECRET_KEY,
+    JWT_SECRET_KEY, Lifetimes, LogConfig, PeerEncryption, SERVICE_PORT, SETTINGS, TokenConfig,
 };
 pub use setting::{OptionalSetting, Section, Setting, SettingInfo};
 pub use values::{CommaList, FromText, Port};

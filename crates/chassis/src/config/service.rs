@@ -1,6 +1,7 @@
 //! The settings that every service has.
 
 mod consumers;
+mod encryption;
 mod http;
 mod logs;
 mod tokens;
@@ -10,8 +11,9 @@ use std::time::Duration;
 
 use super::{Layers, Mistakes, OptionalSetting, Port, Reader, Section, Setting};
 
-pub use self::consumers::ConsumerService;
 use self::consumers::ConsumerServices;
+pub use self::consumers::{ConsumerService, PeerEncryption};
+pub use self::encryption::EncryptionConfig;
 pub use self::http::{ConnectionConfig, HttpConfig};
 pub use self::logs::LogConfig;
 pub use self::tokens::{JWT_PREVIOUS_SECRET_KEY, JWT_SECRET_KEY, TokenConfig};
@@ -52,7 +54,7 @@ const SHUTDOWN_GRACE: Setting<Duration> = Setting::new(
 const CONSUMER_SERVICES: Setting<ConsumerServices> = Setting::new(
     "CONSUMER_SERVICES",
     "[]",
-    "Other services: a JSON array of `{name, endpoint, port, timeout?, scheme?}`, where `timeout` is in seconds. The same name several times is several replicas, and so is an endpoint whose name has several addresses; calls are balanced between them. An endpoint that begins with `_`, such as `_users._tcp.internal`, is the name of a DNS service record and has no `port`. In the configuration file it may change while the service runs. Each can be called by name (`POST /call/{service_name}`) and may then take `timeout`, 30 by default, within `REQUEST_TIMEOUT`; what a service asks `user-service` and `analytics-service` of its own accord has shorter limits. `USER_SERVICE_URL` and `ANALYTICS_SERVICE_URL` win over the places of those two.",
+    "Other services: a JSON array of `{name, endpoint, port, timeout?, scheme?, encryption?}`, where `timeout` is in seconds. The same name several times is several replicas, and so is an endpoint whose name has several addresses; calls are balanced between them. An endpoint that begins with `_`, such as `_users._tcp.internal`, is the name of a DNS service record and has no `port`. In the configuration file it may change while the service runs. Each can be called by name (`POST /call/{service_name}`) and may then take `timeout`, 30 by default, within `REQUEST_TIMEOUT`; what a service asks `user-service` and `analytics-service` of its own accord has shorter limits. `encryption` is the form in which the service wants its requests: `v2`, `none`, or for old peers `fernet` or `gcm`; by default what `ENCRYPT_CALLS` says for services of this system, and none for others. `USER_SERVICE_URL` and `ANALYTICS_SERVICE_URL` win over the places of those two.",
 );
 /// What is left of the grace after the drain delay, for requests to be finished and clients to be told.
 const LEAST_TO_FINISH: Duration = Duration::from_secs(1);
@@ -75,6 +77,7 @@ pub const SETTINGS: &[Section] = &[
     },
     http::SECTION,
     tokens::SECTION,
+    encryption::SECTION,
     logs::SECTION,
 ];
 
@@ -101,6 +104,8 @@ pub struct ChassisConfig {
     pub http: HttpConfig,
     /// What signs the tokens of users.
     pub tokens: TokenConfig,
+    /// Who has to encrypt.
+    pub encryption: EncryptionConfig,
     /// Where logs go and which.
     pub logs: LogConfig,
 }
@@ -135,6 +140,7 @@ impl ChassisConfig {
             consumer_services: reader.get(&CONSUMER_SERVICES).0,
             http: HttpConfig::read(reader),
             tokens: TokenConfig::read(reader),
+            encryption: EncryptionConfig::read(reader, production),
             logs: LogConfig::read(reader),
         };
         config.validate(reader, services);

@@ -20,6 +20,18 @@ pub struct Undecryptable {
 /// Why a body is not taken, for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Cause {
+    /// No JSON object with the encrypted text.
+    #[error("it is no JSON object with `encrypted_data`")]
+    Body,
+    /// One that its form needs is missing, doubled or unreadable.
+    #[error("a header that its form needs is missing, there twice, or unreadable")]
+    Headers,
+    /// The first GCM form, where it is not taken.
+    #[error("the first GCM form is not taken here (ALLOW_LEGACY_GCM)")]
+    NotTaken,
+    /// Nobody could read the answer.
+    #[error("there is no key here to encrypt the answer with")]
+    NoAnswer,
     /// Not the base64 of its form.
     #[error("it is not the base64 that its form asks for")]
     Encoding,
@@ -66,9 +78,15 @@ pub enum EncryptError {
         "the key that encrypts is not 32 bytes in base64, which v2 needs: `openssl rand -base64 32` prints such a key"
     )]
     KeyNotRandom,
+    /// No key of the ring has this id.
+    #[error("there is no such key")]
+    UnknownKey,
     /// Part of the call has a line break.
     #[error("what the body is bound to has a line break")]
     LineBreak,
+    /// A name that no header can hold.
+    #[error("the name of a service or key fits into no header")]
+    Name,
     /// A fault of the machine or of the library.
     #[error("the cryptographic library failed")]
     Failed,

@@ -30,6 +30,11 @@ impl DerivedKey {
         &self.text
     }
 
+    /// Whether [`DerivedKey::get`] takes no time.
+    pub(super) fn is_ready(&self) -> bool {
+        self.key.get().is_some()
+    }
+
     /// The first call takes some 30 ms of processor time, and whoever else calls meanwhile waits for it: it is for a
     /// thread that may block. Every later one takes none.
     pub(super) fn get(&self) -> Result<&AesGcmKey, Unspecified> {

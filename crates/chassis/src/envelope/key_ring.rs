@@ -96,6 +96,16 @@ impl KeyRing {
         Ok(())
     }
 
+    /// Whether [`KeyRing::derive`] is done.
+    pub(crate) fn is_derived(&self) -> bool {
+        self.keys().all(|key| key.derived.is_ready())
+    }
+
+    /// Whether v2 bodies can be encrypted.
+    pub(crate) fn speaks_v2(&self) -> bool {
+        self.newest.v2.is_some()
+    }
+
     /// The id of the key that encrypts.
     #[must_use]
     pub fn key_id(&self) -> &str {
@@ -156,6 +166,21 @@ impl KeyRing {
     pub fn encrypt_v2(&self, plaintext: &[u8], binding: &Binding<'_>, now: Timestamp) -> Result<Sealed, EncryptError> {
         let key = self.newest.v2.as_ref().ok_or(EncryptError::KeyNotRandom)?;
         key.seal(plaintext, binding, now)
+    }
+
+    /// The same with the key of this id: one that whoever is to read it is known to have.
+    ///
+    /// # Errors
+    /// Also when there is no such key.
+    pub fn encrypt_v2_with(
+        &self,
+        key_id: &str,
+        plaintext: &[u8],
+        binding: &Binding<'_>,
+        now: Timestamp,
+    ) -> Result<Sealed, EncryptError> {
+        let key = self.keys().find(|key| key.id() == key_id).ok_or(EncryptError::UnknownKey)?;
+        key.v2.as_ref().ok_or(EncryptError::KeyNotRandom)?.seal(plaintext, binding, now)
     }
 
     /// Decrypts a v2 body: of this call, once, and for 60 seconds before and after its time.

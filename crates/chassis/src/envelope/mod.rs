@@ -7,24 +7,34 @@
 //!   once.
 //!
 //! [`KeyRing`] is made of the text of a setting and encrypts and decrypts, [`EncryptionKeys`] is the ring that counts
-//! now, [`ReplayCache`] knows which v2 bodies were taken. These are codecs: which headers ask for which form, whose
-//! ring is used and which calls must be encrypted is for the edge and the client to say.
+//! now, [`ReplayCache`] knows which v2 bodies were taken, [`ServiceKeys`] whose rings there are. A message says by its
+//! headers which [`Form`] its body has (`form`, `message`). Which requests must be encrypted is for the edge to say
+//! (`crate::http`), and which calls are for the client (`crate::client`).
 
 mod aes_gcm;
 mod entries;
 mod error;
 mod fernet;
+mod form;
 mod gcm;
 mod key;
 mod key_ring;
 mod keys;
+mod message;
 mod replay;
+mod service_keys;
 #[cfg(test)]
 mod tests;
 mod v2;
 
 pub use error::{Cause, EncryptError, Undecryptable};
+pub use form::Form;
+pub(crate) use form::{
+    ENCRYPT_RESPONSE, ENCRYPTION_SERVICE, KEY_ID, NoForm, SERVICE_NAME, TARGET_SERVICE, asks_for_encrypted_answer,
+};
 pub use key_ring::{KeyRing, KeyRingError, MAX_KEYS};
 pub use keys::EncryptionKeys;
+pub(crate) use message::{Opening, Sealing, ready_for, text};
 pub use replay::ReplayCache;
+pub use service_keys::ServiceKeys;
 pub use v2::{Binding, Direction, Received, Sealed};

@@ -11,19 +11,30 @@ use http::request::Parts;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, service_fn};
 use utoipa::openapi::Response as DocumentedResponse;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::bearer::Shown;
 use super::docs::{USER, add_answer, operations};
-use crate::auth::{Access, Caller};
+use super::encryption::Decrypted;
+use crate::auth::{Access, Caller, SERVICE_SCOPE};
+use crate::config::{ChassisConfig, EncryptionConfig};
 use crate::error::{Error, Kind};
 
 /// The routes of a service, each with who may call it.
 #[derive(Clone)]
 pub struct Routes<S = ()> {
-    declared: Vec<(Access, UtoipaMethodRouter<S>)>,
+    declared: Vec<Declared<S>>,
+}
+
+#[derive(Clone)]
+struct Declared<S> {
+    access: Access,
+    /// Services encrypt what they send there.
+    is_encrypted: bool,
+    handlers: UtoipaMethodRouter<S>,
 }
 
 impl<S> fmt::Debug for Routes<S> {
@@ -47,16 +58,39 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 
     /// Adds what `routes!` makes of handlers that all have the same access.
     #[must_use]
-    pub fn route(mut self, access: Access, handlers: UtoipaMethodRouter<S>) -> Self {
-        self.declared.push((access, handlers));
+    pub fn route(self, access: Access, handlers: UtoipaMethodRouter<S>) -> Self {
+        self.declare(Declared { access, is_encrypted: false, handlers })
+    }
+
+    /// The same for handlers whose requests are encrypted: in production those of other services, and with
+    /// `REQUIRE_ENCRYPTION` all of them. To the other routes a request may be encrypted.
+    #[must_use]
+    pub fn encrypted_route(self, access: Access, handlers: UtoipaMethodRouter<S>) -> Self {
+        self.declare(Declared { access, is_encrypted: true, handlers })
+    }
+
+    /// Adds a handler that passes requests on to another service, with what is encrypted for that.
+    #[must_use]
+    pub fn passed_on(self, mut handlers: UtoipaMethodRouter<S>) -> Self {
+        for operation in handlers.1.paths.values_mut().flat_map(operations) {
+            let passed_on = ExtensionsBuilder::new().add(PASSED_ON, true).build();
+            operation.extensions.get_or_insert_default().merge(passed_on);
+        }
+        self.route(Access::Public, handlers)
+    }
+
+    fn declare(mut self, declared: Declared<S>) -> Self {
+        self.declared.push(declared);
         self
     }
 
     /// Gives the handlers what they work with.
     #[must_use]
     pub fn with_state(self, state: S) -> Routes {
-        let given = |(access, (schemas, paths, handlers)): (Access, UtoipaMethodRouter<S>)| {
-            (access, (schemas, paths, handlers.with_state(state.clone())))
+        let given = |Declared { access, is_encrypted, handlers: (schemas, paths, handlers) }: Declared<S>| Declared {
+            access,
+            is_encrypted,
+            handlers: (schemas, paths, handlers.with_state(state.clone())),
         };
         Routes { declared: self.declared.into_iter().map(given).collect() }
     }
@@ -67,24 +101,71 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 
     /// Puts the guards in front.
-    pub(super) fn guarded(self, production: bool) -> OpenApiRouter<S> {
-        self.declared.into_iter().fold(OpenApiRouter::new(), |router, (access, mut handlers)| {
-            if access == Access::Public {
+    pub(super) fn guarded(self, guards: Guards) -> OpenApiRouter<S> {
+        self.declared.into_iter().fold(OpenApiRouter::new(), |router, declared| {
+            let Declared { access, is_encrypted, mut handlers } = declared;
+            let encrypted_by = if is_encrypted { guards.encrypted_by } else { Callers::Nobody };
+            if access == Access::Public && encrypted_by == Callers::Nobody {
                 return router.routes(handlers);
             }
             for item in handlers.1.paths.values_mut() {
-                operations(item).for_each(|operation| describe(operation, access, production));
+                operations(item).for_each(|operation| {
+                    describe(operation, access, guards.production);
+                    describe_encryption(operation, encrypted_by);
+                });
             }
             // Around the handlers alone: a wrong method is 405 for everybody.
-            let declared = Guard { access, production };
+            let declared = Guard { access, production: guards.production, encrypted_by };
             handlers.2 = handlers.2.route_layer(guard(move |request| declared.admit(request)));
             router.routes(handlers)
         })
     }
 }
 
+/// Says in the document that requests of a path are passed on.
+const PASSED_ON: &str = "x-passed-on";
+
+/// Whether requests of a path are passed on.
+pub(super) fn is_passed_on(item: &PathItem) -> bool {
+    let mut operations = [&item.get, &item.post].into_iter().flatten();
+    operations.any(|operation| operation.extensions.as_ref().is_some_and(|it| it.contains_key(PASSED_ON)))
+}
+
+/// What all guards of a service hold to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Guards {
+    production: bool,
+    /// Who has to encrypt what is sent to the routes that ask for it.
+    encrypted_by: Callers,
+}
+
+/// Some of those who call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Callers {
+    Nobody,
+    Services,
+    Everybody,
+}
+
+impl Guards {
+    /// As production has them unless it is told otherwise, for the API document.
+    pub(super) const OF_PRODUCTION: Self = Self { production: true, encrypted_by: Callers::Services };
+
+    pub(super) fn of(config: &ChassisConfig) -> Self {
+        let encrypted_by = match &config.encryption {
+            EncryptionConfig { required: true, .. } => Callers::Everybody,
+            EncryptionConfig { encrypts_calls, .. } if *encrypts_calls && config.production => Callers::Services,
+            _ => Callers::Nobody,
+        };
+        Self { production: config.production, encrypted_by }
+    }
+}
+
 /// Says in the document who may call: in development, nobody needs the token that production asks for.
 fn describe(operation: &mut Operation, access: Access, production: bool) {
+    if access == Access::Public {
+        return;
+    }
     let scopes: Vec<&str> = match access {
         Access::Scope(scope) | Access::Own(scope) => vec![scope],
         Access::Public | Access::Bearer => Vec::new(),
@@ -98,16 +179,44 @@ fn describe(operation: &mut Operation, access: Access, production: bool) {
     }
 }
 
+fn describe_encryption(operation: &mut Operation, encrypted_by: Callers) {
+    let who = match encrypted_by {
+        Callers::Nobody => return,
+        Callers::Services => "Another service has sent the request in plain text",
+        Callers::Everybody => "The request was sent in plain text",
+    };
+    add_answer(operation, "400", || DocumentedResponse::new(who).into());
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Guard {
     access: Access,
     production: bool,
+    encrypted_by: Callers,
 }
 
 impl Guard {
     fn admit(self, request: &mut Request) -> Result<(), Error> {
+        let shown = request.extensions_mut().remove::<Shown>();
+        let is_service = matches!(&shown, Some(Shown::Good(claims)) if claims.has_scope(SERVICE_SCOPE));
+        if self.access != Access::Public {
+            let caller = self.caller(shown)?;
+            request.extensions_mut().insert(caller);
+        }
+        let has_to_encrypt = match self.encrypted_by {
+            Callers::Nobody => false,
+            Callers::Services => is_service,
+            Callers::Everybody => true,
+        };
+        if has_to_encrypt && request.extensions().get::<Decrypted>().is_none() {
+            return Err(Error::new(Kind::BadRequest, "Encrypted request required"));
+        }
+        Ok(())
+    }
+
+    fn caller(self, shown: Option<Shown>) -> Result<Caller, Error> {
         let unauthorized = |text| Err(Error::new(Kind::Unauthorized, text));
-        let claims = match request.extensions_mut().remove::<Shown>() {
+        let claims = match shown {
             Some(Shown::Good(claims)) => Some(claims),
             Some(Shown::Bad) => return unauthorized("Invalid or expired token"),
             Some(Shown::Unknown(failure)) => return Err(failure.into()),
@@ -122,8 +231,7 @@ impl Guard {
         {
             return Err(lacks(scope));
         }
-        request.extensions_mut().insert(caller);
-        Ok(())
+        Ok(caller)
     }
 }
 
@@ -199,7 +307,8 @@ mod tests {
                 let mut request = request.body(Body::empty()).unwrap();
                 let shown = shown(request.headers(), &verifier()).await.unwrap();
                 request.extensions_mut().insert(shown);
-                let error = Guard { access, production }.admit(&mut request).unwrap_err();
+                let error =
+                    Guard { access, production, encrypted_by: Callers::Nobody }.admit(&mut request).unwrap_err();
                 assert_eq!((error.kind(), error.to_string().as_str()), (kind, text));
             }
         }

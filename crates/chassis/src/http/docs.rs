@@ -11,6 +11,7 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::access::Guards;
 use super::routes::UNLIMITED;
 use super::{calls, services, standard};
 use crate::error::Problem;
@@ -116,11 +117,12 @@ fn describe_answers(operation: &mut Operation) {
 
 /// The whole document of a service: its own routes and those that every service has.
 pub(super) fn document(service: Service) -> OpenApi {
+    let guards = Guards::OF_PRODUCTION;
     let routes = standard::public_routes().merge(standard::internal_routes(true));
-    let routes = routes.merge(services::public_routes().guarded(true)).merge(calls::routes().guarded(true));
+    let routes = routes.merge(services::public_routes().guarded(guards)).merge(calls::routes().guarded(guards));
     let (_, mut document) = routes.split_for_parts();
     let (_, chassis) = ops::routes().split_for_parts();
-    let (_, own) = service.routes.guarded(true).split_for_parts();
+    let (_, own) = service.routes.guarded(guards).split_for_parts();
     let (_, operator) = service.operator_routes.split_for_parts();
     for part in [chassis, own, operator] {
         document.merge(part);

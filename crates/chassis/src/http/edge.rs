@@ -1,8 +1,9 @@
 //! The edge: what every request passes on its way in and every answer on its way out, fused into one service with one
 //! future around the router. Each layer of a tower would cost its own allocation and dispatch on every request.
 //!
-//! In order: ids, what the server refuses, the rules for web pages, the token, rate limit, body limit, a turn, the handler with its
-//! time limit and its panics caught; then the problem body, headers, metrics and the access log line.
+//! In order: ids, what the server refuses, the rules for web pages, the token, rate limit, body limit, decryption, a turn,
+//! the handler with its time limit and its panics caught; then the problem body, encryption, headers, metrics and the
+//! access log line.
 
 use std::future::Future;
 use std::io::Write as _;
@@ -26,6 +27,7 @@ use super::application::{Application, Arrival};
 use super::bearer::{Shown, shown};
 use super::body::{read_whole, too_large, too_slow};
 use super::client::{ThroughProxy, client_address, is_trusted};
+use super::encryption::{Asked, Decrypted, Encryption, Head, Reply};
 use super::identify::ids_of;
 use super::origin::OriginRules;
 use super::overload::{Overload, overloaded};
@@ -34,6 +36,7 @@ use super::rate_limit::{ClientLimits, WINDOW_SECONDS};
 use super::routes::{Route, RouteTable};
 use crate::auth::{SERVICE_SCOPE, TokenVerifier};
 use crate::client::{DEADLINE_HEADER, PROBE_AGENT};
+use crate::envelope::Cause;
 use crate::error::{Error, Kind};
 use crate::ids::Ids;
 use crate::telemetry::correlation::{CorrelationId, Scope, in_scope, with_current};
@@ -57,6 +60,7 @@ pub(super) struct EdgeState {
     /// `None` where no route asks for one.
     pub(super) tokens: Option<Arc<TokenVerifier>>,
     pub(super) origins: OriginRules,
+    pub(super) encryption: Encryption,
     pub(super) limits: Option<ClientLimits>,
     pub(super) trusted_proxies: Vec<ipnet::IpNet>,
     pub(super) overload: Overload,
@@ -84,13 +88,17 @@ impl Edge {
 
 impl Application for Edge {
     fn answer(self, mut request: Request, arrival: Arrival) -> impl Future<Output = Response> + Send {
-        let (exchange, scope) = Exchange::begin(self.0, &request, &arrival);
+        let (mut exchange, scope) = Exchange::begin(self.0, &request, &arrival);
         in_scope(scope, async move {
             let response = match exchange.admit(&mut request, arrival).await {
                 Ok(None) => exchange.work(request).await.unwrap_or_else(|error| exchange.refuse(error)),
                 Ok(Some(preflight)) => preflight,
                 Err(error) => exchange.refuse(error),
             };
+            let mut response = exchange.render(response);
+            if let Some(reply) = exchange.reply.take() {
+                response = Box::pin(exchange.seal(reply, response)).await;
+            }
             exchange.finish(response)
         })
     }
@@ -118,6 +126,9 @@ struct Exchange {
     cors_origin: Option<HeaderValue>,
     /// Another service looks whether this one is alive.
     is_probe: bool,
+    asked: Asked,
+    /// How the answer is to be encrypted, if it is.
+    reply: Option<Reply>,
     /// `None` until the answer is ready, and for good when the client leaves before.
     answered: Option<(StatusCode, Duration)>,
 }
@@ -148,6 +159,8 @@ impl Exchange {
             method: request.method().clone(),
             path: request.uri().path_and_query().cloned(),
             cors_origin: state.origins.allowed_origin(headers),
+            asked: Asked::Nothing,
+            reply: None,
             answered: None,
             edge,
         };
@@ -159,13 +172,19 @@ impl Exchange {
     }
 
     /// Refuses what must not reach the handler, and answers what need not.
-    async fn admit(&self, request: &mut Request, arrival: Arrival) -> Result<Option<Response>, Error> {
-        let state = &self.edge.state;
+    async fn admit(&mut self, request: &mut Request, arrival: Arrival) -> Result<Option<Response>, Error> {
+        let state = &*self.edge.state;
         if let Some(refusal) = arrival.refusal {
             return Err(refusal.into());
         }
         if arrival.is_late && !self.route.is_unlimited {
             return Err(overloaded("the request waited too long to be read"));
+        }
+        if !self.route.is_passed_on {
+            self.asked = Asked::of(request.headers())?;
+            if self.asked == Asked::Answer {
+                self.reply = Some(state.encryption.reply_to(None, Head::of(request))?);
+            }
         }
         state.origins.admit(request)?;
         if is_trusted(arrival.peer.ip().to_canonical(), &state.trusted_proxies) {
@@ -205,7 +224,7 @@ impl Exchange {
     }
 
     /// Reads the body, waits for a turn, and calls the handler, all within the time limit.
-    async fn work(&self, mut request: Request) -> Result<Response, Error> {
+    async fn work(&mut self, mut request: Request) -> Result<Response, Error> {
         let state = &*self.edge.state;
         let deadline = self.deadline;
         let mut memory = state.overload.body();
@@ -213,10 +232,21 @@ impl Exchange {
         if !request.body().is_end_stream() {
             let body = std::mem::take(request.body_mut());
             let whole = Box::pin(timeout_at(deadline, read_whole(body, state.max_body_bytes, &mut memory)));
-            *request.body_mut() = Body::from(whole.await.map_err(|_elapsed| too_slow())??);
+            let mut whole = whole.await.map_err(|_elapsed| too_slow())??;
+            if let Asked::Both(form) = self.asked {
+                let (plain, reply) = Box::pin(state.encryption.open(form, Head::of(&request), &whole)).await?;
+                self.reply = Some(reply);
+                memory.take(plain.len())?;
+                request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(plain.len()));
+                request.extensions_mut().insert(Decrypted);
+                whole = plain.into();
+            }
+            *request.body_mut() = Body::from(whole);
             if state.max_body_bytes > FRAMEWORK_BODY_LIMIT {
                 DefaultBodyLimit::disable().apply(&mut request);
             }
+        } else if let Asked::Both(form) = self.asked {
+            self.reply = Some(state.encryption.reply_to(Some(form), Head::of(&request))?);
         }
         let _turn = if self.route.is_unlimited {
             None
@@ -238,19 +268,29 @@ impl Exchange {
 
     /// The answer of the edge itself.
     fn refuse(&self, error: Error) -> Response {
-        if let Some(reason) = refusal(error.kind()) {
+        if let Some(reason) = refusal(&error) {
             self.edge.state.metrics.rejected(reason);
         }
         error.into_response()
     }
 
-    fn finish(mut self, response: Response) -> Response {
+    fn render(&self, response: Response) -> Response {
         let request = problem::Request {
             path: self.path(),
             correlation_id: self.correlation_id.as_str(),
             error_member: self.edge.state.error_member,
         };
-        let mut response = problem::render(response, &request);
+        problem::render(response, &request)
+    }
+
+    /// The answer as the caller wants it, encrypted. In plain text stands at most that this failed.
+    async fn seal(&self, reply: Reply, response: Response) -> Response {
+        let sealing = self.edge.state.encryption.seal(reply, response);
+        let sealed = timeout_at(self.deadline, sealing).await.unwrap_or_else(|_elapsed| Err(too_late()));
+        sealed.unwrap_or_else(|error| self.render(self.refuse(error)))
+    }
+
+    fn finish(mut self, mut response: Response) -> Response {
         let duration = self.begun.elapsed();
         self.edge.state.origins.write(self.cors_origin.take(), response.headers_mut());
         self.write_headers(response.headers_mut(), duration);
@@ -320,8 +360,9 @@ fn client_left() -> StatusCode {
 }
 
 /// Why the edge answered by itself, for the metrics; `None` for what is no refusal.
-fn refusal(kind: Kind) -> Option<&'static str> {
-    Some(match kind {
+fn refusal(error: &Error) -> Option<&'static str> {
+    Some(match error.kind() {
+        _ if error.is_caused_by::<Cause>() => "encryption",
         Kind::Internal => return None,
         Kind::TooManyRequests => "rate_limit",
         Kind::PayloadTooLarge => "body_size",

@@ -12,6 +12,7 @@ mod client;
 mod conditional;
 mod docs;
 mod edge;
+mod encryption;
 mod envelope;
 mod expiry;
 mod extract;

@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use super::access::{Guards, is_passed_on};
 use super::edge::{Edge, EdgeState};
+use super::encryption::Encryption;
 use super::operator::{Operator, require_operator};
 use super::origin::OriginRules;
 use super::overload::Overload;
@@ -67,11 +69,12 @@ pub(crate) fn build_routers(service: Service, shared: &Shared) -> Routers {
     let edge = Arc::new(edge_state(&service, shared));
     let identity = service.identity;
     let state = Arc::new(service_state(&service, shared));
-    let routes = service.routes.guarded(config.production);
+    let guards = Guards::of(config);
+    let routes = service.routes.guarded(guards);
     let standard_internal = standard::internal_routes(config.http.metrics);
     let operator = operator_routes(service.operator_routes, &state, &shared.operator);
 
-    let mut public = standard::public_routes().merge(calls::routes().guarded(config.production));
+    let mut public = standard::public_routes().merge(calls::routes().guarded(guards));
     let mut internal = None;
     if config.internal_port.is_some() {
         let routes = standard::health_routes().merge(standard_internal).merge(services::internal_routes());
@@ -79,25 +82,26 @@ pub(crate) fn build_routers(service: Service, shared: &Shared) -> Routers {
         let (router, document) = routes.split_for_parts();
         internal = Some(with_edge(router, paths(&document), Arc::clone(&edge)));
     } else {
-        let listed = services::public_routes().guarded(config.production);
+        let listed = services::public_routes().guarded(guards);
         public = public.merge(standard_internal).merge(listed).merge(operator.with_state(()));
     }
     let (mut router, document) = public.with_state(Arc::clone(&state)).merge(routes).split_for_parts();
     let mut paths = paths(&document);
     if config.http.docs {
         router = router.merge(docs::page(docs::describe(document, &identity, &state.name, &state.version)));
-        paths.extend(docs::PATHS.map(String::from));
+        paths.extend(docs::PATHS.map(|path| (path.to_owned(), false)));
     }
     Routers { public: with_edge(router, paths, edge), internal, state }
 }
 
-/// The edge knows the routes by the API document: the framework's router does not tell which it has.
-fn paths(document: &OpenApi) -> Vec<String> {
-    document.paths.paths.keys().cloned().collect()
+/// The edge knows the routes by the API document, each with whether its requests are passed on: the framework's router
+/// does not tell which it has.
+fn paths(document: &OpenApi) -> Vec<(String, bool)> {
+    document.paths.paths.iter().map(|(path, item)| (path.clone(), is_passed_on(item))).collect()
 }
 
 /// Handlers become services here, once, and not anew for each request.
-fn with_edge(router: Router, paths: Vec<String>, edge: Arc<EdgeState>) -> Edge {
+fn with_edge(router: Router, paths: Vec<(String, bool)>, edge: Arc<EdgeState>) -> Edge {
     Edge::around(router.with_state(()), RouteTable::new(paths), edge)
 }
 
@@ -123,7 +127,7 @@ fn service_state(service: &Service, shared: &Shared) -> ServiceState {
 }
 
 fn edge_state(service: &Service, shared: &Shared) -> EdgeState {
-    let ChassisConfig { production, host, http, .. } = &*shared.config;
+    let ChassisConfig { production, host, http, encryption, .. } = &*shared.config;
     EdgeState {
         service: Arc::clone(&service.name),
         error_member: service.error_member,
@@ -132,6 +136,11 @@ fn edge_state(service: &Service, shared: &Shared) -> EdgeState {
         logs: Arc::clone(&shared.logs),
         tokens: shared.tokens.clone(),
         origins: OriginRules::new(&http.cors_origins, *production, *host),
+        encryption: Encryption {
+            keys: service.context.keys.clone(),
+            own_name: service.identity.name,
+            takes_gcm: encryption.takes_gcm,
+        },
         limits: http
             .rate_limit
             .map(|limit| ClientLimits::new(limit, http.spare_loopback, Arc::clone(&service.context.clock))),

@@ -20,12 +20,15 @@ pub(super) struct RouteTable {
 }
 
 impl RouteTable {
-    /// The routes with these templates, such as `/orders/{id}`, which a router has taken before.
+    /// The routes with these templates, such as `/orders/{id}`, which a router has taken before, each with whether its
+    /// requests are passed on.
     #[expect(clippy::expect_used, reason = "the router of these routes has the same matcher and has taken them all")]
-    pub(super) fn new(templates: impl IntoIterator<Item = String>) -> Self {
+    pub(super) fn new(templates: impl IntoIterator<Item = (String, bool)>) -> Self {
         let mut known = matchit::Router::new();
-        for template in templates {
-            let route = Arc::new(Route::new(&template, UNLIMITED.contains(&template.as_str())));
+        for (template, is_passed_on) in templates {
+            let mut route = Route::new(&template, UNLIMITED.contains(&template.as_str()));
+            route.is_passed_on = is_passed_on;
+            let route = Arc::new(route);
             known.insert(template, route).expect("the templates of a router do not contradict each other");
         }
         Self { known, unmatched: Arc::new(Route::new(UNMATCHED, false)) }
@@ -49,13 +52,15 @@ pub(super) struct Route {
     /// Its label in metrics and log lines.
     pub(super) template: Box<str>,
     pub(super) is_unlimited: bool,
+    /// Its requests are for another service, with what is encrypted for that.
+    pub(super) is_passed_on: bool,
     /// Few, so that a walk over them is faster than a hash.
     durations: RwLock<Vec<(Method, StatusCode, Histogram)>>,
 }
 
 impl Route {
     fn new(template: &str, is_unlimited: bool) -> Self {
-        Self { template: template.into(), is_unlimited, durations: RwLock::default() }
+        Self { template: template.into(), is_unlimited, is_passed_on: false, durations: RwLock::default() }
     }
 
     /// Counts an answer of this route.
@@ -84,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_path_has_the_label_of_its_route_and_never_its_own() {
-        let routes = RouteTable::new(["/health", "/orders/{id}", "/docs/{*rest}"].map(String::from));
+        let routes = RouteTable::new(["/health", "/orders/{id}", "/docs/{*rest}"].map(|path| (path.to_owned(), false)));
         for (path, template) in [
             ("/health", "/health"),
             ("/orders/42", "/orders/{id}"),

@@ -53,7 +53,7 @@ impl ServiceSink {
         service: &Service,
     ) -> Result<Arc<dyn Sink>, NoClient> {
         let EventRoute { service: name, segments, scope } = *route;
-        let client = ServiceClient::new(name, url, CallLimits::default(), service.metrics())?;
+        let client = service.callees().client(name, url, CallLimits::default())?;
         service.callees().share(&client);
         let token = issuer.map(|issuer| ServiceToken::new(issuer, service.identity.name, &[scope]));
         Ok(Arc::new(Self { name, client, route: segments, token }))

@@ -30,7 +30,8 @@ pub const DURATION_BUCKETS: &[f64] =
 pub const UNMATCHED: &str = "unmatched";
 
 /// Why the edge answers a request itself.
-const REJECTIONS: [&str; 7] = ["body_size", "framing", "head_size", "origin", "overload", "rate_limit", "timeout"];
+const REJECTIONS: [&str; 8] =
+    ["body_size", "encryption", "framing", "head_size", "origin", "overload", "rate_limit", "timeout"];
 
 /// The metrics of one service. Cheap to clone.
 #[derive(Debug, Clone)]

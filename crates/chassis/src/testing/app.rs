@@ -76,6 +76,7 @@ impl TestApp {
         let context = Context {
             clock: Arc::clone(&shared_clock),
             ids,
+            keys: None,
             process: "test".into(),
             name: None,
             version: "1.2.3".into(),

@@ -5,6 +5,7 @@ mod access;
 mod calls;
 mod configuration;
 mod edge;
+mod encryption;
 mod memory_objects;
 mod memory_outbox;
 mod memory_queue;

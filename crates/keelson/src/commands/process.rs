@@ -52,6 +52,8 @@ impl Process {
     ) -> Result<Self, Failure> {
         let context = context(&settings);
         let stores = wire::open(&settings, services, &context).await?;
+        let (keys, followed_keys) = wire::service_keys(&settings, &context).await?;
+        let context = Context { keys, ..context };
         let operator_token = random_secret()?;
         let wanted: Vec<_> = services.iter().map(|&name| settings.port(name)).collect();
         let ports = take_ports(&settings.chassis, &wanted)?;
@@ -63,6 +65,7 @@ impl Process {
             built.push(wire::build(name, &settings, &stores, &peers, &context).await?);
         }
         let tokens = wire::token_verifier(&settings, &stores, &peers, &mut built, &context)?;
+        followed_keys.follow(&mut built);
         wire::follow_file(layers, &settings.chassis.consumer_services, &mut built);
         let bound = bind(Launch {
             services: built.into_iter().zip(ports).collect(),

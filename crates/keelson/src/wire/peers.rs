@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chassis::auth::{RemoteKeys, TokenVerifier};
-use chassis::client::{CallLimits, DEFAULT_CALL_TIMEOUT, NoClient, NoServiceUrl, ServiceClient, ServiceUrls};
+use chassis::client::{CallLimits, DEFAULT_CALL_TIMEOUT, NoClient, NoServiceUrl, ServiceUrls};
 use chassis::config::ConsumerService;
 use chassis::service::{Context, Service};
 
@@ -86,7 +86,7 @@ pub(crate) fn token_verifier(
     let (Some(url), Some(first)) = (peers.place_of(ServiceName::Users), first) else { return Ok(None) };
     let client = match first.callees().get(users::IDENTITY.name) {
         Some(known) => Ok(known.with_limits(CallLimits::default())),
-        None => ServiceClient::new(users::IDENTITY.name, url, CallLimits::default(), first.metrics()),
+        None => first.callees().client(users::IDENTITY.name, url, CallLimits::default()),
     };
     let keys = RemoteKeys::new(client.map_err(|error| Failure::failed(error.to_string()))?, Arc::clone(&clock));
     let fresh = Arc::clone(&keys);

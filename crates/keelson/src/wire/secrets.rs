@@ -85,7 +85,7 @@ async fn key_ring(settings: &Settings, keeps_users: bool) -> Result<Option<KeyRi
 
 /// How old keys may become that are referred to, before they are read again: the five minutes of the contract, less the
 /// time that a source may take.
-const KEY_INTERVAL: Duration = Duration::from_secs(290);
+pub(super) const KEY_INTERVAL: Duration = Duration::from_secs(290);
 
 /// Reads referenced keys again and again, so that a rotation needs no restart. While a source is down, or holds what is
 /// no key, the last good ones stay.

@@ -26,6 +26,7 @@ mod doctor;
 mod durability;
 #[path = "../../../backends/tests/it/emulators/server.rs"]
 mod emulators;
+mod encryption;
 mod failures;
 mod follow;
 mod gateway;

@@ -66,7 +66,8 @@ async fn kill_between_commit_and_delivery(launch: Launch, rounds: RangeInclusive
     let (analytics, everybody) = (Analytics::default(), Router::new().fallback(async || r#"{"id":"ann"}"#));
     let (server, users) = (analytics.serve().await, TestServer::start(everybody).await);
     let launch = launch.env("ANALYTICS_SERVICE_URL", &server.url()).env("USER_SERVICE_URL", &users.url());
-    let launch = launch.env("JWT_SECRET_KEY", STRONG_KEY).env("RATE_LIMIT", "0");
+    // Neither of them has a key.
+    let launch = launch.env("JWT_SECRET_KEY", STRONG_KEY).env("RATE_LIMIT", "0").env("ENCRYPT_CALLS", "false");
     let issued = launch.args(&["token", "issue", "--scope", "orders:read", "--scope", "orders:write"]).run();
     let token = String::from_utf8(issued.stdout).unwrap().trim().to_owned();
     let done = Arc::new(Mutex::new(Done::default()));

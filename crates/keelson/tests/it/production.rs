@@ -9,6 +9,7 @@ use crate::system::{Answer, email, eventually, send_raw};
 pub(crate) fn serve(services: &[&str]) -> Launch {
     let launch = Launch::new(&[&["serve"], services].concat());
     let launch = launch.env("PRODUCTION", "true").env("KEELSON_HOST", "127.0.0.1").env("INTERNAL_PORT", "0");
+    let launch = launch.env("ENCRYPTION_KEY", "ZW5jcnlwdGlvbi1rZXktb2YtdGVzdHMtMTIzNDU2Nzg=");
     launch.env("API_TOKEN", STRONG_TOKEN).env("DRAIN_DELAY", "0s")
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::FromText;
 use crate::client::{DEFAULT_CALL_TIMEOUT, ServiceUrls};
+use crate::envelope::Form;
 
 /// Nobody waits longer for a call, whatever is set.
 const LONGEST_CALL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -27,6 +28,23 @@ pub struct ConsumerService {
     /// `http` or `https`.
     #[serde(default = "default_scheme")]
     pub scheme: String,
+    /// How its requests are encrypted; `None`: as the system does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<PeerEncryption>,
+}
+
+/// How a service wants its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PeerEncryption {
+    /// As they are.
+    None,
+    /// In the form of Fernet.
+    Fernet,
+    /// In the first GCM form.
+    Gcm,
+    /// In ours.
+    V2,
 }
 
 fn default_call_timeout() -> f64 {
@@ -35,6 +53,18 @@ fn default_call_timeout() -> f64 {
 
 fn default_scheme() -> String {
     "http".into()
+}
+
+impl PeerEncryption {
+    /// The form; `None` for requests as they are.
+    pub(crate) fn form(self) -> Option<Form> {
+        match self {
+            Self::None => None,
+            Self::Fernet => Some(Form::Fernet),
+            Self::Gcm => Some(Form::Gcm),
+            Self::V2 => Some(Form::V2),
+        }
+    }
 }
 
 impl ConsumerService {

@@ -6,6 +6,7 @@ mod calls;
 mod configuration;
 mod edge;
 mod encryption;
+mod jwt_attacks;
 mod memory_objects;
 mod memory_outbox;
 mod memory_queue;

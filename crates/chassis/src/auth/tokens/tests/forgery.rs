@@ -128,3 +128,20 @@ fn extensions_and_tokens_for_something_else_are_refused() {
         world.valid(&signed_with_secret(&json!({ "alg": "HS256", "typ": typ }), &good_claims()));
     }
 }
+
+#[test]
+fn a_signature_of_zeros_and_one_in_another_encoding_are_refused() {
+    let world = World::new(P256);
+    let token = world.issue();
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let order = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
+    let order: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&order[2 * at..2 * at + 2], 16).unwrap()).collect();
+    let raw = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    // ASN.1, as the signatures of certificates are; the leading zeros keep the numbers positive.
+    let der = [&[0x30, 70, 2, 33, 0], &raw[..32], &[2, 33, 0], &raw[32..]].concat();
+    for forged in
+        [vec![0; 64], [order.as_slice(), &order].concat(), [&raw[..32], &[0; 32]].concat(), der, raw[..32].to_vec()]
+    {
+        assert_eq!(world.refusal(&format!("{message}.{}", URL_SAFE_NO_PAD.encode(forged))), Refusal::Signature);
+    }
+}

@@ -150,9 +150,14 @@ impl KeyRing {
     /// [`Undecryptable`].
     pub fn decrypt_gcm(&self, encrypted_data: &str) -> Result<Vec<u8>, Undecryptable> {
         let body = Body::decode(encrypted_data)?;
-        for key in self.keys() {
+        let mut keys = self.keys().peekable();
+        while let Some(key) = keys.next() {
             let key = key.derived.get().map_err(|_| Cause::Failed)?;
-            if let Some(plaintext) = key.open(&body, &[]) {
+            // Whoever tries has it afterwards, so all but the last get copies.
+            if keys.peek().is_none() {
+                return Ok(key.open(body, &[]).ok_or(Cause::Authentication)?);
+            }
+            if let Some(plaintext) = key.open(body.clone(), &[]) {
                 return Ok(plaintext);
             }
         }

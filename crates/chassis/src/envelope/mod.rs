@@ -12,6 +12,8 @@
 //! (`crate::http`), and which calls are for the client (`crate::client`).
 
 mod aes_gcm;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod bare;
 mod entries;
 mod error;
 mod fernet;

@@ -88,8 +88,9 @@ impl V2Key {
         check_time(time, now)?;
         let associated = binding.associated_data(time, &self.id).ok_or(Cause::LineBreak)?;
         let body = Body::decode(received.encrypted_data)?;
-        let plaintext = self.key.open(&body, associated.as_bytes()).ok_or(Cause::Authentication)?;
-        taken.take(body.nonce, time, now)?;
+        let nonce = body.nonce;
+        let plaintext = self.key.open(body, associated.as_bytes()).ok_or(Cause::Authentication)?;
+        taken.take(nonce, time, now)?;
         Ok(plaintext)
     }
 }

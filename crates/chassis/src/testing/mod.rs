@@ -11,6 +11,7 @@ pub mod secret_suite;
 mod server;
 mod tools;
 
+pub use crate::envelope::bare::{BareBody, BareGcm};
 pub use crate::server::request_head;
 pub use app::{OPERATOR_TOKEN, TestApp, TestResponse, eventually, token_keys};
 pub use clock::ManualClock;

@@ -10,6 +10,7 @@ mod v2;
 
 use jiff::Timestamp;
 
+use super::aes_gcm::AesGcmKey;
 use super::*;
 
 /// The time of the contract's vectors.
@@ -45,6 +46,13 @@ fn received(sealed: &Sealed) -> Received<'_> {
 
 fn cause<T: std::fmt::Debug>(result: Result<T, Undecryptable>) -> Cause {
     result.unwrap_err().cause()
+}
+
+/// Nonce, ciphertext and tag.
+fn seal(key: &AesGcmKey, nonce: [u8; 12], plaintext: &[u8], associated: &[u8]) -> Vec<u8> {
+    let mut body = vec![0; nonce.len() + plaintext.len() + 16];
+    key.seal_with(nonce, plaintext, associated, &mut body).unwrap();
+    body
 }
 
 /// The text with each of its characters replaced, one at a time.

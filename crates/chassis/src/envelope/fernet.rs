@@ -61,7 +61,7 @@ impl FernetKey {
     pub(super) fn new(bytes: &[u8; KEY_BYTES]) -> Result<Self, Unspecified> {
         let (signing, encryption) = bytes.split_at(KEY_BYTES / 2);
         Ok(Self {
-            signing: hmac::Key::new(hmac::HMAC_SHA256, signing),
+            signing: signing_key(signing),
             encrypting: PaddedBlockEncryptingKey::cbc_pkcs7(UnboundCipherKey::new(&AES_128, encryption)?)?,
             decrypting: PaddedBlockDecryptingKey::cbc_pkcs7(UnboundCipherKey::new(&AES_128, encryption)?)?,
         })
@@ -141,10 +141,18 @@ impl Token {
         Ok(plaintext)
     }
 
-    /// In a time that tells nothing of the HMAC.
     fn is_signed_by(&self, key: &FernetKey) -> bool {
-        hmac::verify(&key.signing, &self.signed, &self.mac).is_ok()
+        is_signature(&key.signing, &self.signed, &self.mac)
     }
+}
+
+pub(super) fn signing_key(bytes: &[u8]) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, bytes)
+}
+
+/// In a time that tells nothing of the right one.
+pub(super) fn is_signature(key: &hmac::Key, signed: &[u8], mac: &[u8]) -> bool {
+    hmac::verify(key, signed, mac).is_ok()
 }
 
 /// Whole seconds since 1970.

@@ -7,6 +7,7 @@ mod replay;
 mod rings;
 mod rotation;
 mod v2;
+mod wycheproof;
 
 use jiff::Timestamp;
 

@@ -3,6 +3,7 @@
 mod fernet;
 mod gcm;
 mod hostile;
+mod nonces;
 mod replay;
 mod rings;
 mod rotation;

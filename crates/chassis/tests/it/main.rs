@@ -7,6 +7,7 @@ mod configuration;
 mod edge;
 mod encryption;
 mod jwt_attacks;
+mod envelope;
 mod memory_objects;
 mod memory_outbox;
 mod memory_queue;

@@ -255,13 +255,35 @@ pub(super) fn authorization<'a>(
     headers: impl IntoIterator<Item = (&'a str, &'a str)>,
     body: &'a [u8],
 ) -> Result<String, NoProof> {
+    let url = format!("{}/", sts.url);
+    let request = Request { method: "POST", url, region: &sts.region, service: "sts", now, body };
+    sign_request(credentials, request, headers)
+}
+
+/// What is signed besides the headers.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    pub(super) method: &'a str,
+    pub(super) url: String,
+    pub(super) region: &'a str,
+    pub(super) service: &'a str,
+    pub(super) now: Timestamp,
+    pub(super) body: &'a [u8],
+}
+
+/// The header `Authorization`.
+pub(super) fn sign_request<'a>(
+    credentials: Credentials,
+    request: Request<'a>,
+    headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<String, NoProof> {
     let failed = |error: &dyn std::error::Error| NoProof::Signing(error.to_string());
+    let Request { method, url, region, service, now, body } = request;
     let identity: Identity = credentials.into();
-    let params = v4::SigningParams::builder().identity(&identity).region(&sts.region).name("sts");
+    let params = v4::SigningParams::builder().identity(&identity).region(region).name(service);
     let params = params.time(now.into()).settings(SigningSettings::default()).build();
     let params = params.map_err(|error| failed(&error))?.into();
-    let url = format!("{}/", sts.url);
-    let request = SignableRequest::new("POST", url, headers.into_iter(), SignableBody::Bytes(body));
+    let request = SignableRequest::new(method, url, headers.into_iter(), SignableBody::Bytes(body));
     let (instructions, _signature) =
         sign(request.map_err(|error| failed(&error))?, &params).map_err(|error| failed(&error))?.into_parts();
     let found = instructions.headers().find(|(name, _)| *name == "authorization").map(|(_, value)| value.to_owned());

@@ -3,6 +3,7 @@
 mod answers;
 mod fake;
 mod proofs;
+mod signing_suite;
 
 use std::sync::Arc;
 use std::time::Duration;

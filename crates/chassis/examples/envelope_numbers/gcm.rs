@@ -1,5 +1,5 @@
-//! AES-256-GCM as bodies are encrypted with it (a nonce is drawn, room is found, a call is bound, the plaintext is kept),
-//! beside the library that does it in place, with nothing of the kind.
+//! AES-256-GCM as bodies are encrypted with it (a nonce is drawn, room is found, a call is bound, the plaintext is
+//! kept), beside the library that does it in place, with nothing of the kind.
 
 use std::hint::black_box;
 

@@ -1,5 +1,5 @@
-//! AES-256-GCM as bodies of calls are encrypted with it, without the base64 around it: for who measures the cipher alone
-//! (feature `testing`).
+//! AES-256-GCM as bodies of calls are encrypted with it, without the base64 around it: for who measures the cipher
+//! alone (feature `testing`).
 
 use std::fmt;
 

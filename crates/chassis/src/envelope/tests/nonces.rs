@@ -1,5 +1,5 @@
-//! Two bodies with one nonce would give away both: no two have one, of threads at once and of a process that was started
-//! anew with the same key.
+//! Two bodies with one nonce would give away both: no two have one, of threads at once and of a process that was
+//! started anew with the same key.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};

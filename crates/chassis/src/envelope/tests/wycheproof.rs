@@ -1,5 +1,5 @@
-//! Wycheproof (<https://github.com/C2SP/wycheproof>): what the three forms stand on, against vectors that others have made
-//! to break it. How many of them apply is asserted, so that none is left out unnoticed.
+//! Wycheproof (<https://github.com/C2SP/wycheproof>): what the three forms stand on, against vectors that others have
+//! made to break it. How many of them apply is asserted, so that none is left out unnoticed.
 
 use ::wycheproof::{TestResult, aead, cipher, mac};
 use base64::Engine;

@@ -19,7 +19,7 @@ use backends::{
     ObjectContext, OrderDatabase, QueueContext, SqlContext, SqliteFiles, UserDatabase, is_local, open_events,
     open_objects, open_orders, open_queue, open_users, queue_exists,
 };
-use chassis::auth::{ApiToken, KeyRing, PoolSize, SigningKey, TokenIssuer, TokenKeys};
+use chassis::auth::{ApiToken, KeyRing, PoolSize, ServiceTokens, SigningKey, TokenKeys};
 use chassis::client::ServiceUrls;
 use chassis::ports::{MemoryObjects, MemoryQueue, ObjectStore, Queue, SecretError};
 use chassis::service::{Context, Identity, Service};
@@ -234,7 +234,7 @@ pub(crate) async fn build(
     peers: &Peers,
     context: &Context,
 ) -> Result<Service, Failure> {
-    let issuer = || stores.keys.as_ref().map(|keys| token_issuer(settings, keys, context));
+    let tokens = || stores.keys.as_ref().map(|keys| ServiceTokens::Issued(token_issuer(settings, keys, context)));
     let service = match name {
         ServiceName::Gateway => gateway_service(behind_the_gateway(peers), context)?,
         ServiceName::Ingest => ingest::service(opened(&stores.queue)?, &api_token(settings, context).await?, context),
@@ -251,10 +251,10 @@ pub(crate) async fn build(
                 .place_of(ServiceName::Users)
                 .ok_or_else(|| Failure::usage("USER_SERVICE_URL is not set: expected where users is"))?;
             let at = (users, peers.place_of(ServiceName::Analytics));
-            orders_service(opened(&stores.orders)?.clone(), at, issuer(), settings, context)?
+            orders_service(opened(&stores.orders)?.clone(), at, tokens(), settings, context)?
         }
         ServiceName::Analytics => {
-            analytics_service(opened(&stores.events)?, peers.place_of(ServiceName::Users), issuer(), context)?
+            analytics_service(opened(&stores.events)?, peers.place_of(ServiceName::Users), tokens(), context)?
         }
     };
     stores.failures.register(service.metrics());
@@ -283,22 +283,22 @@ fn users_service(
 fn orders_service(
     OrderDatabase { store, outbox }: OrderDatabase,
     (users, analytics): (ServiceUrls, Option<ServiceUrls>),
-    issuer: Option<TokenIssuer>,
+    tokens: Option<ServiceTokens>,
     settings: &Settings,
     context: &Context,
 ) -> Result<Service, Failure> {
     let answer_lifetime = settings.chassis.http.idempotency_lifetime;
-    let parts = orders::Parts { store, outbox, users, analytics, issuer, answer_lifetime };
+    let parts = orders::Parts { store, outbox, users, analytics, tokens, answer_lifetime };
     orders::service(parts, context).map_err(|error| Failure::failed(error.to_string()))
 }
 
 fn analytics_service(
     store: &Arc<dyn EventStore>,
     users: Option<ServiceUrls>,
-    issuer: Option<TokenIssuer>,
+    tokens: Option<ServiceTokens>,
     context: &Context,
 ) -> Result<Service, Failure> {
-    let parts = analytics::Parts { store: Arc::clone(store), users, issuer };
+    let parts = analytics::Parts { store: Arc::clone(store), users, tokens };
     analytics::service(parts, context).map_err(|error| Failure::failed(error.to_string()))
 }
 

@@ -16,7 +16,7 @@ mod users;
 
 use std::sync::Arc;
 
-use chassis::auth::TokenIssuer;
+use chassis::auth::ServiceTokens;
 use chassis::client::{NoClient, ServiceUrls};
 use chassis::health::{Check, Need};
 use chassis::service::{Context, Identity, Service};
@@ -38,8 +38,8 @@ pub struct Parts {
     pub store: Arc<dyn EventStore>,
     /// Where users is, which is asked how many there are.
     pub users: Option<ServiceUrls>,
-    /// Issues what analytics shows users.
-    pub issuer: Option<TokenIssuer>,
+    /// What analytics shows users.
+    pub tokens: Option<ServiceTokens>,
 }
 
 /// What the handlers work with.
@@ -58,8 +58,8 @@ struct Analytics {
 /// When users cannot be called.
 pub fn service(parts: Parts, context: &Context) -> Result<Service, NoClient> {
     let service = Service::new(IDENTITY, context);
-    let Parts { store, users, issuer } = parts;
-    let users = UserStatistics::new(users, issuer, &service)?;
+    let Parts { store, users, tokens } = parts;
+    let users = UserStatistics::new(users, tokens.as_ref(), &service)?;
     let service = users.client().into_iter().fold(service, Service::calls);
     let check = users.check();
     let analytics = Arc::new(Analytics {

@@ -1,9 +1,11 @@
 //! What users says of itself.
 
-use chassis::auth::{ServiceToken, TokenIssuer};
-use chassis::client::{CallError, CallLimits, NoClient, ServiceClient, ServiceUrls};
+use chassis::auth::{ServiceToken, ServiceTokens};
+use chassis::client::{Call, CallError, CallLimits, NoClient, ServiceClient, ServiceUrls};
 use chassis::health::Check;
 use chassis::service::Service;
+use http::StatusCode;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use utoipa::ToSchema;
@@ -36,11 +38,11 @@ impl UserStatistics {
     /// For this service, where it is known where users is, and what to show there.
     pub(crate) fn new(
         url: Option<ServiceUrls>,
-        issuer: Option<TokenIssuer>,
+        tokens: Option<&ServiceTokens>,
         service: &Service,
     ) -> Result<Self, NoClient> {
         let client = |url| service.callees().client(USERS, url, CallLimits::default());
-        let token = issuer.map(|issuer| ServiceToken::new(issuer, crate::IDENTITY.name, &[]));
+        let token = tokens.map(|tokens| tokens.of(crate::IDENTITY.name, &[]));
         Ok(Self { client: url.map(client).transpose()?, token })
     }
 
@@ -67,19 +69,20 @@ impl UserStatistics {
 
     async fn ask(&self, client: &ServiceClient) -> Result<UserCounts, CallError> {
         let call = client.get(&["api", "v1", "users", "stats", "count"]);
-        // The count is public: without a token it is told too.
-        let call = match self.token.as_ref().map(ServiceToken::show) {
-            Some(Ok(token)) => call.bearer(&token),
-            Some(Err(error)) => {
-                warn!(cause = %error, "there is no token to show users");
-                call
-            }
-            None => call,
-        };
-        let answer = call.send().await?;
+        let shown = self.shown().await;
+        let answer = shown.iter().fold(call, Call::bearer).send().await?;
+        if let (Some(token), Some(shown), StatusCode::UNAUTHORIZED) = (&self.token, &shown, answer.status()) {
+            token.refused(shown);
+        }
         if !answer.status().is_success() {
             return Err(answer.unexpected());
         }
         Ok(answer.json::<Counted>()?.data)
+    }
+
+    /// The count is public: without a token it is told too.
+    async fn shown(&self) -> Option<SecretString> {
+        let shown = self.token.as_ref()?.show().await;
+        shown.inspect_err(|error| warn!(cause = %error, "users is asked without a token")).ok()
     }
 }

@@ -19,7 +19,7 @@ mod users;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::auth::TokenIssuer;
+use chassis::auth::ServiceTokens;
 use chassis::client::{NoClient, ServiceUrls};
 use chassis::health::{Check, Need};
 use chassis::http::Idempotency;
@@ -51,8 +51,8 @@ pub struct Parts {
     pub users: ServiceUrls,
     /// Where analytics is, which is told of orders. Without it events are not even written.
     pub analytics: Option<ServiceUrls>,
-    /// Makes the tokens by which analytics knows orders, where there is a key to sign with.
-    pub issuer: Option<TokenIssuer>,
+    /// By which analytics knows orders.
+    pub tokens: Option<ServiceTokens>,
     /// How long answers to requests with a key are kept.
     pub answer_lifetime: Duration,
 }
@@ -75,11 +75,11 @@ struct Orders {
 /// [`NoClient`]: users or analytics cannot be called.
 pub fn service(parts: Parts, context: &Context) -> Result<Service, NoClient> {
     let service = Service::new(IDENTITY, context);
-    let Parts { store, outbox, users, analytics, issuer, answer_lifetime } = parts;
+    let Parts { store, outbox, users, analytics, tokens, answer_lifetime } = parts;
     let users = Users::new(users, &service)?;
     let service = service.calls(users.client());
     let users_check = users.check();
-    let sink = analytics.map(|url| ServiceSink::connect(&events::ROUTE, url, issuer, &service)).transpose()?;
+    let sink = analytics.map(|url| ServiceSink::connect(&events::ROUTE, url, tokens.as_ref(), &service)).transpose()?;
     let (reporter, relay) = chassis::outbox::connect(&service, context, outbox, sink);
     let orders = Arc::new(Orders {
         store: Arc::clone(&store),

@@ -17,7 +17,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chassis::auth::{GuessLimits, PasswordHasher, PoolSize, TokenIssuer, TokenKeys};
+use chassis::auth::{GuessLimits, PasswordHasher, PoolSize, ServiceTokens, TokenIssuer, TokenKeys};
 use chassis::client::{NoClient, ServiceUrls};
 use chassis::health::{Check, Need};
 use chassis::http::Idempotency;
@@ -92,8 +92,8 @@ pub enum BuildError {
 pub fn service(parts: Parts, context: &Context) -> Result<Service, BuildError> {
     let service = Service::new(IDENTITY, context);
     let Parts { store, outbox, analytics, hashing, answer_lifetime, keys, issuer } = parts;
-    let sink =
-        analytics.map(|url| ServiceSink::connect(&events::ROUTE, url, Some(issuer.clone()), &service)).transpose()?;
+    let tokens = ServiceTokens::Issued(issuer.clone());
+    let sink = analytics.map(|url| ServiceSink::connect(&events::ROUTE, url, Some(&tokens), &service)).transpose()?;
     let (reporter, relay) = chassis::outbox::connect(&service, context, outbox, sink);
     let users = Arc::new(Users {
         store: Arc::clone(&store),

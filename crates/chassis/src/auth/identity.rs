@@ -10,8 +10,9 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use thiserror::Error;
 
-use super::service_token::TOKEN_LIFETIME;
-use super::{Claims, IssueError, Refusal, SERVICE_SCOPE, TokenIssuer, TokenVerifier, Verification};
+use super::{
+    Claims, IssueError, Refusal, SERVICE_SCOPE, SERVICE_TOKEN_LIFETIME, TokenIssuer, TokenVerifier, Verification,
+};
 use crate::error::{Error, Kind};
 
 /// Tells which service shows something.
@@ -46,14 +47,15 @@ pub enum Unverified {
 }
 
 impl ServiceIdentity {
-    /// A token for what was shown, good for some minutes and at every service that takes tokens of this issuer.
+    /// A token for what was shown, good for [`SERVICE_TOKEN_LIFETIME`] and at every service that takes tokens of this
+    /// issuer.
     ///
     /// # Errors
     /// [`IssueError`].
     pub fn token(&self, issuer: &TokenIssuer) -> Result<SecretString, IssueError> {
         let scopes = self.scopes.iter().map(String::as_str).chain([SERVICE_SCOPE]);
         let scopes: Vec<&str> = scopes.collect();
-        issuer.clone().lasting(TOKEN_LIFETIME).issue(&self.subject, &self.subject, &scopes)
+        issuer.clone().lasting(SERVICE_TOKEN_LIFETIME).issue(&self.subject, &self.subject, &scopes)
     }
 
     fn of(claims: &Claims) -> Self {

@@ -15,7 +15,7 @@ pub(crate) use compare::is_same;
 pub use guesses::{Attempt, GuessLimits};
 pub use identity::{ServiceAuthenticator, ServiceIdentity, Unverified};
 pub use passwords::{Check, PasswordError, PasswordHash, PasswordHasher, PoolSize, Weakness, weakness_of};
-pub use service_token::ServiceToken;
+pub use service_token::{FreshToken, NoToken, SERVICE_TOKEN_LIFETIME, ServiceToken, ServiceTokens, TokenSource};
 pub use tokens::{
     Claims, IssueError, Jwks, KeyError, KeyRing, MAX_TOKEN_BYTES, Parties, Refusal, RemoteKeys, SERVICE_SCOPE,
     SigningKey, TokenIssuer, TokenKeys, TokenVerifier, Verification,

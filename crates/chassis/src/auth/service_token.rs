@@ -1,55 +1,103 @@
-//! What a service shows another one.
+//! What a service shows another one: a token of its own, whoever issues it.
+//!
+//! A [`TokenSource`] makes tokens: here, where the key is known that signs them, or elsewhere, by a proof of who asks
+//! (`backends::aws::identity`). [`ServiceToken`] holds one and sees that it is fresh.
+
+mod held;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use secrecy::SecretString;
-use tokio::time::Instant;
+use thiserror::Error;
 
+pub use self::held::ServiceToken;
 use super::{IssueError, SERVICE_SCOPE, TokenIssuer};
 
-/// How long one token is shown: to sign one for each call would cost more than the call.
-const TOKEN_AGE: Duration = Duration::from_secs(60);
-/// How long it is good for, with clocks that differ.
-pub(super) const TOKEN_LIFETIME: Duration = Duration::from_secs(300);
+/// How long a token of a service is good for, with clocks that differ. To sign one for each call would cost more than
+/// the call.
+pub const SERVICE_TOKEN_LIFETIME: Duration = Duration::from_secs(300);
 
-/// By which another service knows the one that calls, in whichever process and at whichever address: its calls are not
-/// counted with those of others.
-pub struct ServiceToken {
+/// Where the tokens of a service come from.
+#[async_trait]
+pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
+    /// A new token. May ask others, and then takes its time; whoever shows tokens asks by a [`ServiceToken`].
+    ///
+    /// # Errors
+    /// [`NoToken`].
+    async fn token(&self) -> Result<FreshToken, NoToken>;
+}
+
+/// A token that was issued just now.
+#[derive(Debug, Clone)]
+pub struct FreshToken {
+    /// For `Authorization: Bearer`.
+    pub token: SecretString,
+    /// How long it is good for.
+    pub lifetime: Duration,
+}
+
+/// Why there is no token to show. The text is for the log, and holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there is no token to show: {0}")]
+pub struct NoToken(String);
+
+impl NoToken {
+    /// For this cause.
+    #[must_use]
+    pub fn new(cause: impl Into<String>) -> Self {
+        Self(cause.into())
+    }
+}
+
+impl From<IssueError> for NoToken {
+    fn from(error: IssueError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Where the services of one process have their tokens from.
+#[derive(Debug, Clone)]
+pub enum ServiceTokens {
+    /// Each issues its own, for the scopes that a route asks for.
+    Issued(TokenIssuer),
+    /// The process has one, with the scopes that it was given where it was issued.
+    Shared(ServiceToken),
+}
+
+impl ServiceTokens {
+    /// By which another service knows the one that calls, in whichever process and at whichever address: its calls are
+    /// not counted with those of others. Issued here, it names `subject` and has these scopes beside that of services.
+    #[must_use]
+    pub fn of(&self, subject: &'static str, scopes: &[&'static str]) -> ServiceToken {
+        match self {
+            Self::Shared(token) => token.clone(),
+            Self::Issued(issuer) => {
+                let scopes = [scopes, &[SERVICE_SCOPE]].concat();
+                let clock = Arc::clone(issuer.clock());
+                let issuer = issuer.clone().lasting(SERVICE_TOKEN_LIFETIME);
+                ServiceToken::new(Arc::new(IssuedTokens { issuer, subject, scopes }), clock)
+            }
+        }
+    }
+}
+
+/// Tokens of one service for one use.
+#[derive(Debug)]
+struct IssuedTokens {
     issuer: TokenIssuer,
     subject: &'static str,
     scopes: Vec<&'static str>,
-    last: Mutex<Option<(Instant, SecretString)>>,
 }
 
-impl ServiceToken {
-    /// Tokens of the service `subject`, with these scopes beside that of services.
-    #[must_use]
-    pub fn new(issuer: TokenIssuer, subject: &'static str, scopes: &[&'static str]) -> Self {
-        let scopes = [scopes, &[SERVICE_SCOPE]].concat();
-        Self { issuer: issuer.lasting(TOKEN_LIFETIME), subject, scopes, last: Mutex::default() }
-    }
-
-    /// One that is good for some minutes more.
-    ///
-    /// # Errors
-    /// [`IssueError`].
-    pub fn show(&self) -> Result<SecretString, IssueError> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((issued, token)) = &*last
-            && issued.elapsed() < TOKEN_AGE
-        {
-            return Ok(token.clone());
-        }
+#[async_trait]
+impl TokenSource for IssuedTokens {
+    async fn token(&self) -> Result<FreshToken, NoToken> {
         let token = self.issuer.issue(self.subject, self.subject, &self.scopes)?;
-        *last = Some((Instant::now(), token.clone()));
-        Ok(token)
-    }
-}
-
-impl fmt::Debug for ServiceToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServiceToken").field("subject", &self.subject).finish_non_exhaustive()
+        Ok(FreshToken { token, lifetime: SERVICE_TOKEN_LIFETIME })
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Sink, SinkError};
-use crate::auth::{IssueError, ServiceToken, TokenIssuer};
+use crate::auth::{NoToken, ServiceToken, ServiceTokens};
 use crate::client::{Answer, CallError, CallFailure, CallLimits, NoClient, ServiceClient, ServiceUrls};
 use crate::ports::outbox::Event;
 use crate::service::Service;
@@ -41,21 +41,21 @@ struct Taken {
 }
 
 impl ServiceSink {
-    /// Lets a service report to another one, which is at this address, and which its callers can reach then too. With an issuer it shows tokens of its own, with the
-    /// scope that the route asks for.
+    /// Lets a service report to another one, which is at this address, and which its callers can reach then too. It
+    /// shows a token where it has one; issued here, with the scope that the route asks for.
     ///
     /// # Errors
     /// [`NoClient`].
     pub fn connect(
         route: &EventRoute,
         url: ServiceUrls,
-        issuer: Option<TokenIssuer>,
+        tokens: Option<&ServiceTokens>,
         service: &Service,
     ) -> Result<Arc<dyn Sink>, NoClient> {
         let EventRoute { service: name, segments, scope } = *route;
         let client = service.callees().client(name, url, CallLimits::default())?;
         service.callees().share(&client);
-        let token = issuer.map(|issuer| ServiceToken::new(issuer, service.identity.name, &[scope]));
+        let token = tokens.map(|tokens| tokens.of(service.identity.name, &[scope]));
         Ok(Arc::new(Self { name, client, route: segments, token }))
     }
 }
@@ -69,11 +69,14 @@ impl Sink for ServiceSink {
     async fn deliver(&self, event: &Event) -> Result<(), SinkError> {
         let body: &RawValue = serde_json::from_str(&event.body)
             .map_err(|error| SinkError::Refused(format!("the event's body is no JSON: {error}")))?;
-        let mut call = self.client.call(Method::POST, self.route).idempotency_key(&event.id.to_string()).json(&body);
-        if let Some(token) = &self.token {
-            call = call.bearer(&token.show()?);
+        let call = self.client.call(Method::POST, self.route).idempotency_key(&event.id.to_string()).json(&body);
+        let Some(token) = &self.token else { return judge(&call.send().await?) };
+        let shown = token.show().await?;
+        let answer = call.bearer(&shown).send().await?;
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            token.refused(&shown);
         }
-        judge(&call.send().await?)
+        judge(&answer)
     }
 
     async fn ping(&self) -> Result<(), SinkError> {
@@ -104,9 +107,9 @@ fn is_of_the_event(status: StatusCode) -> bool {
     )
 }
 
-impl From<IssueError> for SinkError {
-    fn from(error: IssueError) -> Self {
-        Self::Unavailable(format!("no token for it: {error}"))
+impl From<NoToken> for SinkError {
+    fn from(error: NoToken) -> Self {
+        Self::Unavailable(error.to_string())
     }
 }
 

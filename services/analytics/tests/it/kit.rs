@@ -14,7 +14,7 @@ pub(crate) const PRODUCTION: &[(&str, &str)] =
 /// The service on this store, with users at this address.
 pub(crate) fn service_on(store: Arc<dyn EventStore>, users: Option<&str>, context: &Context) -> Service {
     let users = users.map(|url| url.parse().unwrap());
-    analytics::service(Parts { store, users, issuer: None }, context).unwrap()
+    analytics::service(Parts { store, users, tokens: None }, context).unwrap()
 }
 
 pub(crate) fn service(context: &Context) -> Service {

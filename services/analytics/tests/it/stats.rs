@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::routing::get;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use chassis::auth::{Parties, TokenIssuer};
+use chassis::auth::{Parties, ServiceTokens, TokenIssuer};
 use chassis::testing::{TestApp, TestServer, eventually, token_keys};
 use serde_json::{Value, json};
 
@@ -86,8 +86,9 @@ async fn users_is_shown_a_token_of_a_service_where_there_is_a_key() {
     let app = TestApp::start(|context| {
         let parties = Parties { issuer: "keelson".into(), audience: "keelson".into() };
         let (clock, ids) = (context.clock.clone(), context.ids.clone());
-        let issuer = Some(TokenIssuer::new(token_keys(), parties, Duration::from_secs(3600), clock, ids));
-        let parts = Parts { store: MemoryEvents::new(), users: Some(users.url().parse().unwrap()), issuer };
+        let issuer = TokenIssuer::new(token_keys(), parties, Duration::from_secs(3600), clock, ids);
+        let (users, tokens) = (Some(users.url().parse().unwrap()), Some(ServiceTokens::Issued(issuer)));
+        let parts = Parts { store: MemoryEvents::new(), users, tokens };
         analytics::service(parts, context).unwrap()
     });
     assert_eq!(stats(&app, "").await["user_stats"]["total_users"], 1);

@@ -91,7 +91,7 @@ pub(crate) fn service_of(
 ) -> Service {
     let answer_lifetime = Duration::from_secs(24 * 3600);
     let users = users.parse().unwrap();
-    orders::service(Parts { store, outbox, users, analytics, issuer: None, answer_lifetime }, context).unwrap()
+    orders::service(Parts { store, outbox, users, analytics, tokens: None, answer_lifetime }, context).unwrap()
 }
 
 /// The service with users beside it.

@@ -58,6 +58,11 @@ impl TokenIssuer {
         Self { lifetime, ..self }
     }
 
+    /// By which it says when a token begins and ends.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     /// A new token for the user with the id `subject`. Takes 2 µs of processor time with HS256 and 30 with ES256, but
     /// 0.6 ms with RSA of 2048 bits and 2.5 with 4096.
     ///

@@ -276,7 +276,8 @@ fn users_service(
     let issuer = token_issuer(settings, keys, context);
     let answer_lifetime = settings.chassis.http.idempotency_lifetime;
     let keys = Arc::clone(keys);
-    let parts = users::Parts { store, outbox, analytics, hashing, answer_lifetime, keys, issuer };
+    let authenticator = None;
+    let parts = users::Parts { store, outbox, analytics, hashing, answer_lifetime, keys, issuer, authenticator };
     users::service(parts, context).map_err(|error| Failure::failed(error.to_string()))
 }
 

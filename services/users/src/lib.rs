@@ -17,7 +17,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chassis::auth::{GuessLimits, PasswordHasher, PoolSize, ServiceTokens, TokenIssuer, TokenKeys};
+use chassis::auth::{
+    GuessLimits, PasswordHasher, PoolSize, ServiceAuthenticator, ServiceTokens, TokenIssuer, TokenKeys,
+};
 use chassis::client::{NoClient, ServiceUrls};
 use chassis::health::{Check, Need};
 use chassis::http::Idempotency;
@@ -54,8 +56,10 @@ pub struct Parts {
     pub answer_lifetime: Duration,
     /// The keys whose public halves are published.
     pub keys: Arc<TokenKeys>,
-    /// Signs the tokens of those who log in.
+    /// Signs the tokens of those who log in, and of services.
     pub issuer: TokenIssuer,
+    /// Tells which service asks for a token. Without it none gets one.
+    pub authenticator: Option<Arc<dyn ServiceAuthenticator>>,
 }
 
 /// What the handlers work with.
@@ -64,6 +68,7 @@ struct Users {
     store: Arc<dyn UserStore>,
     keys: Arc<TokenKeys>,
     issuer: TokenIssuer,
+    authenticator: Option<Arc<dyn ServiceAuthenticator>>,
     reporter: Reporter,
     hasher: PasswordHasher,
     idempotency: Idempotency,
@@ -91,7 +96,7 @@ pub enum BuildError {
 /// [`BuildError`].
 pub fn service(parts: Parts, context: &Context) -> Result<Service, BuildError> {
     let service = Service::new(IDENTITY, context);
-    let Parts { store, outbox, analytics, hashing, answer_lifetime, keys, issuer } = parts;
+    let Parts { store, outbox, analytics, hashing, answer_lifetime, keys, issuer, authenticator } = parts;
     let tokens = ServiceTokens::Issued(issuer.clone());
     let sink = analytics.map(|url| ServiceSink::connect(&events::ROUTE, url, Some(&tokens), &service)).transpose()?;
     let (reporter, relay) = chassis::outbox::connect(&service, context, outbox, sink);
@@ -99,6 +104,7 @@ pub fn service(parts: Parts, context: &Context) -> Result<Service, BuildError> {
         store: Arc::clone(&store),
         keys,
         issuer,
+        authenticator,
         reporter,
         hasher: PasswordHasher::start(hashing, service.metrics())?,
         counted: Mutex::default(),

@@ -11,6 +11,7 @@ use super::handlers::accounts::{
     __path_count_users, __path_get_profile, __path_log_in, __path_register, count_users, get_profile, log_in, register,
 };
 use super::handlers::keys::{__path_get_keys, get_keys};
+use super::handlers::service_tokens::{__path_issue_service_token, issue_service_token};
 use super::handlers::users::{
     __path_create_user, __path_delete_user, __path_get_user, __path_list_users, __path_update_user, create_user,
     delete_user, get_user, list_users, update_user,
@@ -33,4 +34,6 @@ pub(super) fn routes() -> Routes<Arc<Users>> {
         .route(Access::Bearer, routes!(get_profile))
         .route(Access::Public, routes!(count_users))
         .route(Access::Public, routes!(get_keys))
+        // The proof is the credential.
+        .route(Access::Public, routes!(issue_service_token))
 }

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use http::HeaderName;
 use secrecy::SecretString;
 use thiserror::Error;
 
@@ -14,6 +15,9 @@ use super::{
     Claims, IssueError, Refusal, SERVICE_SCOPE, SERVICE_TOKEN_LIFETIME, TokenIssuer, TokenVerifier, Verification,
 };
 use crate::error::{Error, Kind};
+
+/// The header in which a service proves who it is, where it does not show a token.
+pub const IDENTITY_HEADER: HeaderName = HeaderName::from_static("x-service-identity");
 
 /// Tells which service shows something.
 #[async_trait]

@@ -13,7 +13,7 @@ pub use access::{Access, Caller};
 pub use api_token::{ApiToken, Verdict};
 pub(crate) use compare::is_same;
 pub use guesses::{Attempt, GuessLimits};
-pub use identity::{ServiceAuthenticator, ServiceIdentity, Unverified};
+pub use identity::{IDENTITY_HEADER, ServiceAuthenticator, ServiceIdentity, Unverified};
 pub use passwords::{Check, PasswordError, PasswordHash, PasswordHasher, PoolSize, Weakness, weakness_of};
 pub use service_token::{FreshToken, NoToken, SERVICE_TOKEN_LIFETIME, ServiceToken, ServiceTokens, TokenSource};
 pub use tokens::{

@@ -11,6 +11,7 @@ use url::form_urlencoded;
 use super::exchange::{Message, Reading, ReplyBody};
 use super::path::path_of;
 use super::{Answer, CallError, CallFailure, IDEMPOTENCY_HEADER, ServiceClient};
+use crate::auth::IDENTITY_HEADER;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -104,7 +105,7 @@ impl<'a> Call<'a> {
     pub fn header(self, name: HeaderName, text: &str) -> Self {
         self.change(|draft| {
             let mut value = HeaderValue::from_str(text).map_err(|_| format!("{name} cannot have this value"))?;
-            value.set_sensitive(name == AUTHORIZATION);
+            value.set_sensitive(name == AUTHORIZATION || name == IDENTITY_HEADER);
             draft.headers.insert(name, value);
             Ok(())
         })

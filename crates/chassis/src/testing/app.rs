@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use tokio::time::{sleep, timeout};
+use tracing::dispatcher::DefaultGuard;
 
 use super::ManualClock;
 use crate::auth::{KeyRing, SigningKey, TokenIssuer, TokenKeys, TokenVerifier};
@@ -190,6 +191,13 @@ impl TestApp {
     pub fn access_log(&self) -> String {
         self.logs.flush();
         self.captured.text()
+    }
+
+    /// Lets what else is logged on this thread stand there too, at `WARNING` and above, until what this returns is
+    /// dropped.
+    #[must_use]
+    pub fn log_warnings(&self) -> DefaultGuard {
+        tracing::dispatcher::set_default(&self.logs.dispatch())
     }
 
     /// Lets the service finish its work.

@@ -3,4 +3,5 @@
 pub(crate) mod accounts;
 pub(crate) mod answers;
 pub(crate) mod keys;
+pub(crate) mod service_tokens;
 pub(crate) mod users;

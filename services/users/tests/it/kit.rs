@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use chassis::auth::{Parties, PoolSize, TokenIssuer};
+use chassis::auth::{Parties, PoolSize, ServiceAuthenticator, TokenIssuer};
 use chassis::client::ServiceUrls;
 use chassis::ports::{MemoryOutbox, Outbox};
 use chassis::service::{Context, Service};
@@ -28,14 +28,29 @@ pub(crate) fn service_of(
     analytics: Option<ServiceUrls>,
     context: &Context,
 ) -> Service {
+    users::service(Parts { store, outbox, analytics, ..parts(context) }, context).unwrap()
+}
+
+/// The service that knows other services by this.
+pub(crate) fn service_knowing(authenticator: Arc<dyn ServiceAuthenticator>, context: &Context) -> Service {
+    users::service(Parts { authenticator: Some(authenticator), ..parts(context) }, context).unwrap()
+}
+
+/// On stores in memory, telling nobody.
+fn parts(context: &Context) -> Parts {
     let parties = Parties { issuer: "keelson".into(), audience: "keelson".into() };
     let lifetime = std::time::Duration::from_secs(24 * 3600);
     let (clock, ids) = (Arc::clone(&context.clock), Arc::clone(&context.ids));
-    let issuer = TokenIssuer::new(token_keys(), parties, lifetime, clock, ids);
-    let hashing = PoolSize::of(NonZeroUsize::new(2).unwrap());
-    let keys = token_keys();
-    let parts = Parts { store, outbox, analytics, hashing, answer_lifetime: lifetime, keys, issuer };
-    users::service(parts, context).unwrap()
+    Parts {
+        store: MemoryUsers::new(),
+        outbox: Arc::new(MemoryOutbox::default()),
+        analytics: None,
+        hashing: PoolSize::of(NonZeroUsize::new(2).unwrap()),
+        answer_lifetime: lifetime,
+        keys: token_keys(),
+        issuer: TokenIssuer::new(token_keys(), parties, lifetime, clock, ids),
+        authenticator: None,
+    }
 }
 
 pub(crate) fn service(context: &Context) -> Service {

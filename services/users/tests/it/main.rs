@@ -10,4 +10,5 @@ mod logins;
 mod memory_store;
 mod openapi;
 mod outages;
+mod service_tokens;
 mod users;

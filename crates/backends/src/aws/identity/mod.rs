@@ -2,7 +2,7 @@
 //! whoever is called has STS say whose it is. No secret is shared, and none leaves the caller.
 //!
 //! [`RoleProofs`] makes a proof, [`RoleAuthenticator`] judges one, [`AllowedRoles`] says which roles are services and
-//! what they may do.
+//! what they may do; [`RoleTokens`] exchanges proofs for tokens.
 //!
 //! # One use
 //! A proof is good once: it is exchanged for a short-lived token of ours
@@ -27,6 +27,7 @@
 //!   is read by its whole structure and not searched.
 
 mod answer;
+mod exchange;
 mod proof;
 mod replays;
 mod roles;
@@ -35,6 +36,7 @@ mod sts;
 mod tests;
 mod verifier;
 
-pub use proof::{AUDIENCE_HEADER, NoProof, PROOF_HEADER, RoleProofs};
+pub use exchange::RoleTokens;
+pub use proof::{AUDIENCE_HEADER, NoProof, RoleProofs};
 pub use roles::{AllowedRoles, NoAllowedRoles, Role};
 pub use verifier::RoleAuthenticator;

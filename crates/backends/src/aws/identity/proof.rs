@@ -27,8 +27,6 @@ use super::verifier::Refusal;
 use crate::OpenError;
 use crate::aws::Aws;
 
-/// The header in which a caller shows a proof.
-pub const PROOF_HEADER: &str = "x-service-identity";
 /// The signed header that says for which service a proof is.
 pub const AUDIENCE_HEADER: &str = "x-keelson-audience";
 /// Tells proofs of one second apart.

@@ -60,8 +60,9 @@ impl fmt::Display for Role {
     }
 }
 
-/// The roles of services, each with what it may do. Read from a JSON array of `{"role": ARN, "scopes": [SCOPE…]}`. A
-/// role counts by its whole ARN but the path: there are no patterns.
+/// The roles of services, each with what it may do. Read from a JSON array of `{"identity": ARN, "scopes": [SCOPE…]}`,
+/// where identities of other kinds (`spiffe://…`) may stand too, which are not looked at. A role counts by its whole ARN
+/// but the path: there are no patterns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowedRoles(HashMap<Role, Vec<String>>);
 
@@ -69,7 +70,7 @@ pub struct AllowedRoles(HashMap<Role, Vec<String>>);
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NoAllowedRoles {
     /// It is not of the form.
-    #[error("{0}; expected a JSON array of `{{\"role\": ARN, \"scopes\": [SCOPE…]}}`")]
+    #[error("{0}; expected a JSON array of `{{\"identity\": ARN, \"scopes\": [SCOPE…]}}`")]
     Shape(String),
     /// An entry is no role.
     #[error("found `{0}`, expected the ARN of one role, such as `arn:aws:iam::123456789012:role/orders`")]
@@ -90,11 +91,33 @@ pub enum NoAllowedRoles {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
-    role: String,
+    identity: String,
     scopes: Vec<String>,
 }
 
+/// With what an identity begins that is none in AWS (<https://spiffe.io/docs/latest/spiffe-about/spiffe-concepts/>).
+const OTHER_KIND: &str = "spiffe://";
+
 impl AllowedRoles {
+    /// These roles, each by its ARN.
+    ///
+    /// # Errors
+    /// [`NoAllowedRoles`].
+    pub fn of(entries: impl IntoIterator<Item = (String, Vec<String>)>) -> Result<Self, NoAllowedRoles> {
+        let mut roles = HashMap::new();
+        for (arn, scopes) in entries {
+            let Some(role) = Role::of_role_arn(&arn) else { return Err(NoAllowedRoles::Arn(arn)) };
+            if let Some(scope) = scopes.iter().find(|scope| !is_scope(scope)) {
+                return Err(NoAllowedRoles::Scope { role, scope: scope.clone() });
+            }
+            if roles.contains_key(&role) {
+                return Err(NoAllowedRoles::Twice(role));
+            }
+            roles.insert(role, scopes);
+        }
+        Ok(Self(roles))
+    }
+
     /// What the role may do; `None` for a role that is no service.
     pub(super) fn scopes(&self, role: &Role) -> Option<&[String]> {
         self.0.get(role).map(Vec::as_slice)
@@ -113,18 +136,8 @@ impl FromStr for AllowedRoles {
     fn from_str(text: &str) -> Result<Self, NoAllowedRoles> {
         let entries: Vec<Entry> =
             serde_json::from_str(text).map_err(|error| NoAllowedRoles::Shape(error.to_string()))?;
-        let mut roles = HashMap::new();
-        for Entry { role: arn, scopes } in entries {
-            let Some(role) = Role::of_role_arn(&arn) else { return Err(NoAllowedRoles::Arn(arn)) };
-            if let Some(scope) = scopes.iter().find(|scope| !is_scope(scope)) {
-                return Err(NoAllowedRoles::Scope { role, scope: scope.clone() });
-            }
-            if roles.contains_key(&role) {
-                return Err(NoAllowedRoles::Twice(role));
-            }
-            roles.insert(role, scopes);
-        }
-        Ok(Self(roles))
+        let of_roles = entries.into_iter().filter(|entry| !entry.identity.starts_with(OTHER_KIND));
+        Self::of(of_roles.map(|entry| (entry.identity, entry.scopes)))
     }
 }
 
@@ -171,8 +184,9 @@ mod tests {
 
     #[test]
     fn a_role_that_is_allowed_is_found_whatever_its_path() {
-        let text = r#"[{"role": "arn:aws:iam::123456789012:role/services/a/orders", "scopes": ["users:read"]},
-                       {"role": "arn:aws:iam::123456789012:role/users", "scopes": []}]"#;
+        let text = r#"[{"identity": "arn:aws:iam::123456789012:role/services/a/orders", "scopes": ["users:read"]},
+                       {"identity": "spiffe://example.org/orders", "scopes": ["a b"]},
+                       {"identity": "arn:aws:iam::123456789012:role/users", "scopes": []}]"#;
         let roles: AllowedRoles = text.parse().unwrap();
         let scopes = |arn: &str| roles.scopes(&Role::of_role_arn(arn).unwrap()).map(<[String]>::to_vec);
         assert_eq!(scopes("arn:aws:iam::123456789012:role/orders"), Some(vec!["users:read".to_owned()]));
@@ -184,15 +198,25 @@ mod tests {
     }
 
     #[test]
+    fn of_a_list_of_pairs_every_one_has_to_be_a_role() {
+        let of = |identity: &str| AllowedRoles::of([(identity.to_owned(), vec!["users:read".to_owned()])]);
+        let list = r#"[{"identity": "arn:aws:iam::123456789012:role/x/orders", "scopes": ["users:read"]}]"#;
+        assert_eq!(of("arn:aws:iam::123456789012:role/orders").unwrap(), list.parse().unwrap());
+        let spiffe = "spiffe://example.org/orders";
+        assert_eq!(of(spiffe), Err(NoAllowedRoles::Arn(spiffe.into())));
+    }
+
+    #[test]
     fn a_list_that_cannot_be_meant_is_refused_with_what_was_found() {
-        let entry = |role: &str, scopes: &str| format!(r#"{{"role": "{role}", "scopes": {scopes}}}"#);
+        let entry = |role: &str, scopes: &str| format!(r#"{{"identity": "{role}", "scopes": {scopes}}}"#);
         let sound = entry("arn:aws:iam::123456789012:role/orders", "[]");
         let other_path = entry("arn:aws:iam::123456789012:role/x/orders", "[]");
         for (list, found) in [
             ("{}".to_owned(), "expected a JSON array"),
-            (r#"[{"role": "arn:aws:iam::123456789012:role/orders"}]"#.to_owned(), "missing field `scopes`"),
-            (r#"[{"role": "r", "scopes": [], "scope": 1}]"#.to_owned(), "unknown field `scope`"),
-            (r#"[{"role": "r", "role": "s", "scopes": []}]"#.to_owned(), "duplicate field `role`"),
+            (r#"[{"identity": "arn:aws:iam::123456789012:role/orders"}]"#.to_owned(), "missing field `scopes`"),
+            (r#"[{"role": "arn:aws:iam::123456789012:role/orders", "scopes": []}]"#.to_owned(), "unknown field `role`"),
+            (r#"[{"identity": "r", "scopes": [], "scope": 1}]"#.to_owned(), "unknown field `scope`"),
+            (r#"[{"identity": "r", "identity": "s", "scopes": []}]"#.to_owned(), "duplicate field `identity`"),
             (format!("[{}]", entry("arn:aws:iam::123456789012:role/*", "[]")), "role/*`, expected the ARN of one role"),
             (format!("[{}]", entry("arn:aws:iam::123456789012:user/a", "[]")), "user/a`, expected the ARN of one role"),
             (format!("[{}]", entry("arn:aws:iam::1:role/orders", "[]")), "expected the ARN of one role"),

@@ -1,6 +1,8 @@
 //! What is accepted as a proof, and all that is not, with an STS that checks signatures or answers by a script.
 
 mod answers;
+mod chain;
+mod exchange;
 mod fake;
 mod proofs;
 mod signing_suite;
@@ -24,7 +26,7 @@ use crate::aws::{Aws, AwsSettings};
 
 const REGION: &str = "eu-west-1";
 const HERE: &str = "user-service";
-const ROLES: &str = r#"[{"role": "arn:aws:iam::123456789012:role/services/orders", "scopes": ["users:read"]}]"#;
+const ROLES: &str = r#"[{"identity": "arn:aws:iam::123456789012:role/services/orders", "scopes": ["users:read"]}]"#;
 const SESSION: &str = "arn:aws:sts::123456789012:assumed-role/orders/i-0abc";
 const SECOND: Duration = Duration::from_secs(1);
 

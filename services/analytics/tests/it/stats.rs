@@ -1,10 +1,11 @@
 //! Statistics of events, and of users as users tells them.
 
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use analytics::{MemoryEvents, Parts};
 use axum::Router;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::get;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -74,6 +75,18 @@ async fn users_are_counted_by_users() {
     assert_eq!((&shown["user_stats"], &shown["warnings"]), (&counts, &json!([])));
 }
 
+/// The service with users at this place, and a key to sign tokens with.
+fn app_with_tokens(users: &TestServer) -> TestApp {
+    TestApp::start(|context| {
+        let parties = Parties { issuer: "keelson".into(), audience: "keelson".into() };
+        let (clock, ids) = (context.clock.clone(), context.ids.clone());
+        let issuer = TokenIssuer::new(token_keys(), parties, Duration::from_secs(3600), clock, ids);
+        let (users, tokens) = (Some(users.url().parse().unwrap()), Some(ServiceTokens::Issued(issuer)));
+        let parts = Parts { store: MemoryEvents::new(), users, tokens };
+        analytics::service(parts, context).unwrap()
+    })
+}
+
 #[tokio::test]
 async fn users_is_shown_a_token_of_a_service_where_there_is_a_key() {
     let told = get(async |headers: HeaderMap| {
@@ -83,14 +96,24 @@ async fn users_is_shown_a_token_of_a_service_where_there_is_a_key() {
         axum::Json(json!({ "data": { "total_users": u8::from(is_service), "active_users": 0, "inactive_users": 0 } }))
     });
     let users = TestServer::start(Router::new().route("/api/v1/users/stats/count", told)).await;
-    let app = TestApp::start(|context| {
-        let parties = Parties { issuer: "keelson".into(), audience: "keelson".into() };
-        let (clock, ids) = (context.clock.clone(), context.ids.clone());
-        let issuer = TokenIssuer::new(token_keys(), parties, Duration::from_secs(3600), clock, ids);
-        let (users, tokens) = (Some(users.url().parse().unwrap()), Some(ServiceTokens::Issued(issuer)));
-        let parts = Parts { store: MemoryEvents::new(), users, tokens };
-        analytics::service(parts, context).unwrap()
+    let app = app_with_tokens(&users);
+    assert_eq!(stats(&app, "").await["user_stats"]["total_users"], 1);
+}
+
+#[tokio::test]
+async fn a_token_that_users_does_not_take_is_not_shown_again() {
+    let first: Arc<OnceLock<HeaderValue>> = Arc::default();
+    let refused = get(async move |headers: HeaderMap| {
+        let shown = headers["authorization"].clone();
+        let counts = json!({ "total_users": 1, "active_users": 1, "inactive_users": 0 });
+        match *first.get_or_init(|| shown.clone()) == shown {
+            true => Err(StatusCode::UNAUTHORIZED),
+            false => Ok(axum::Json(json!({ "data": counts }))),
+        }
     });
+    let users = TestServer::start(Router::new().route("/api/v1/users/stats/count", refused)).await;
+    let app = app_with_tokens(&users);
+    assert_eq!(stats(&app, "").await["user_stats"], Value::Null);
     assert_eq!(stats(&app, "").await["user_stats"]["total_users"], 1);
 }
 

@@ -35,8 +35,8 @@ impl fmt::Debug for ServiceToken {
 
 /// Gives a service a token for a proof of who it is.
 ///
-/// On AWS that is a signed `sts:GetCallerIdentity` of its role for `user-service`, good once. The token has the scopes that
-/// `SERVICE_IDENTITIES` names for the identity.
+/// On AWS that is a signed `sts:GetCallerIdentity` of its role for `user-service`, good once. The token has the scopes
+/// that `SERVICE_IDENTITIES` names for the identity.
 #[utoipa::path(
     post, path = "/api/v1/service-tokens", tag = "service tokens",
     params(("X-Service-Identity" = Option<String>, Header, nullable = false, description = "The proof. A request without one is refused")),

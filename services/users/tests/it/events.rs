@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use chassis::testing::{TestApp, TestServer, eventually};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use users::MemoryUsers;
 
@@ -23,6 +23,8 @@ struct Analytics {
     failure: Arc<AtomicU16>,
     /// It takes connections, and answers nothing.
     hangs: Arc<AtomicBool>,
+    /// The one token that it does not take.
+    refused: Arc<Mutex<Option<HeaderValue>>>,
 }
 
 async fn take(
@@ -36,6 +38,9 @@ async fn take(
     let failure = analytics.failure.load(Ordering::Relaxed);
     if let Ok(failure) = StatusCode::from_u16(failure) {
         return (failure, Json(json!({ "success": false })));
+    }
+    if *analytics.refused.lock().unwrap() == Some(headers["authorization"].clone()) {
+        return (StatusCode::UNAUTHORIZED, Json(json!({ "success": false })));
     }
     analytics.taken.lock().unwrap().push((headers, event));
     (StatusCode::OK, Json(json!({ "success": true })))
@@ -128,6 +133,25 @@ async fn what_does_not_say_that_it_took_an_event_is_asked_again() {
     assert!(text(&outbox["trouble"]).contains("analytics-service: it answered "), "{outbox}");
     analytics.failure.store(0, Ordering::Relaxed);
     eventually("all arrive", async || (analytics.types().len() == 6).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_analytics_does_not_take_any_more_is_not_shown_again() {
+    let analytics = Analytics::default();
+    let server = analytics.serve().await;
+    let app = app(&server.url());
+    let shown = || analytics.taken.lock().unwrap().last().map(|(headers, _)| headers["authorization"].clone());
+    register(&app, "johnny", PASSWORD).await.expect(200);
+    analytics.until_told(&["user_registration"]).await;
+    let first = shown();
+    log_in(&app, "johnny", PASSWORD).await.expect(200);
+    analytics.until_told(&["user_registration", "user_login"]).await;
+    assert_eq!(shown(), first, "one token serves several calls");
+    // As after a rotation of the key without the previous one.
+    analytics.refused.lock().unwrap().clone_from(&first);
+    log_in(&app, "johnny", PASSWORD).await.expect(200);
+    analytics.until_told(&["user_registration", "user_login", "user_login"]).await;
+    assert_ne!(shown(), first);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 mod aws;
 mod database;
 mod encryption;
+mod identity;
 mod mongo;
 mod ports;
 mod postgres;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use backends::ObjectPlace;
+use backends::aws::identity::AllowedRoles;
 use backends::aws::{Aws, Prices, S3Encryption};
 
 use chassis::client::ServiceUrls;
@@ -28,6 +30,7 @@ use serde_json::{Map, Value};
 pub(crate) use self::database::Database;
 use self::database::{Asked, DATABASE_URL, EVENTS_URL, Servers};
 pub(crate) use self::encryption::{Demands, KeySetting, KeySettings};
+pub(crate) use self::identity::ShownIdentity;
 use self::ports::Ports;
 use crate::cli::{Common, ListenArgs, ServiceName};
 use crate::commands::e2e;
@@ -84,7 +87,7 @@ pub(crate) fn sections() -> Vec<Section> {
         &[encryption::SECTION],
         pipeline::config::SETTINGS,
         &databases,
-        &[aws::SECTION, e2e::SETTINGS],
+        &[aws::SECTION, identity::SECTION, e2e::SETTINGS],
     ]
     .concat()
 }
@@ -121,6 +124,8 @@ pub(crate) struct Settings {
     pub(crate) aws: Arc<Aws>,
     pub(crate) s3_encryption: S3Encryption,
     pub(crate) aws_prices: Prices,
+    pub(crate) shown_identity: ShownIdentity,
+    pub(crate) allowed_roles: AllowedRoles,
     ports: Ports,
     /// As `/status` shows it.
     pub(crate) shown: Map<String, Value>,
@@ -163,6 +168,8 @@ impl Settings {
             aws: aws::account(&mut reader),
             s3_encryption: aws::encryption(&mut reader),
             aws_prices: aws::prices(&mut reader),
+            shown_identity: identity::shown(&mut reader),
+            allowed_roles: identity::allowed_roles(&mut reader),
             archiver: ArchiverConfig::read(&mut reader),
             ports: Ports::read(&mut reader),
             shown: shown(layers),
@@ -239,19 +246,25 @@ impl Settings {
         self.keys.check(reader, (production, encryption), &sources, talks);
     }
 
-    /// Orders asks users who is one; and in production every token is verified.
+    /// Orders asks users who is one; in production every token is verified, and orders shows analytics one.
     fn check_users_elsewhere(&self, reader: &mut Reader<'_>, has_orders: bool, has_analytics: bool) {
-        if has_orders && self.chassis.production && self.analytics_at.is_some() && self.chassis.tokens.key.is_none() {
-            let expected = "the key that users signs tokens with: orders shows analytics a token of its own, or ANALYTICS_SERVICE_URL unset";
+        let has_role = self.shown_identity == ShownIdentity::Aws;
+        let needs_key = self.chassis.production && self.chassis.tokens.key.is_none();
+        if has_orders && needs_key && !has_role && self.analytics_at.is_some() {
+            let expected = "the key that users signs tokens with: orders shows analytics a token of its own, or SERVICE_IDENTITY=aws, or ANALYTICS_SERVICE_URL unset";
             reader.refuse(&JWT_SECRET_KEY.info, expected);
         }
         if self.users_at.is_some() {
             return;
         }
-        if has_orders {
+        if has_role && (has_orders || has_analytics) {
+            let expected =
+                "where users is, such as `http://users.internal:8002`: SERVICE_IDENTITY=aws gets tokens there";
+            reader.refuse(&USER_SERVICE_URL.info, expected);
+        } else if has_orders {
             let expected = "where users is, such as `http://users.internal:8002`, or users in the same process";
             reader.refuse(&USER_SERVICE_URL.info, expected);
-        } else if has_analytics && self.chassis.production && self.chassis.tokens.key.is_none() {
+        } else if has_analytics && needs_key {
             let expected = "the key of users, or USER_SERVICE_URL, where users publishes its public keys";
             reader.refuse(&JWT_SECRET_KEY.info, expected);
         }

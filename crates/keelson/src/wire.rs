@@ -32,6 +32,7 @@ use self::behind::behind_the_gateway;
 pub(crate) use self::behind::warn_of_one_client;
 pub(crate) use self::encryption::service_keys;
 pub(crate) use self::follow::follow_file;
+use self::peers::service_authenticator;
 pub(crate) use self::peers::{Peers, token_verifier};
 pub(crate) use self::secrets::{API_TOKEN_FILE, operators_issuer, operators_verifier, secret_sources};
 use self::secrets::{api_token, token_issuer, token_keys};
@@ -234,7 +235,6 @@ pub(crate) async fn build(
     peers: &Peers,
     context: &Context,
 ) -> Result<Service, Failure> {
-    let tokens = || stores.keys.as_ref().map(|keys| ServiceTokens::Issued(token_issuer(settings, keys, context)));
     let service = match name {
         ServiceName::Gateway => gateway_service(behind_the_gateway(peers), context)?,
         ServiceName::Ingest => ingest::service(opened(&stores.queue)?, &api_token(settings, context).await?, context),
@@ -251,10 +251,10 @@ pub(crate) async fn build(
                 .place_of(ServiceName::Users)
                 .ok_or_else(|| Failure::usage("USER_SERVICE_URL is not set: expected where users is"))?;
             let at = (users, peers.place_of(ServiceName::Analytics));
-            orders_service(opened(&stores.orders)?.clone(), at, tokens(), settings, context)?
+            orders_service(opened(&stores.orders)?.clone(), at, peers.tokens(), settings, context)?
         }
         ServiceName::Analytics => {
-            analytics_service(opened(&stores.events)?, peers.place_of(ServiceName::Users), tokens(), context)?
+            analytics_service(opened(&stores.events)?, peers.place_of(ServiceName::Users), peers.tokens(), context)?
         }
     };
     stores.failures.register(service.metrics());
@@ -276,7 +276,7 @@ fn users_service(
     let issuer = token_issuer(settings, keys, context);
     let answer_lifetime = settings.chassis.http.idempotency_lifetime;
     let keys = Arc::clone(keys);
-    let authenticator = None;
+    let authenticator = service_authenticator(settings, context)?;
     let parts = users::Parts { store, outbox, analytics, hashing, answer_lifetime, keys, issuer, authenticator };
     users::service(parts, context).map_err(|error| Failure::failed(error.to_string()))
 }

@@ -58,7 +58,7 @@ impl Process {
         let wanted: Vec<_> = services.iter().map(|&name| settings.port(name)).collect();
         let ports = take_ports(&settings.chassis, &wanted)?;
         let own: Vec<_> = services.iter().copied().zip(ports.iter().map(Ports::address)).collect();
-        let peers = Peers::new(&settings, &own)?;
+        let peers = Peers::new(&settings, &own)?.showing_tokens(&settings, &stores, &context)?;
         wire::warn_of_one_client(&settings, services);
         let mut built = Vec::new();
         for &name in services {

@@ -3,23 +3,27 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use chassis::auth::{RemoteKeys, TokenVerifier};
-use chassis::client::{CallLimits, DEFAULT_CALL_TIMEOUT, NoClient, NoServiceUrl, ServiceUrls};
+use backends::aws::identity::{RoleAuthenticator, RoleTokens};
+use chassis::auth::{RemoteKeys, ServiceAuthenticator, ServiceToken, ServiceTokens, TokenVerifier};
+use chassis::client::{CallLimits, DEFAULT_CALL_TIMEOUT, NoClient, NoServiceUrl, ServiceClient, ServiceUrls};
 use chassis::config::ConsumerService;
 use chassis::service::{Context, Service};
+use chassis::telemetry::metrics::Metrics;
 
-use super::secrets::{refers_to_keys, refresh_keys};
+use super::secrets::{refers_to_keys, refresh_keys, token_issuer};
 use super::{Stores, identity};
 use crate::cli::ServiceName;
 use crate::failure::Failure;
 use crate::run_file::url;
-use crate::settings::Settings;
+use crate::settings::{Settings, ShownIdentity};
 
 /// Where services are that others call: where the settings say, or else in this process.
 #[derive(Debug)]
 pub(crate) struct Peers {
     /// Each service of the system whose place is known.
     known: Vec<(ServiceName, ServiceUrls)>,
+    /// What services of this process show others.
+    tokens: Option<ServiceTokens>,
 }
 
 impl Peers {
@@ -36,7 +40,30 @@ impl Peers {
             };
             known.push((name, place));
         }
-        Ok(Self { known })
+        Ok(Self { known, tokens: None })
+    }
+
+    /// The same, and services show each other tokens: of their own where there is a key to sign them with, or those
+    /// that users gives the process for a proof of its role.
+    pub(crate) fn showing_tokens(
+        mut self,
+        settings: &Settings,
+        stores: &Stores,
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        let is_proved = settings.shown_identity == ShownIdentity::Aws && stores.users.is_none();
+        let users = self.place_of(ServiceName::Users);
+        self.tokens = match (is_proved, users, &stores.keys) {
+            (true, Some(users), _) => Some(ServiceTokens::Shared(tokens_of_role(settings, users, context)?)),
+            (false, _, Some(keys)) => Some(ServiceTokens::Issued(token_issuer(settings, keys, context))),
+            _ => None,
+        };
+        Ok(self)
+    }
+
+    /// What a service of this process shows others, where it has something to show.
+    pub(super) fn tokens(&self) -> Option<ServiceTokens> {
+        self.tokens.clone()
     }
 
     /// Lets callers of a service reach the others by their names: those whose place is known here, and those that
@@ -61,6 +88,29 @@ fn said(settings: &Settings, name: ServiceName) -> Option<ServiceUrls> {
         ServiceName::Analytics => settings.analytics_at.clone(),
         _ => ConsumerService::place_of(identity(name).name, &settings.chassis.consumer_services),
     }
+}
+
+/// One for the process, of users at this place. Its exchanges are no calls of one service, and are counted nowhere.
+fn tokens_of_role(settings: &Settings, users: ServiceUrls, context: &Context) -> Result<ServiceToken, Failure> {
+    let metrics = Metrics::new("keelson", &context.version);
+    let client = ServiceClient::new(users::IDENTITY.name, users, CallLimits::default(), &metrics);
+    let client = client.map_err(|error| Failure::failed(error.to_string()))?;
+    let tokens = RoleTokens::new(Arc::clone(&settings.aws), Arc::clone(&context.clock), &client)?;
+    Ok(ServiceToken::new(Arc::new(tokens), Arc::clone(&context.clock)))
+}
+
+/// Knows the services that users gives tokens, where there are any.
+pub(super) fn service_authenticator(
+    settings: &Settings,
+    context: &Context,
+) -> Result<Option<Arc<dyn ServiceAuthenticator>>, Failure> {
+    let roles = settings.allowed_roles.clone();
+    if roles.is_empty() {
+        return Ok(None);
+    }
+    let (name, clock) = (users::IDENTITY.name, Arc::clone(&context.clock));
+    let metrics = Metrics::new(name, &context.version);
+    Ok(Some(Arc::new(RoleAuthenticator::new(settings.aws.settings(), name, roles, clock, &metrics)?)))
 }
 
 /// Verifies users' tokens where there is something to verify them with: the keys of this process, or those that users

@@ -7,6 +7,7 @@ mod archive;
 mod archive_command;
 mod aws;
 mod aws_chaos;
+mod aws_identity;
 mod aws_outage;
 mod aws_pipeline;
 mod aws_requests;

@@ -61,8 +61,8 @@ impl fmt::Display for Role {
 }
 
 /// The roles of services, each with what it may do. Read from a JSON array of `{"identity": ARN, "scopes": [SCOPE…]}`,
-/// where identities of other kinds (`spiffe://…`) may stand too, which are not looked at. A role counts by its whole ARN
-/// but the path: there are no patterns.
+/// where identities of other kinds (`spiffe://…`) may stand too, which are not looked at. A role counts by its whole
+/// ARN but the path: there are no patterns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowedRoles(HashMap<Role, Vec<String>>);
 

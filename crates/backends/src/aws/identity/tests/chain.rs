@@ -149,9 +149,10 @@ async fn whatever_sts_answers_else_gives_no_token_and_is_asked_for_once() {
 
 /// A sound answer, compressed.
 fn gzipped(headers: &str) -> Vec<u8> {
-    const BODY: &str = "H4sIAAAAAAACA3WQ0WoCQQxFf0V8X7OzVVuHcWCxpfggwpZ+QJwJKMzO2EmWtn69u6BUpL4l9+Yekph3khWGQHntKcpBfhviY4\
-        pMo582RF6O9yJH1gAsPMEWTyniN09casEnB1WpVFHOCzWDsTX/wbog1tQ5WsxR91Hdg7RW1dN0Nn9+WZSq0sjcteSLnAJByp4yw6EocecMDEnzyQPS1s223j\
-        avb82HvtoXx9TOpS6KveX24Ytq4OFm13M3JOhRcFC+OmLpqcrAXzPU96Pw8Hv2DG0fO6ZZAQAA";
+    const BODY: &str = "\
+        H4sIAAAAAAACA3WQ0WoCQQxFf0V8X7OzVVuHcWCxpfggwpZ+QJwJKMzO2EmWtn69u6BUpL4l9+Yekph3khWGQHntKcpBfhviY4\
+        pMo582RF6O9yJH1gAsPMEWTyniN09casEnB1WpVFHOCzWDsTX/wbog1tQ5WsxR91Hdg7RW1dN0Nn9+WZSq0sjcteSLnAJByp4y\
+        w6EocecMDEnzyQPS1s223javb82HvtoXx9TOpS6KveX24Ytq4OFm13M3JOhRcFC+OmLpqcrAXzPU96Pw8Hv2DG0fO6ZZAQAA";
     let body = STANDARD.decode(BODY).unwrap();
     let head = String::from_utf8(answer(200, headers, "")).unwrap();
     let head = head.replace("content-length: 0", &format!("content-length: {}", body.len()));

@@ -21,6 +21,7 @@ use crate::server::{self, BindError, ConcurrencyLimit, Limits};
 use crate::service::{Identity, Service, Worker};
 use crate::telemetry::correlation::Scope;
 use crate::telemetry::logs::Logs;
+use crate::tls::{ListenerTls, Tls};
 
 /// How often health is looked at for the metrics when nobody asks.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
@@ -40,6 +41,8 @@ pub struct Launch {
     pub lifecycle: Lifecycle,
     /// Verifies users' tokens; `None` where no route asks for one.
     pub tokens: Option<Arc<TokenVerifier>>,
+    /// The certificates of the process; `None`: its ports speak plain HTTP.
+    pub tls: Option<Arc<Tls>>,
     /// Who may use `/ops/v1`; `None`: nobody.
     pub operator_token: Option<SecretString>,
     /// What `/status` shows of the configuration; secrets are masked already.
@@ -55,6 +58,9 @@ pub enum RunError {
     /// The system does not let us listen for signals.
     #[error("cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),
+    /// The library does not speak TLS as it is asked to.
+    #[error("cannot speak TLS: {0}")]
+    Tls(#[from] rustls::Error),
 }
 
 /// Where a service listens.
@@ -66,6 +72,8 @@ pub struct Listening {
     pub address: SocketAddr,
     /// For operators, when there is a second listener.
     pub internal: Option<SocketAddr>,
+    /// `http` or `https`, of both.
+    pub scheme: &'static str,
 }
 
 /// Services whose sockets are bound and that are ready to run.
@@ -75,6 +83,7 @@ pub struct Bound {
     config: Arc<ChassisConfig>,
     lifecycle: Lifecycle,
     concurrency: Arc<ConcurrencyLimit>,
+    tls: Option<Arc<Tls>>,
     /// Nothing is ready before every service is started.
     starting: Latch,
 }
@@ -82,10 +91,18 @@ pub struct Bound {
 #[derive(Debug)]
 struct BoundService {
     listening: Listening,
-    public: (TcpListener, Edge),
-    internal: Option<(TcpListener, Edge)>,
+    public: Port,
+    internal: Option<Port>,
     workers: Vec<Worker>,
     state: Arc<ServiceState>,
+}
+
+/// A port with what is served there.
+#[derive(Debug)]
+struct Port {
+    listener: TcpListener,
+    edge: Edge,
+    tls: Option<ListenerTls>,
 }
 
 /// The ports of one service. Who connects now waits until it serves.
@@ -129,7 +146,7 @@ fn take_ports_of_one(
 /// Puts every service behind its ports. Nothing is served yet.
 ///
 /// # Errors
-/// The system does not tell where a port is.
+/// The system does not tell where a port is, or TLS cannot be spoken.
 pub fn bind(launch: Launch) -> Result<Bound, RunError> {
     let config = Arc::new(launch.config);
     let shared = Shared {
@@ -141,23 +158,38 @@ pub fn bind(launch: Launch) -> Result<Bound, RunError> {
         configuration: Arc::new(launch.configuration),
     };
     let starting = launch.lifecycle.latch();
-    let services = launch.services.into_iter().map(|(service, ports)| bind_service(service, ports, &shared));
+    let tls = launch.tls.as_deref();
+    let services = launch.services.into_iter().map(|(service, ports)| bind_service(service, ports, &shared, tls));
     let services = services.collect::<Result<Vec<_>, RunError>>()?;
-    Ok(Bound { services, config, lifecycle: launch.lifecycle, concurrency: Arc::default(), starting })
+    let concurrency = Arc::default();
+    Ok(Bound { services, config, lifecycle: launch.lifecycle, concurrency, tls: launch.tls, starting })
 }
 
-fn bind_service(mut service: Service, ports: Ports, shared: &Shared) -> Result<BoundService, RunError> {
+fn bind_service(
+    mut service: Service,
+    ports: Ports,
+    shared: &Shared,
+    tls: Option<&Tls>,
+) -> Result<BoundService, RunError> {
     let listening = Listening {
         identity: service.identity,
         address: ports.address,
         internal: ports.internal.as_ref().map(TcpListener::local_addr).transpose()?,
+        scheme: shared.config.tls.scheme(),
     };
     let workers = std::mem::take(&mut service.workers);
     let Routers { public, internal, state } = build_routers(service, shared);
+    let identities = Arc::new(shared.config.identities.clone());
+    let http2 = shared.config.http.connections.http2;
+    // Probes and Prometheus have no certificates.
+    let secured =
+        |asks| Ok::<_, RunError>(tls.map(|tls| tls.listener(asks, http2, &identities)).transpose()?.flatten());
+    let internal = ports.internal.zip(internal);
+    let internal = internal.map(|(listener, edge)| Ok::<_, RunError>(Port { listener, edge, tls: secured(false)? }));
     Ok(BoundService {
         listening,
-        public: (ports.public, public),
-        internal: ports.internal.zip(internal),
+        public: Port { listener: ports.public, edge: public, tls: secured(true)? },
+        internal: internal.transpose()?,
         workers,
         state,
     })
@@ -196,6 +228,8 @@ impl Bound {
         for service in self.services {
             start(service, max_connections, &self.config.http, (&lifecycle, &self.concurrency));
         }
+        let scope = states.first().map(|state| Scope::service(&state.name));
+        follow_files(self.tls.zip(scope), &lifecycle);
         drop(self.starting);
         let ready = async {
             wait_until_ready(&states, &lifecycle).await;
@@ -220,12 +254,12 @@ fn start(
 ) {
     let BoundService { listening, public, internal, workers, state } = service;
     let scope = Scope::service(&state.name);
-    info!(service.address = %listening.address, "{} listens on http://{}", state.name, listening.address);
+    info!(service.address = %listening.address, "{} listens on {}://{}", state.name, listening.scheme, listening.address);
     if let Some(address) = listening.internal {
-        info!(service.internal_address = %address, "{} listens for operators on http://{address}", state.name);
+        info!(service.internal_address = %address, "{} listens for operators on {}://{address}", state.name, listening.scheme);
     }
-    let serve = |(listener, edge), concurrency| {
-        let limits = Limits::new(max_connections, http, state.metrics.clone(), concurrency);
+    let serve = |Port { listener, edge, tls }, concurrency| {
+        let limits = Limits::new(max_connections, http, state.metrics.clone(), concurrency).over(tls);
         server::serve(listener, edge, limits, lifecycle.clone())
     };
     lifecycle.spawn("server", scope.clone(), serve(public, Arc::clone(concurrency)));
@@ -239,6 +273,15 @@ fn start(
     }
     lifecycle.spawn("probes", scope.clone(), watch_callees(state.callees.clone(), lifecycle.clone()));
     lifecycle.spawn("health", scope, watch_health(state, lifecycle.clone()));
+}
+
+/// Lets new certificates count without a restart.
+fn follow_files(tls: Option<(Arc<Tls>, Scope)>, lifecycle: &Lifecycle) {
+    let Some((tls, scope)) = tls else { return };
+    let draining = lifecycle.draining().clone();
+    lifecycle.spawn("tls-files", scope, async move {
+        draining.run_until_cancelled(tls.follow()).await;
+    });
 }
 
 /// Keeps what `GET /services` says true while nobody calls them.

@@ -18,6 +18,7 @@ use crate::ids::Ids;
 use crate::lifecycle::Lifecycle;
 use crate::outbox::Relay;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::Tls;
 
 /// Who a service is: fixed for each room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Context {
     pub name: Option<String>,
     /// `SERVICE_VERSION`, or the build's.
     pub version: String,
+    /// The certificates of the process, for calls of other services; `None` where there are none.
+    pub tls: Option<Arc<Tls>>,
 }
 
 impl Context {
@@ -54,7 +57,7 @@ impl Context {
         let clock = SystemClock::shared();
         let ids = Ids::new(Arc::clone(&clock));
         let process = ids.uuid().to_string().into();
-        Self { clock, ids, keys: None, process, name: None, version: env!("CARGO_PKG_VERSION").into() }
+        Self { clock, ids, keys: None, process, name: None, version: env!("CARGO_PKG_VERSION").into(), tls: None }
     }
 
     /// The present instant as stores keep it: to the microsecond.
@@ -115,10 +118,10 @@ impl Service {
     pub fn new(identity: Identity, context: &Context) -> Self {
         let name: Arc<str> = context.name.as_deref().unwrap_or(identity.name).into();
         let metrics = Metrics::new(&name, &context.version);
-        let encryption = context.keys.clone().map(|keys| CallEncryption::new(identity.name, keys));
+        let encryption = CallEncryption::new(identity.name, context.keys.clone());
         Self {
             identity,
-            callees: Callees::new(Arc::clone(&name), metrics.clone(), encryption),
+            callees: Callees::new(Arc::clone(&name), metrics.clone(), context.tls.clone(), encryption),
             name,
             version: context.version.as_str().into(),
             context: context.clone(),

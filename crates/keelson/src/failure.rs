@@ -11,6 +11,7 @@ use chassis::lifecycle::Ending;
 use chassis::ports::{ObjectError, QueueError};
 use chassis::run::RunError;
 use chassis::telemetry::logs::LogError;
+use chassis::tls::TlsError;
 
 /// Wrong usage or configuration (`EX_USAGE` of sysexits.h).
 pub(crate) const USAGE: u8 = 64;
@@ -119,11 +120,17 @@ impl From<ObjectError> for Failure {
     }
 }
 
+impl From<TlsError> for Failure {
+    fn from(error: TlsError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Bind(error) => Self::unavailable(error.to_string()),
-            RunError::Signals(_) => Self::failed(error.to_string()),
+            RunError::Signals(_) | RunError::Tls(_) => Self::failed(error.to_string()),
         }
     }
 }

@@ -113,19 +113,19 @@ pub(crate) fn nothing_runs(data: &Path) -> Failure {
 
 /// Addresses for callers, as a client reaches them.
 pub(crate) fn reachable(listening: &[Listening]) -> BTreeMap<String, String> {
-    listening.iter().map(|it| (it.identity.short_name.to_owned(), url(it.address))).collect()
+    listening.iter().map(|it| (it.identity.short_name.to_owned(), url(it.scheme, it.address))).collect()
 }
 
 /// Addresses for operators, of services that have such.
 pub(crate) fn reachable_by_operators(listening: &[Listening]) -> BTreeMap<String, String> {
-    listening.iter().filter_map(|it| Some((it.identity.short_name.to_owned(), url(it.internal?)))).collect()
+    listening.iter().filter_map(|it| Some((it.identity.short_name.to_owned(), url(it.scheme, it.internal?)))).collect()
 }
 
 /// A listener on every address is reached on this machine.
-pub(crate) fn url(mut address: SocketAddr) -> String {
+pub(crate) fn url(scheme: &str, mut address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         let own = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
         address.set_ip(own);
     }
-    format!("http://{address}")
+    format!("{scheme}://{address}")
 }

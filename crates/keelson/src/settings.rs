@@ -21,7 +21,7 @@ use chassis::client::ServiceUrls;
 pub(crate) use chassis::config::SERVICE_PORT;
 use chassis::config::{
     self, ChassisConfig, ConsumerService, JWT_PREVIOUS_SECRET_KEY, JWT_SECRET_KEY, Layers, Mistakes, OptionalSetting,
-    Reader, Section, Setting, SettingInfo, check_secret, names,
+    PeerEncryption, Reader, Section, Setting, SettingInfo, check_secret, names,
 };
 use pipeline::config::{ArchiverConfig, IngestConfig, RetentionConfig};
 use secrecy::ExposeSecret;
@@ -156,6 +156,7 @@ impl Settings {
         let consumed = |service| ConsumerService::place_of(identity(service).name, &chassis.consumer_services);
         let (users_at, analytics_at) = (consumed(ServiceName::Users), consumed(ServiceName::Analytics));
         let mut settings = Self {
+            allowed_roles: identity::allowed_roles(&mut reader, &chassis.identities),
             keys: KeySettings::read(&mut reader, mode == Mode::Up),
             chassis,
             queue,
@@ -169,7 +170,6 @@ impl Settings {
             s3_encryption: aws::encryption(&mut reader),
             aws_prices: aws::prices(&mut reader),
             shown_identity: identity::shown(&mut reader),
-            allowed_roles: identity::allowed_roles(&mut reader),
             archiver: ArchiverConfig::read(&mut reader),
             ports: Ports::read(&mut reader),
             shown: shown(layers),
@@ -243,6 +243,11 @@ impl Settings {
             .iter()
             .any(|service| matches!(service, ServiceName::Users | ServiceName::Orders | ServiceName::Analytics));
         let ChassisConfig { production, encryption, .. } = self.chassis;
+        let is_wanted = |service: &ConsumerService| service.encryption.is_some_and(PeerEncryption::is_some);
+        if self.chassis.consumer_services.iter().any(is_wanted) && !self.keys.has_any() {
+            let expected = "ENCRYPTION_KEY beside it, where a service wants encrypted requests";
+            reader.refuse(&config::CONSUMER_SERVICES.info, expected);
+        }
         self.keys.check(reader, (production, encryption), &sources, talks);
     }
 

@@ -9,9 +9,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use super::{CallEncryption, CallLimits, NoClient, Places, ServiceClient, ServiceUrls};
+use super::{CallEncryption, CallLimits, NoClient, Places, ServiceClient, ServiceUrls, Surroundings};
 use crate::config::ConsumerService;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::Tls;
 
 /// How long a call may take that somebody asks for by name, where `CONSUMER_SERVICES` says nothing else.
 pub const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -29,29 +30,39 @@ type ByName = BTreeMap<Arc<str>, ServiceClient>;
 pub struct Callees {
     own_name: Arc<str>,
     metrics: Metrics,
-    encryption: Option<Arc<CallEncryption>>,
+    encryption: Arc<CallEncryption>,
+    tls: Option<Arc<Tls>>,
     clients: Arc<RwLock<ByName>>,
     /// Where `CONSUMER_SERVICES` said last that each is.
     said: Arc<Mutex<BTreeMap<String, ServiceUrls>>>,
 }
 
 impl Callees {
-    /// None yet, of the service of this name, which counts its calls there.
-    pub(crate) fn new(own_name: Arc<str>, metrics: Metrics, encryption: Option<Arc<CallEncryption>>) -> Self {
-        Self { own_name, metrics, encryption, clients: Arc::default(), said: Arc::default() }
+    /// None yet, of the service of this name, which counts its calls there, makes them over `https` with these
+    /// certificates, and encrypts them so.
+    pub(crate) fn new(
+        own_name: Arc<str>,
+        metrics: Metrics,
+        tls: Option<Arc<Tls>>,
+        encryption: Arc<CallEncryption>,
+    ) -> Self {
+        Self { own_name, metrics, tls, encryption, clients: Arc::default(), said: Arc::default() }
     }
 
-    /// A client of another service, as this service calls it.
+    /// A client of another service, as this service calls it: with the certificates of the process, and encrypted as
+    /// the system does or that service wants. It is not one of these yet.
     ///
     /// # Errors
-    /// [`NoClient`].
+    /// [`NoClient`], for an address of `https` alone.
     pub fn client(
         &self,
-        name: impl Into<Arc<str>>,
+        service: impl Into<Arc<str>>,
         places: impl Into<Places>,
         limits: CallLimits,
     ) -> Result<ServiceClient, NoClient> {
-        Ok(ServiceClient::new(name, places, limits, &self.metrics)?.encrypted(self.encryption.clone()))
+        let surroundings = Surroundings { tls: self.tls.clone(), ..Surroundings::default() };
+        let client = ServiceClient::within(surroundings, service.into(), places.into(), limits, &self.metrics)?;
+        Ok(client.encrypted(Arc::clone(&self.encryption)))
     }
 
     /// Adds a service, in the place of one of that name. The limits of its client are those of a call by name.
@@ -86,9 +97,7 @@ impl Callees {
         for (index, service) in services.iter().enumerate() {
             let is_first = services.iter().take(index).all(|earlier| earlier.name != service.name);
             let Some(urls) = ConsumerService::place_of(&service.name, services).filter(|_| is_first) else { continue };
-            if let Some((encryption, said)) = self.encryption.as_ref().zip(service.encryption) {
-                encryption.say(&service.name, said);
-            }
+            self.encryption.say(&service.name, service.encryption);
             let said =
                 self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(service.name.clone(), urls.clone());
             if let Some(client) = self.get(&service.name).filter(|client| said == Some(client.places().urls())) {
@@ -153,7 +162,8 @@ mod tests {
     }
 
     fn callees() -> Callees {
-        Callees::new("order-service".into(), Metrics::new("order-service", "1"), None)
+        let encryption = CallEncryption::new("order-service", None);
+        Callees::new("order-service".into(), Metrics::new("order-service", "1"), None, encryption)
     }
 
     fn named(name: &str, endpoint: &str, timeout: f64) -> ConsumerService {

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdMutexGuard, PoisonError
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use hickory_resolver::config::ResolverConfig;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
@@ -17,7 +16,7 @@ use tracing::{info, warn};
 use super::balancer::Balancer;
 use super::looking::{Looking, PATIENCE};
 use super::places::Places;
-use super::{NoClient, ServiceUrl};
+use super::{NoClient, ServiceUrl, Surroundings};
 
 /// Finds the endpoints of one service.
 #[derive(Debug)]
@@ -34,17 +33,13 @@ pub(super) struct Discovery {
 }
 
 impl Discovery {
-    /// Looks nothing up yet. Name servers are those of the system, unless they are given.
+    /// Looks nothing up yet.
     ///
     /// # Errors
     /// A service is called over TLS, and the system trusts nobody.
-    pub(super) fn new(
-        service: &Arc<str>,
-        places: Places,
-        servers: Option<ResolverConfig>,
-    ) -> Result<Arc<Self>, NoClient> {
+    pub(super) fn new(service: &Arc<str>, places: Places, surroundings: Surroundings) -> Result<Arc<Self>, NoClient> {
         let is_encrypted = places.urls().iter().any(ServiceUrl::is_encrypted);
-        let looking = Looking::new(is_encrypted, servers).map_err(|cause| NoClient::new(service, &cause))?;
+        let looking = Looking::new(is_encrypted, surroundings).map_err(|cause| NoClient::new(service, &cause))?;
         let discovery = Self {
             service: Arc::clone(service),
             current: RwLock::new(Arc::new(Balancer::new(Vec::new(), 0))),

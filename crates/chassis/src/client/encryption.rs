@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::body::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
@@ -14,15 +14,16 @@ use super::CallFailure;
 use super::exchange::{Reply, ReplyBody};
 use crate::config::PeerEncryption;
 use crate::envelope::{
-    Binding, Direction, ENCRYPT_RESPONSE, Form, KEY_ID, KeyRing, Opening, SERVICE_NAME, Sealing, ServiceKeys,
-    TARGET_SERVICE, ready_for,
+    Binding, Direction, ENCRYPT_RESPONSE, ENCRYPTION_SERVICE, Form, KEY_ID, KeyRing, Opening, SERVICE_NAME, Sealing,
+    ServiceKeys, TARGET_SERVICE, has_no_body, ready_for, text,
 };
 
 /// With what the calls of one service are encrypted, and which.
 #[derive(Debug)]
 pub(crate) struct CallEncryption {
     own_name: &'static str,
-    keys: Arc<ServiceKeys>,
+    /// `None` where the process has none.
+    keys: Option<Arc<ServiceKeys>>,
     /// What services want that say so themselves.
     said: RwLock<BTreeMap<String, PeerEncryption>>,
 }
@@ -39,9 +40,11 @@ pub(super) struct CallForm {
 #[derive(Debug)]
 pub(super) struct Sealed<'a> {
     call: &'a CallForm,
+    keys: &'a ServiceKeys,
     method: &'a Method,
-    path: PathAndQuery,
-    callees_ring: Arc<KeyRing>,
+    path: &'a PathAndQuery,
+    /// Ours, and that of the service that is called.
+    rings: [Arc<KeyRing>; 2],
 }
 
 /// What an encrypted body may have beside the plain one: base64 twice, and what stands around it.
@@ -50,13 +53,17 @@ pub(super) fn longest_encrypted(plain_bytes: usize) -> usize {
 }
 
 impl CallEncryption {
-    pub(crate) fn new(own_name: &'static str, keys: Arc<ServiceKeys>) -> Arc<Self> {
+    pub(crate) fn new(own_name: &'static str, keys: Option<Arc<ServiceKeys>>) -> Arc<Self> {
         Arc::new(Self { own_name, keys, said: RwLock::default() })
     }
 
-    /// Lets calls of this service be encrypted as it wants.
-    pub(super) fn say(&self, callee: &str, encryption: PeerEncryption) {
-        self.said.write().unwrap_or_else(PoisonError::into_inner).insert(callee.to_owned(), encryption);
+    /// Lets calls of this service be encrypted as it wants; `None`: as the system does.
+    pub(super) fn say(&self, callee: &str, wanted: Option<PeerEncryption>) {
+        let mut said = self.said.write().unwrap_or_else(PoisonError::into_inner);
+        match wanted {
+            Some(wanted) => said.insert(callee.to_owned(), wanted),
+            None => said.remove(callee),
+        };
     }
 
     /// How calls of this service are encrypted; `None` for those that are not.
@@ -71,8 +78,8 @@ impl CallEncryption {
 
     /// Whether it is a service of the system, and both sides' keys are here. Where they have to be, the start says so.
     fn knows_keys_with(&self, callee: &str) -> bool {
-        let has_ring = |owner: &str| self.keys.ring_of(owner).is_some_and(|ring| ring.speaks_v2());
-        self.keys.encrypts_calls_of(callee) && has_ring(self.own_name) && has_ring(callee)
+        let Some(keys) = self.keys.as_deref().filter(|keys| keys.encrypts_calls_of(callee)) else { return false };
+        [self.own_name, callee].iter().all(|owner| keys.ring_of(owner).is_some_and(|ring| ring.speaks_v2()))
     }
 }
 
@@ -80,40 +87,51 @@ impl CallForm {
     /// Encrypts what is sent to this path, and writes the headers that say so.
     pub(super) async fn seal<'a>(
         &'a self,
-        (method, path): (&'a Method, PathAndQuery),
+        (method, path): (&'a Method, &'a PathAndQuery),
         headers: &mut HeaderMap,
         body: &Bytes,
     ) -> Result<(Bytes, Sealed<'a>), CallFailure> {
-        let (keys, own_name) = (&self.encryption.keys, self.encryption.own_name);
+        let no_keys = || CallFailure::Unavailable("its calls are to be encrypted, and there is no key for that".into());
+        let own_name = self.encryption.own_name;
+        let keys = self.encryption.keys.as_deref().ok_or_else(no_keys)?;
         let of = |owner: &str| if self.form == Form::Fernet { keys.shared_ring() } else { keys.ring_of(owner) };
-        let rings = of(own_name).zip(of(&self.callee));
-        let (own, callees_ring) = rings.ok_or_else(|| unsendable("there is no key here for this service"))?;
-        let sealed = Sealed { call: self, method, path, callees_ring };
+        let (own, callees) = of(own_name).zip(of(&self.callee)).ok_or_else(no_keys)?;
+        let sealed = Sealed { call: self, keys, method, path, rings: [Arc::clone(&own), callees] };
         if body.is_empty() {
-            self.ask_for_encrypted_answer(&sealed.callees_ring, headers)?;
+            sealed.ask_for_encrypted_answer(headers)?;
             return Ok((Bytes::new(), sealed));
         }
         ready_for(self.form, &own).await.map_err(unsendable)?;
-        let binding = sealed.binding(Direction::Request);
-        let sealing = Sealing { form: self.form, ring: &own, key_id: None, binding, now: keys.now() };
+        let (binding, now) = (sealed.binding(Direction::Request), keys.now());
+        let sealing = Sealing { form: self.form, ring: &own, owner: own_name, key_id: None, binding, now };
         let encrypted = sealing.seal(body, headers).map_err(unsendable)?;
         Ok((encrypted, sealed))
-    }
-
-    /// There is nothing to encrypt, but something to come. The key is one of the service's own.
-    fn ask_for_encrypted_answer(&self, callees: &KeyRing, headers: &mut HeaderMap) -> Result<(), CallFailure> {
-        let text = |text: &str| HeaderValue::from_str(text).map_err(unsendable);
-        headers.insert(ENCRYPT_RESPONSE, HeaderValue::from_static("true"));
-        headers.insert(SERVICE_NAME, text(self.encryption.own_name)?);
-        headers.insert(TARGET_SERVICE, text(&self.callee)?);
-        if self.form == Form::V2 {
-            headers.insert(KEY_ID, text(callees.key_id())?);
-        }
-        Ok(())
     }
 }
 
 impl Sealed<'_> {
+    /// There is nothing to encrypt, but something to come. The key is one of the service's own.
+    fn ask_for_encrypted_answer(&self, headers: &mut HeaderMap) -> Result<(), CallFailure> {
+        let value = |text: &str| HeaderValue::from_str(text).map_err(unsendable);
+        let [_, callees] = &self.rings;
+        match self.call.form {
+            Form::Fernet => {
+                let (name, value) = Form::Fernet.header();
+                headers.insert(name, value);
+            }
+            Form::Gcm => {
+                headers.insert(ENCRYPT_RESPONSE, HeaderValue::from_static("true"));
+            }
+            Form::V2 => {
+                headers.insert(ENCRYPT_RESPONSE, HeaderValue::from_static("true"));
+                headers.insert(KEY_ID, value(callees.key_id())?);
+            }
+        }
+        headers.insert(SERVICE_NAME, value(self.call.encryption.own_name)?);
+        headers.insert(TARGET_SERVICE, value(&self.call.callee)?);
+        Ok(())
+    }
+
     fn binding(&self, direction: Direction) -> Binding<'_> {
         let (own, callee) = (self.call.encryption.own_name, &*self.call.callee);
         let (sender, target) = match direction {
@@ -123,54 +141,61 @@ impl Sealed<'_> {
         Binding { direction, method: self.method.as_str(), path: self.path.as_str(), sender, target }
     }
 
-    /// The answer in plain text, if it was encrypted by the service. One that is not encrypted counts for nothing but to
-    /// say that the service did not even look at the call: else anybody on the way could answer in its place.
-    pub(super) async fn open(&self, reply: Reply) -> Result<Reply, CallFailure> {
+    /// The answer in plain text, of at most so many bytes, if it was encrypted as the call was. One that is not counts
+    /// for nothing but to say that the service did not even look at the call: else anybody on the way could answer in its
+    /// place, or let it answer in a form that is bound to nothing.
+    pub(super) async fn open(&self, reply: Reply, most: usize) -> Result<Reply, CallFailure> {
         let Reply { status, mut headers, body } = reply;
-        let body = match body {
-            ReplyBody::Whole(body) => body,
-            body @ ReplyBody::Coming(_) => return Ok(Reply { status, headers, body }),
+        let ReplyBody::Whole(body) = body else {
+            return Err(CallFailure::Malformed("an encrypted answer was not read whole".into()));
         };
         let form = match Form::of(&headers) {
             Ok(Some(form)) => form,
-            Ok(None) if may_be_plain(status) || (body.is_empty() && has_no_body(status)) => {
+            Ok(None) if self.may_be_plain(status) => {
                 return Ok(Reply { status, headers, body: ReplyBody::Whole(body) });
             }
             Ok(None) => return Err(CallFailure::Unavailable(format!("its answer, {status}, is not encrypted"))),
             Err(_) => return Err(CallFailure::Malformed("how its answer is encrypted is not clear".into())),
         };
-        let keys = &self.call.encryption.keys;
-        let shared = if form == Form::Fernet { keys.shared_ring() } else { None };
-        let ring = shared.as_ref().unwrap_or(&self.callees_ring);
         let failed = |cause: &dyn std::error::Error| {
             CallFailure::Malformed(format!("its answer, {status}, cannot be decrypted: {cause}"))
         };
+        if form != self.call.form {
+            return Err(CallFailure::Malformed(format!("its answer, {status}, is encrypted in another form")));
+        }
+        let [own, callees] = &self.rings;
+        let is_with_own = text(&headers, &ENCRYPTION_SERVICE) == Some(self.call.encryption.own_name);
+        let ring = if is_with_own { own } else { callees };
         ready_for(form, ring).await.map_err(|error| failed(&error))?;
-        let binding = self.binding(Direction::Response);
-        let opening = Opening { form, ring, binding, now: keys.now(), taken: &keys.taken };
+        let (binding, now) = (self.binding(Direction::Response), self.keys.now());
+        let opening = Opening { form, ring, binding, now, taken: &self.keys.taken };
         let plain = opening.open(&headers, &body).map_err(|undecryptable| failed(&undecryptable.cause()))?;
+        if plain.len() > most {
+            return Err(CallFailure::TooLarge(most));
+        }
         headers.insert(CONTENT_LENGTH, HeaderValue::from(plain.len()));
+        // That of the JSON around it; what is in it nobody says.
+        headers.remove(CONTENT_TYPE);
         Ok(Reply { status, headers, body: ReplyBody::Whole(plain.into()) })
     }
-}
 
-/// Whether the edge of a service, or something in front of it, answers this before anything is decrypted. Not 400: that
-/// its keys are others than ours says nothing about what was sent.
-fn may_be_plain(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::UNAUTHORIZED
-            | StatusCode::FORBIDDEN
-            | StatusCode::REQUEST_TIMEOUT
-            | StatusCode::PAYLOAD_TOO_LARGE
-            | StatusCode::URI_TOO_LONG
-            | StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-    ) || status.is_server_error()
-}
-
-fn has_no_body(status: StatusCode) -> bool {
-    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    /// Whether an answer with this status need not be encrypted: it has no body, or the edge of a service, or something
+    /// in front of it, gives it before anything is decrypted. Not 400: that its keys are others than ours says nothing
+    /// about what was sent.
+    fn may_be_plain(&self, status: StatusCode) -> bool {
+        let comes_before = matches!(
+            status,
+            StatusCode::UNAUTHORIZED
+                | StatusCode::FORBIDDEN
+                | StatusCode::REQUEST_TIMEOUT
+                | StatusCode::PAYLOAD_TOO_LARGE
+                | StatusCode::URI_TOO_LONG
+                | StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+        );
+        let is_without_body = *self.method == Method::HEAD || has_no_body(status);
+        comes_before || status.is_server_error() || is_without_body
+    }
 }
 
 fn unsendable(cause: impl ToString) -> CallFailure {

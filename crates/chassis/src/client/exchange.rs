@@ -94,8 +94,9 @@ async fn exchange(endpoint: &Endpoint, message: &mut Message, left: Duration) ->
         None => (message.body.clone(), None),
         // Rare enough, and boxed, since each request would have to carry the room for it.
         Some(encryption) => {
-            let path = target.path_and_query().unwrap_or(&message.target).clone();
-            let sealing = encryption.seal((&message.method, path), &mut headers, &message.body);
+            // What stands before it in the URL is for a proxy, which takes it away.
+            let call = (&message.method, &message.target);
+            let sealing = encryption.seal(call, &mut headers, &message.body);
             let (body, sealed) = Box::pin(sealing).await.map_err(unsent)?;
             (body, Some(sealed))
         }
@@ -121,7 +122,14 @@ async fn exchange(endpoint: &Endpoint, message: &mut Message, left: Duration) ->
     let reply = Reply { status: parts.status, headers: parts.headers, body };
     match sealed {
         None => Ok(reply),
-        Some(sealed) => Box::pin(sealed.open(reply)).await.map_err(broken),
+        Some(sealed) => Box::pin(sealed.open(reply, longest(message.reading))).await.map_err(broken),
+    }
+}
+
+fn longest(reading: Reading) -> usize {
+    match reading {
+        Reading::Whole(most) => most,
+        Reading::Passed => MOST_OF_A_REFUSAL,
     }
 }
 

@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_resolver::config::ResolverConfig;
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
 use super::resolve::{Found, Resolver, Unfound};
 use super::transport::{Origin, Trust};
-use super::{ServiceUrl, ServiceUrls};
+use super::{ServiceUrl, ServiceUrls, Surroundings};
 
 /// How soon a name is looked up again whose look-up failed, or whose addresses are in doubt.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
@@ -20,7 +19,7 @@ const BELIEVED: Duration = Duration::from_secs(60);
 /// One looks at a time.
 #[derive(Debug)]
 pub(super) struct Looking {
-    servers: Option<ResolverConfig>,
+    surroundings: Surroundings,
     /// Made when the first name is looked up: what is an address needs none.
     resolver: Option<Resolver>,
     /// Made when the first endpoint is called over TLS, for the same reason.
@@ -46,11 +45,11 @@ impl Looking {
     ///
     /// # Errors
     /// A service is called over TLS, and the system trusts nobody.
-    pub(super) fn new(is_encrypted: bool, servers: Option<ResolverConfig>) -> Result<Self, rustls::Error> {
+    pub(super) fn new(is_encrypted: bool, surroundings: Surroundings) -> Result<Self, rustls::Error> {
         Ok(Self {
-            servers,
+            trust: is_encrypted.then(|| Trust::of(surroundings.tls.as_deref())).transpose()?,
+            surroundings,
             resolver: None,
-            trust: is_encrypted.then(Trust::of_system).transpose()?,
             plain: Trust::nobody()?,
             known: Vec::new(),
             version: None,
@@ -109,7 +108,7 @@ impl Looking {
     async fn find(&mut self, url: &ServiceUrl) -> Result<Found, Unfound> {
         let resolver = match self.resolver.take() {
             Some(resolver) => resolver,
-            None => Resolver::new(self.servers.as_ref()).map_err(Unfound::now)?,
+            None => Resolver::new(self.surroundings.servers.as_ref()).map_err(Unfound::now)?,
         };
         self.resolver.insert(resolver).find(url).await
     }
@@ -122,7 +121,7 @@ impl Looking {
         }
         let trust = match self.trust.take() {
             Some(trust) => trust,
-            None => Trust::of_system().map_err(|error| error.to_string())?,
+            None => Trust::of(self.surroundings.tls.as_deref()).map_err(|error| error.to_string())?,
         };
         Ok(Arc::new(Endpoint::new(origin, self.trust.insert(trust))))
     }

@@ -61,6 +61,7 @@ pub use places::Places;
 
 use crate::health::{Check, Need};
 use crate::telemetry::metrics::Metrics;
+use crate::tls::Tls;
 
 /// Calls of one service at once; more is refused.
 const MAX_CALLS: usize = 256;
@@ -93,6 +94,15 @@ impl Default for CallLimits {
     }
 }
 
+/// What is found and believed in another way than the system's.
+#[derive(Debug, Clone, Default)]
+struct Surroundings {
+    /// Name servers.
+    servers: Option<ResolverConfig>,
+    /// Certificates.
+    tls: Option<Arc<Tls>>,
+}
+
 /// Calls one service. Cheap to clone; clones share their connections, and what they learn.
 #[derive(Clone)]
 pub struct ServiceClient {
@@ -121,7 +131,8 @@ impl NoClient {
 
 impl ServiceClient {
     /// A client of the service that others call `service`, such as `user-service`, in one or several places. It counts its calls in `metrics`.
-    /// Nothing is looked up or sent yet: the service need not run.
+    /// Nothing is looked up or sent yet: the service need not run. Over `https` it believes whom the system trusts, and shows
+    /// nothing: for a service of this system there is [`Callees::client`].
     ///
     /// # Errors
     /// [`NoClient`], for an address of `https` alone.
@@ -131,19 +142,19 @@ impl ServiceClient {
         limits: CallLimits,
         metrics: &Metrics,
     ) -> Result<Self, NoClient> {
-        Self::asking(None, service.into(), places.into(), limits, metrics)
+        Self::within(Surroundings::default(), service.into(), places.into(), limits, metrics)
     }
 
-    /// The same, with name servers other than those of the system.
-    fn asking(
-        servers: Option<ResolverConfig>,
+    /// The same, where something is not the system's.
+    fn within(
+        surroundings: Surroundings,
         service: Arc<str>,
         places: Places,
         limits: CallLimits,
         metrics: &Metrics,
     ) -> Result<Self, NoClient> {
         let shared = Inner {
-            discovery: Discovery::new(&service, places, servers)?,
+            discovery: Discovery::new(&service, places, surroundings)?,
             budget: RetryBudget::new(Instant::now()),
             metrics: metrics.calls_of(&service),
             service,
@@ -153,8 +164,8 @@ impl ServiceClient {
     }
 
     /// The same client, whose calls are encrypted as this says.
-    pub(crate) fn encrypted(self, encryption: Option<Arc<CallEncryption>>) -> Self {
-        Self { encryption, ..self }
+    fn encrypted(self, encryption: Arc<CallEncryption>) -> Self {
+        Self { encryption: Some(encryption), ..self }
     }
 
     /// The same client for another use: its calls may take something else, and as many of them may be under way beside those

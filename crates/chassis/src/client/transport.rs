@@ -16,6 +16,7 @@ use url::Host;
 use super::pool::Pool;
 use super::reset::ResettingConnector;
 use super::{CallFailure, ServiceUrl};
+use crate::tls::Tls;
 
 /// How long a connection may take to be made: a service is in the same data centre.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(750);
@@ -42,9 +43,12 @@ type Unverified = ConfigBuilder<ClientConfig, WantsVerifier>;
 pub(super) struct Trust(ClientConfig);
 
 impl Trust {
-    /// Whom the system trusts.
-    pub(super) fn of_system() -> Result<Self, rustls::Error> {
-        Self::new(|config| config.try_with_platform_verifier())
+    /// Whom the certificates of the process say; whom the system trusts where it has none.
+    pub(super) fn of(tls: Option<&Tls>) -> Result<Self, rustls::Error> {
+        match tls {
+            Some(tls) => tls.client_config().map(Self),
+            None => Self::new(|config| config.try_with_platform_verifier()),
+        }
     }
 
     /// Nobody. Without TLS nobody's certificates need to be there, or be read.

@@ -17,8 +17,9 @@ pub use reader::{Mistakes, Reader};
 pub use reference::{Explained, explain, reference};
 pub use secrets::{EnvSecrets, SecretSources, check_secret};
 pub use service::{
-    ChassisConfig, ConnectionConfig, ConsumerService, EncryptionConfig, HttpConfig, JWT_PREVIOUS_SECRET_KEY,
-    JWT_SECRET_KEY, Lifetimes, LogConfig, PeerEncryption, SERVICE_PORT, SETTINGS, TokenConfig,
+    CONSUMER_SERVICES, ChassisConfig, ClientAuth, ConnectionConfig, ConsumerService, ConsumerServices,
+    EncryptionConfig, HttpConfig, JWT_PREVIOUS_SECRET_KEY, JWT_SECRET_KEY, Lifetimes, LogConfig, PeerEncryption,
+    SERVICE_IDENTITIES, SERVICE_PORT, SETTINGS, TlsConfig, TlsFiles, TokenConfig,
 };
 pub use setting::{OptionalSetting, Section, Setting, SettingInfo};
 pub use values::{CommaList, FromText, Port};

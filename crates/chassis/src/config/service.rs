@@ -3,19 +3,25 @@
 mod consumers;
 mod encryption;
 mod http;
+mod identities;
 mod logs;
+mod tls;
 mod tokens;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use crate::auth::AllowedIdentities;
+
 use super::{Layers, Mistakes, OptionalSetting, Port, Reader, Section, Setting};
 
-use self::consumers::ConsumerServices;
+pub use self::consumers::ConsumerServices;
 pub use self::consumers::{ConsumerService, PeerEncryption};
 pub use self::encryption::EncryptionConfig;
 pub use self::http::{ConnectionConfig, HttpConfig};
+pub use self::identities::SERVICE_IDENTITIES;
 pub use self::logs::LogConfig;
+pub use self::tls::{ClientAuth, TlsConfig, TlsFiles};
 pub use self::tokens::{JWT_PREVIOUS_SECRET_KEY, JWT_SECRET_KEY, TokenConfig};
 
 const SERVICE_NAME: OptionalSetting<String> = OptionalSetting::new(
@@ -51,7 +57,8 @@ const SHUTDOWN_GRACE: Setting<Duration> = Setting::new(
     "25s",
     "How long shutting down may take in all, the drain delay included; what is not finished then is cut off.",
 );
-const CONSUMER_SERVICES: Setting<ConsumerServices> = Setting::new(
+/// Other services.
+pub const CONSUMER_SERVICES: Setting<ConsumerServices> = Setting::new(
     "CONSUMER_SERVICES",
     "[]",
     "Other services: a JSON array of `{name, endpoint, port, timeout?, scheme?, encryption?}`, where `timeout` is in seconds. The same name several times is several replicas, and so is an endpoint whose name has several addresses; calls are balanced between them. An endpoint that begins with `_`, such as `_users._tcp.internal`, is the name of a DNS service record and has no `port`. In the configuration file it may change while the service runs. Each can be called by name (`POST /call/{service_name}`) and may then take `timeout`, 30 by default, within `REQUEST_TIMEOUT`; what a service asks `user-service` and `analytics-service` of its own accord has shorter limits. `encryption` is the form in which the service wants its requests: `v2`, `none`, or for old peers `fernet` or `gcm`; by default what `ENCRYPT_CALLS` says for services of this system, and none for others. `USER_SERVICE_URL` and `ANALYTICS_SERVICE_URL` win over the places of those two.",
@@ -76,6 +83,8 @@ pub const SETTINGS: &[Section] = &[
         ],
     },
     http::SECTION,
+    tls::SECTION,
+    identities::SECTION,
     tokens::SECTION,
     encryption::SECTION,
     logs::SECTION,
@@ -102,6 +111,10 @@ pub struct ChassisConfig {
     pub consumer_services: Vec<ConsumerService>,
     /// What the HTTP edge lets in.
     pub http: HttpConfig,
+    /// What listeners and calls of other services prove themselves with.
+    pub tls: TlsConfig,
+    /// `SERVICE_IDENTITIES`.
+    pub identities: AllowedIdentities,
     /// What signs the tokens of users.
     pub tokens: TokenConfig,
     /// Who has to encrypt.
@@ -139,6 +152,8 @@ impl ChassisConfig {
             },
             consumer_services: reader.get(&CONSUMER_SERVICES).0,
             http: HttpConfig::read(reader),
+            tls: TlsConfig::read(reader),
+            identities: identities::read(reader),
             tokens: TokenConfig::read(reader),
             encryption: EncryptionConfig::read(reader, production),
             logs: LogConfig::read(reader),

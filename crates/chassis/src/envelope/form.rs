@@ -61,7 +61,7 @@ impl Form {
     }
 
     /// The header that names it.
-    pub(super) fn header(self) -> (HeaderName, HeaderValue) {
+    pub(crate) fn header(self) -> (HeaderName, HeaderValue) {
         match self {
             Self::Fernet => (SERVICE_COMMUNICATION, HeaderValue::from_static("encrypted")),
             Self::Gcm => (ENCRYPTED_PAYLOAD, HeaderValue::from_static("true")),

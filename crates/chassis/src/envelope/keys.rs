@@ -20,8 +20,8 @@ impl EncryptionKeys {
     }
 
     /// Lets another ring count. A key that is not in it decrypts nothing from now on. The same keys again change
-    /// nothing, so this may be called whenever the settings were read. Whoever speaks the first GCM form calls
-    /// [`KeyRing::derive`] before.
+    /// nothing, so this may be called whenever the settings were read. Where the first GCM form is spoken
+    /// ([`EncryptionKeys::speaks_gcm`]), [`KeyRing::derive`] is called before.
     pub fn replace(&self, ring: KeyRing) {
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
         if active.is_same(&ring) {
@@ -29,6 +29,12 @@ impl EncryptionKeys {
         }
         info!(kid = ring.key_id(), "the keys of encrypted calls were replaced");
         *active = Arc::new(ring);
+    }
+
+    /// Whether somebody has used the first GCM form with these keys.
+    #[must_use]
+    pub fn speaks_gcm(&self) -> bool {
+        self.ring().is_derived()
     }
 
     /// The ring that counts now. Whoever answers a request keeps it for the response: a ring that comes between the two

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 
@@ -15,8 +16,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sealing<'a> {
     pub(crate) form: Form,
-    /// Of whoever sends it.
     pub(crate) ring: &'a KeyRing,
+    /// Whose ring that is.
+    pub(crate) owner: &'a str,
     /// Of v2: another key of that ring than the newest one.
     pub(crate) key_id: Option<&'a str>,
     pub(crate) binding: Binding<'a>,
@@ -43,7 +45,7 @@ impl Sealing<'_> {
         let (name, value) = self.form.header();
         headers.insert(name, value);
         if self.form != Form::Fernet {
-            set(headers, ENCRYPTION_SERVICE, sender)?;
+            set(headers, ENCRYPTION_SERVICE, self.owner)?;
             set(headers, SERVICE_NAME, sender)?;
             set(headers, TARGET_SERVICE, target)?;
         }
@@ -83,6 +85,11 @@ impl Opening<'_> {
             }
         }
     }
+}
+
+/// Whether an answer with this status never has a body (RFC 9110, sections 15.3.5 and 15.4.5).
+pub(crate) fn has_no_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) || status.is_informational()
 }
 
 /// A header that stands once.

@@ -36,7 +36,7 @@ pub(crate) use form::{
 };
 pub use key_ring::{KeyRing, KeyRingError, MAX_KEYS};
 pub use keys::EncryptionKeys;
-pub(crate) use message::{Opening, Sealing, ready_for, text};
+pub(crate) use message::{Opening, Sealing, has_no_body, ready_for, text};
 pub use replay::ReplayCache;
 pub use service_keys::ServiceKeys;
 pub use v2::{Binding, Direction, Received, Sealed};

@@ -122,13 +122,18 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 }
 
+/// What a route says to whoever has to encrypt and does not.
+pub(crate) const ENCRYPTION_REQUIRED: &str = "Encrypted request required";
+
 /// Says in the document that requests of a path are passed on.
 const PASSED_ON: &str = "x-passed-on";
 
 /// Whether requests of a path are passed on.
 pub(super) fn is_passed_on(item: &PathItem) -> bool {
-    let mut operations = [&item.get, &item.post].into_iter().flatten();
-    operations.any(|operation| operation.extensions.as_ref().is_some_and(|it| it.contains_key(PASSED_ON)))
+    let all = [&item.get, &item.put, &item.post, &item.delete, &item.options, &item.head, &item.patch, &item.trace];
+    all.into_iter()
+        .flatten()
+        .any(|operation| operation.extensions.as_ref().is_some_and(|it| it.contains_key(PASSED_ON)))
 }
 
 /// What all guards of a service hold to.
@@ -197,10 +202,10 @@ struct Guard {
 
 impl Guard {
     fn admit(self, request: &mut Request) -> Result<(), Error> {
-        let shown = request.extensions_mut().remove::<Shown>();
-        let is_service = matches!(&shown, Some(Shown::Good(claims)) if claims.has_scope(SERVICE_SCOPE));
+        let shown = request.extensions().get::<Shown>();
+        let is_service = matches!(shown, Some(Shown::Good(claims)) if claims.has_scope(SERVICE_SCOPE));
         if self.access != Access::Public {
-            let caller = self.caller(shown)?;
+            let caller = self.caller(request.extensions_mut().remove::<Shown>())?;
             request.extensions_mut().insert(caller);
         }
         let has_to_encrypt = match self.encrypted_by {
@@ -209,7 +214,7 @@ impl Guard {
             Callers::Everybody => true,
         };
         if has_to_encrypt && request.extensions().get::<Decrypted>().is_none() {
-            return Err(Error::new(Kind::BadRequest, "Encrypted request required"));
+            return Err(Error::new(Kind::BadRequest, ENCRYPTION_REQUIRED));
         }
         Ok(())
     }
@@ -312,5 +317,14 @@ mod tests {
                 assert_eq!((error.kind(), error.to_string().as_str()), (kind, text));
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_public_route_that_asks_for_encryption_leaves_who_asks_for_others() {
+        let guard = Guard { access: Access::Public, production: true, encrypted_by: Callers::Services };
+        let mut request = Request::new(Body::empty());
+        request.extensions_mut().insert(Shown::Bad);
+        guard.admit(&mut request).unwrap();
+        assert!(request.extensions().get::<Shown>().is_some(), "idempotency keys are those of whoever shows a token");
     }
 }

@@ -39,6 +39,11 @@ fn token(headers: &HeaderMap) -> Option<&[u8]> {
     bearer(headers).or_else(|| headers.get(ACCESS_TOKEN).map(|value| value.as_bytes()))
 }
 
+/// Whether a request shows a token, good or bad.
+pub(super) fn shows_token(headers: &HeaderMap) -> bool {
+    token(headers).is_some()
+}
+
 /// The token that a caller shows, for a call that is made in the caller's name; `None` for one who shows none. On a route
 /// that is not public the token is a good one.
 #[derive(Debug, Clone)]

@@ -24,19 +24,19 @@ use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
 use super::application::{Application, Arrival};
-use super::bearer::{Shown, shown};
+use super::bearer::{Shown, shown, shows_token};
 use super::body::{read_whole, too_large, too_slow};
 use super::client::{ThroughProxy, client_address, is_trusted};
-use super::encryption::{Asked, Decrypted, Encryption, Head, Reply};
+use super::encryption::{Asked, Decrypted, Encryption, Head, Reply, no_key};
 use super::identify::ids_of;
 use super::origin::OriginRules;
 use super::overload::{Overload, overloaded};
 use super::problem;
 use super::rate_limit::{ClientLimits, WINDOW_SECONDS};
 use super::routes::{Route, RouteTable};
-use crate::auth::{SERVICE_SCOPE, TokenVerifier};
+use crate::auth::{Claims, SERVICE_SCOPE, TokenVerifier};
 use crate::client::{DEADLINE_HEADER, PROBE_AGENT};
-use crate::envelope::Cause;
+use crate::envelope::{Cause, Undecryptable};
 use crate::error::{Error, Kind};
 use crate::ids::Ids;
 use crate::telemetry::correlation::{CorrelationId, Scope, in_scope, with_current};
@@ -182,16 +182,18 @@ impl Exchange {
         }
         if !self.route.is_passed_on {
             self.asked = Asked::of(request.headers())?;
-            if self.asked == Asked::Answer {
-                self.reply = Some(state.encryption.reply_to(None, Head::of(request))?);
-            }
+            self.reply = match self.asked {
+                Asked::Nothing => None,
+                Asked::Both(form) => state.encryption.reply_in(form, Head::of(request)),
+                Asked::Answer => Some(state.encryption.reply_to(Head::of(request)).ok_or_else(no_key)?),
+            };
         }
         state.origins.admit(request)?;
         if is_trusted(arrival.peer.ip().to_canonical(), &state.trusted_proxies) {
             request.extensions_mut().insert(ThroughProxy(true));
         }
         if !self.route.is_unlimited {
-            self.identify_and_count(request).await?;
+            self.identify_and_count(request, arrival.identity).await?;
         }
         let announced = request.headers().get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
@@ -202,13 +204,15 @@ impl Exchange {
     }
 
     /// Who shows a good token counts as its subject, wherever from; all others count by their address. Services of the
-    /// system are not limited.
-    async fn identify_and_count(&self, request: &mut Request) -> Result<(), Error> {
+    /// system are not limited. Who shows no token at all is whom the certificate of the connection says.
+    async fn identify_and_count(&self, request: &mut Request, certified: Option<Arc<Claims>>) -> Result<(), Error> {
         let state = &self.edge.state;
         let shown = match &state.tokens {
             Some(tokens) => shown(request.headers(), tokens).await,
             None => None,
         };
+        let certified = certified.filter(|_| !shows_token(request.headers()));
+        let shown = shown.or(certified.map(Shown::Good));
         let is_service = matches!(&shown, Some(Shown::Good(claims)) if claims.has_scope(SERVICE_SCOPE));
         if let Some(limits) = state.limits.as_ref().filter(|_| !is_service) {
             let subject = match &shown {
@@ -233,8 +237,12 @@ impl Exchange {
             let body = std::mem::take(request.body_mut());
             let whole = Box::pin(timeout_at(deadline, read_whole(body, state.max_body_bytes, &mut memory)));
             let mut whole = whole.await.map_err(|_elapsed| too_slow())??;
-            if let Asked::Both(form) = self.asked {
-                let (plain, reply) = Box::pin(state.encryption.open(form, Head::of(&request), &whole)).await?;
+            if let Asked::Both(form) = self.asked
+                && !self.route.is_unlimited
+            {
+                // Whoever has no key could not read an answer either.
+                let reply = self.reply.take().ok_or(Undecryptable::from(Cause::NoAnswer))?;
+                let plain = Box::pin(state.encryption.open(form, Head::of(&request), &whole)).await?;
                 self.reply = Some(reply);
                 memory.take(plain.len())?;
                 request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(plain.len()));
@@ -245,8 +253,8 @@ impl Exchange {
             if state.max_body_bytes > FRAMEWORK_BODY_LIMIT {
                 DefaultBodyLimit::disable().apply(&mut request);
             }
-        } else if let Asked::Both(form) = self.asked {
-            self.reply = Some(state.encryption.reply_to(Some(form), Head::of(&request))?);
+        } else if matches!(self.asked, Asked::Both(_)) && self.reply.is_none() {
+            return Err(no_key());
         }
         let _turn = if self.route.is_unlimited {
             None
@@ -399,7 +407,8 @@ mod tests {
         const IDENTITY: Identity = Identity { name: "test-service", short_name: "test", about: "Under test." };
         let app = TestApp::start(|context| Service::new(IDENTITY, context));
         for (path, status, retry_after) in [("/", 503, Some("1")), ("/health", 200, None)] {
-            let arrival = Arrival { peer: ([127, 0, 0, 1], 50_000).into(), refusal: None, is_late: true };
+            let arrival =
+                Arrival { peer: ([127, 0, 0, 1], 50_000).into(), refusal: None, is_late: true, identity: None };
             let answer = app.edge().answer(Request::get(path).body(Body::empty()).unwrap(), arrival).await;
             assert_eq!(answer.status(), status, "{path}");
             assert_eq!(answer.headers().get("retry-after").map(|value| value.to_str().unwrap()), retry_after);

@@ -18,12 +18,14 @@ use tracing::warn;
 
 use crate::envelope::{
     Binding, Cause, Direction, ENCRYPTION_SERVICE, Form, KEY_ID, KeyRing, NoForm, Opening, SERVICE_NAME, Sealing,
-    ServiceKeys, Undecryptable, asks_for_encrypted_answer, ready_for, text,
+    ServiceKeys, TARGET_SERVICE, Undecryptable, asks_for_encrypted_answer, has_no_body, ready_for, text,
 };
 use crate::error::{Error, Kind};
 
 /// Bytes of the largest answer that is encrypted: it has to be whole for that.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// Characters of a caller's name that the log shows.
+const MAX_NAME_CHARS: usize = 64;
 
 /// Stands with a request whose body was encrypted.
 #[derive(Debug, Clone, Copy)]
@@ -46,11 +48,13 @@ impl Asked {
             Ok(Some(form)) => Ok(Self::Both(form)),
             Ok(None) if asks_for_encrypted_answer(headers) => Ok(Self::Answer),
             Ok(None) => Ok(Self::Nothing),
-            Err(NoForm::Several) => Err(Error::new(Kind::BadRequest, "Two encryption headers at once")),
-            Err(NoForm::Unknown) => Err(Error::new(
-                Kind::BadRequest,
-                "Unknown encryption: expected X-Encrypted-Payload to be `v2`, `true` or `false`",
-            )),
+            Err(NoForm::Several) => {
+                Err(Error::new(Kind::BadRequest, "Two encryption headers at once").caused_by(Cause::Headers))
+            }
+            Err(NoForm::Unknown) => {
+                let text = "Unknown encryption: expected X-Encrypted-Payload to be `v2`, `true` or `false`";
+                Err(Error::new(Kind::BadRequest, text).caused_by(Cause::Headers))
+            }
         }
     }
 }
@@ -74,7 +78,10 @@ impl<'a> Head<'a> {
 pub(super) struct Encryption {
     /// `None` where the process has no keys.
     pub(super) keys: Option<Arc<ServiceKeys>>,
+    /// Under which its keys are known.
     pub(super) own_name: &'static str,
+    /// `SERVICE_NAME`, by which it may be called too.
+    pub(super) given_name: Arc<str>,
     /// Whether requests in the first GCM form are taken, which anybody can send again.
     pub(super) takes_gcm: bool,
 }
@@ -84,43 +91,52 @@ pub(super) struct Encryption {
 pub(super) struct Reply {
     form: Form,
     ring: Arc<KeyRing>,
+    /// Whose ring that is.
+    owner: String,
     /// Of v2: the key that the caller named.
     key_id: Option<String>,
+    /// What the caller calls this service.
+    own_name: String,
     caller: String,
     method: Method,
     path: PathAndQuery,
 }
 
 impl Encryption {
-    /// The plain body of a request, and how it is to be answered.
-    pub(super) async fn open(&self, form: Form, request: Head<'_>, body: &Bytes) -> Result<(Vec<u8>, Reply), Error> {
+    /// The plain body of a request, whose answer can be encrypted.
+    pub(super) async fn open(&self, form: Form, request: Head<'_>, body: &Bytes) -> Result<Vec<u8>, Error> {
         let opened = self.try_open(form, request, body).await;
         opened.map_err(|undecryptable| {
             let caller = text(request.headers, &SERVICE_NAME).unwrap_or_default();
+            let caller: String = caller.chars().take(MAX_NAME_CHARS).collect();
             let cause = undecryptable.cause();
             warn!(peer.service = caller, cause = %cause, "a request cannot be decrypted");
             undecryptable.into()
         })
     }
 
-    async fn try_open(&self, form: Form, request: Head<'_>, body: &Bytes) -> Result<(Vec<u8>, Reply), Undecryptable> {
+    async fn try_open(&self, form: Form, request: Head<'_>, body: &Bytes) -> Result<Vec<u8>, Undecryptable> {
         let keys = self.keys.as_deref().ok_or(Cause::UnknownKey)?;
         if form == Form::Gcm && !self.takes_gcm {
             return Err(Cause::NotTaken.into());
         }
-        let caller = text(request.headers, &SERVICE_NAME);
         let ring = self.callers_ring(keys, form, request).ok_or(Cause::UnknownKey)?;
-        let reply = self.reply(keys, form, request).ok_or(Cause::NoAnswer)?;
         ready_for(form, &ring).await.map_err(|_| Cause::Failed)?;
         let binding = Binding {
             direction: Direction::Request,
             method: request.method.as_str(),
-            path: reply.path.as_str(),
-            sender: caller.unwrap_or_default(),
-            target: self.own_name,
+            path: request.uri.path_and_query().map_or("/", PathAndQuery::as_str),
+            sender: text(request.headers, &SERVICE_NAME).unwrap_or_default(),
+            target: self.called(request),
         };
         let opening = Opening { form, ring: &ring, binding, now: keys.now(), taken: &keys.taken };
-        Ok((opening.open(request.headers, body)?, reply))
+        opening.open(request.headers, body)
+    }
+
+    /// What the caller calls this service.
+    fn called(&self, request: Head<'_>) -> &str {
+        let target = text(request.headers, &TARGET_SERVICE);
+        if target == Some(&*self.given_name) { &self.given_name } else { self.own_name }
     }
 
     /// The keys of whoever says that it sends a request. In v2 nobody sends with the keys of somebody else.
@@ -137,64 +153,73 @@ impl Encryption {
     }
 
     /// How a request in this form is answered; `None` where there is no key for that.
-    fn reply(&self, keys: &ServiceKeys, form: Form, request: Head<'_>) -> Option<Reply> {
+    pub(super) fn reply_in(&self, form: Form, request: Head<'_>) -> Option<Reply> {
+        let keys = self.keys.as_deref()?;
         let ring = match form {
             Form::Fernet => keys.shared_ring()?,
             Form::Gcm => keys.ring_of(self.own_name)?,
             Form::V2 => keys.ring_of(self.own_name).filter(|ring| ring.speaks_v2())?,
         };
-        Some(self.reply_with(form, ring, None, request))
+        Some(self.reply(form, ring, self.own_name, request))
     }
 
-    fn reply_with(&self, form: Form, ring: Arc<KeyRing>, key_id: Option<String>, request: Head<'_>) -> Reply {
-        let caller = text(request.headers, &SERVICE_NAME).unwrap_or_default().to_owned();
-        let path = request.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-        Reply { form, ring, key_id, caller, method: request.method.clone(), path }
-    }
-
-    /// How a request is answered whose answer alone shall be encrypted, or whose body is empty: in the form that it names,
-    /// else in v2 with the key that the caller names, if that is known here, else in the first GCM form.
-    pub(super) fn reply_to(&self, form: Option<Form>, request: Head<'_>) -> Result<Reply, Error> {
-        let none = || Error::new(Kind::BadRequest, "No key to encrypt the response with").caused_by(Cause::NoAnswer);
-        let keys = self.keys.as_deref().ok_or_else(none)?;
-        if let Some(form @ (Form::Fernet | Form::Gcm)) = form {
-            return self.reply(keys, form, request).ok_or_else(none);
-        }
-        let own = keys.ring_of(self.own_name);
+    /// How a request is answered whose answer alone shall be encrypted: in v2 with the key that the caller names, if that
+    /// is known here, else in the first GCM form.
+    pub(super) fn reply_to(&self, request: Head<'_>) -> Option<Reply> {
+        let keys = self.keys.as_deref()?;
         if let Some(key_id) = text(request.headers, &KEY_ID) {
-            let callers = text(request.headers, &SERVICE_NAME).and_then(|caller| keys.ring_of(caller));
-            if let Some(ring) = [own.clone(), callers].into_iter().flatten().find(|ring| ring.has_key(key_id)) {
-                return Ok(self.reply_with(Form::V2, ring, Some(key_id.to_owned()), request));
+            let caller = text(request.headers, &SERVICE_NAME).unwrap_or_default();
+            let known = [caller, self.own_name].into_iter().find_map(|owner| {
+                let ring = keys.ring_of(owner).filter(|ring| ring.has_key(key_id))?;
+                Some((owner, ring))
+            });
+            if let Some((owner, ring)) = known {
+                let key_id = Some(key_id.to_owned());
+                return Some(Reply { key_id, ..self.reply(Form::V2, ring, owner, request) });
             }
         }
-        match (form, own) {
-            (None, Some(own)) => Ok(self.reply_with(Form::Gcm, own, None, request)),
-            _ => Err(none()),
-        }
+        self.reply_in(Form::Gcm, request)
+    }
+
+    fn reply(&self, form: Form, ring: Arc<KeyRing>, owner: &str, request: Head<'_>) -> Reply {
+        let caller = text(request.headers, &SERVICE_NAME).unwrap_or_default().to_owned();
+        let path = request.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let (owner, own_name) = (owner.to_owned(), self.called(request).to_owned());
+        Reply { form, ring, owner, key_id: None, own_name, caller, method: request.method.clone(), path }
     }
 
     /// An answer in place of this one, which nobody but the caller can read.
     pub(super) async fn seal(&self, reply: Reply, response: Response) -> Result<Response, Error> {
         let (mut parts, body) = response.into_parts();
+        if reply.method == Method::HEAD {
+            // It would tell how long the plain one is.
+            parts.headers.remove(CONTENT_LENGTH);
+            return Ok(Response::from_parts(parts, Body::empty()));
+        }
+        let Some(keys) = self.keys.as_deref().filter(|_| !has_no_body(parts.status)) else {
+            return Ok(Response::from_parts(parts, body));
+        };
         let whole = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
         let plain = whole.map_err(|error| Error::internal(format!("the answer cannot be encrypted: {error}")))?;
         let plain = plain.to_bytes();
-        let Some(keys) = self.keys.as_deref().filter(|_| !plain.is_empty()) else {
-            return Ok(Response::from_parts(parts, Body::from(plain)));
-        };
         ready_for(reply.form, &reply.ring).await?;
         let binding = Binding {
             direction: Direction::Response,
             method: reply.method.as_str(),
             path: reply.path.as_str(),
-            sender: self.own_name,
+            sender: &reply.own_name,
             target: &reply.caller,
         };
-        let key_id = reply.key_id.as_deref();
-        let sealing = Sealing { form: reply.form, ring: &reply.ring, key_id, binding, now: keys.now() };
+        let (form, owner, now) = (reply.form, reply.owner.as_str(), keys.now());
+        let sealing = Sealing { form, ring: &reply.ring, owner, key_id: reply.key_id.as_deref(), binding, now };
         let sealed = sealing.seal(&plain, &mut parts.headers)?;
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(sealed.len()));
         parts.headers.remove(CONTENT_ENCODING);
         Ok(Response::from_parts(parts, Body::from(sealed)))
     }
+}
+
+/// 400 where somebody asks for an answer that nobody else can read, and there is no key for that.
+pub(super) fn no_key() -> Error {
+    Error::new(Kind::BadRequest, "No key to encrypt the response with").caused_by(Cause::NoAnswer)
 }

@@ -30,6 +30,7 @@ mod routes;
 mod services;
 mod standard;
 
+pub(crate) use access::ENCRYPTION_REQUIRED;
 pub use access::{Routes, lacks};
 pub(crate) use application::{Application, Arrival};
 pub use bearer::ShownToken;

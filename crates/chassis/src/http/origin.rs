@@ -13,10 +13,10 @@ use crate::error::{Error, Kind};
 const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
-    "authorization, content-type, idempotency-key, if-match, if-none-match, x-access-token, x-correlation-id, x-request-id",
+    "authorization, content-type, idempotency-key, if-match, if-none-match, x-access-token, x-correlation-id, x-encrypt-response, x-encrypted-payload, x-encryption-key-id, x-encryption-service, x-encryption-time, x-request-id, x-service-communication, x-service-name, x-target-service",
 );
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
-    "etag, idempotency-replayed, link, location, ratelimit, ratelimit-policy, retry-after, x-correlation-id, x-total-count",
+    "etag, idempotency-replayed, link, location, ratelimit, ratelimit-policy, retry-after, x-correlation-id, x-encrypted-payload, x-encryption-key-id, x-encryption-service, x-encryption-time, x-service-communication, x-service-name, x-target-service, x-total-count",
 );
 
 /// The rules of one service.

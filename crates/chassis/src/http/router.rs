@@ -139,6 +139,7 @@ fn edge_state(service: &Service, shared: &Shared) -> EdgeState {
         encryption: Encryption {
             keys: service.context.keys.clone(),
             own_name: service.identity.name,
+            given_name: Arc::clone(&service.name),
             takes_gcm: encryption.takes_gcm,
         },
         limits: http

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::{Sink, SinkError};
 use crate::auth::{NoToken, ServiceToken, ServiceTokens};
 use crate::client::{Answer, CallError, CallFailure, CallLimits, NoClient, ServiceClient, ServiceUrls};
+use crate::http::ENCRYPTION_REQUIRED;
 use crate::ports::outbox::Event;
 use crate::service::Service;
 
@@ -38,6 +39,12 @@ pub struct EventRoute {
 #[derive(Deserialize)]
 struct Taken {
     success: bool,
+}
+
+/// Why nothing was taken.
+#[derive(Deserialize)]
+struct Problem {
+    detail: String,
 }
 
 impl ServiceSink {
@@ -86,7 +93,8 @@ impl Sink for ServiceSink {
 
 fn judge(answer: &Answer) -> Result<(), SinkError> {
     let status = answer.status();
-    if is_of_the_event(status) {
+    let wants_encryption = || answer.json::<Problem>().is_ok_and(|problem| problem.detail == ENCRYPTION_REQUIRED);
+    if is_of_the_event(status) && !wants_encryption() {
         return Err(SinkError::Refused(format!("it answered {status}")));
     }
     let is_taken = status.is_success() && answer.json::<Taken>().is_ok_and(|taken| taken.success);

@@ -1,12 +1,11 @@
 //! HTTP/2 for clients that know beforehand that it is spoken here: load balancers and meshes that are configured so.
 //!
-//! Without TLS nothing negotiates it, so it is a setting. Every bound that HTTP/2 leaves to the server is set: streams,
+//! TLS negotiates it, and without TLS nothing does, so it is a setting. Every bound that HTTP/2 leaves to the server is set: streams,
 //! resets (CVE-2023-44487), header lists (CONTINUATION floods, CVE-2024-27316), frames without data (CVE-2019-9518,
 //! bounded where bodies are read), and the time of a connection on which nothing happens.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,9 +25,11 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::debug;
 
+use super::client::Client;
 use super::connection::Serving;
 use super::head::MAX_HEAD_BYTES;
 use super::last_call;
+use super::socket::Socket;
 use crate::error::Kind;
 use crate::http::{Application, Arrival, Refusal};
 use crate::lifecycle::Lifecycle;
@@ -157,13 +158,14 @@ impl hyper::body::Body for Sending {
 }
 
 /// Serves requests until the client leaves, nothing happens for too long, or the lifecycle closes.
-pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, serving: Serving<impl Application>) {
+pub(super) async fn serve(socket: Socket, client: Client, serving: Serving<impl Application>) {
     let Serving { application, timeouts, lifecycle, .. } = serving;
+    let (peer, expires) = (client.peer, client.expires);
     let activity = Arc::new(Activity::default());
     let of_service = Arc::clone(&activity);
     let service = service_fn(move |request: Request<Incoming>| {
         let exchange = Exchange::begin(&of_service);
-        answer(application.clone(), request.map(Body::new), peer, exchange)
+        answer(application.clone(), request.map(Body::new), client.clone(), exchange)
     });
     let mut connection = pin!(builder().serve_connection(TokioIo::new(socket), service));
     let (mut begun, mut leave_at) = (0, None);
@@ -191,6 +193,9 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, serving: Serving<
                 }
                 leave_at = Some(Instant::now() + timeouts.stall);
             }
+            () = sleep_until(expires.unwrap_or(look_at)), if expires.is_some() && leave_at.is_none() => {
+                leave_at = Some(Instant::now() + timeouts.stall);
+            }
             () = last_call(&lifecycle), if leave_at.is_none() => {
                 leave_at = Some(lifecycle.clients_until().unwrap_or_else(Instant::now));
             }
@@ -216,7 +221,7 @@ fn builder() -> http2::Builder<TokioExecutor> {
 async fn answer(
     application: impl Application,
     request: Request<Body>,
-    peer: SocketAddr,
+    client: Client,
     mut exchange: Exchange,
 ) -> Result<Response, Infallible> {
     // RFC 9113, section 8.3.1: two names for one target are for two readers to disagree about.
@@ -224,7 +229,8 @@ async fn answer(
     let is_other = |host: &http::HeaderValue| Some(host.as_bytes()) != authority;
     let is_ambiguous = request.headers().get_all(header::HOST).iter().any(is_other) || authority.is_none();
     let refusal = Refusal::new(Kind::BadRequest, "A request has one :authority, and no Host that differs");
-    let arrival = Arrival { peer, refusal: is_ambiguous.then_some(refusal), is_late: false };
+    let Client { peer, identity, .. } = client;
+    let arrival = Arrival { peer, refusal: is_ambiguous.then_some(refusal), is_late: false, identity };
     let answer = application.answer(request, arrival).await;
     exchange.answered();
     Ok(without_connection_headers(answer).map(|body| Body::new(Sending { body, _exchange: exchange })))

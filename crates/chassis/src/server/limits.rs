@@ -11,6 +11,7 @@ use super::files::room_for_connections;
 use super::timeouts::{TIMEOUTS, Timeouts};
 use crate::config::HttpConfig;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::ListenerTls;
 
 /// The bounds of one listener.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct Limits {
     pub(super) max_connections: usize,
     pub(super) timeouts: &'static Timeouts,
     pub(super) http2: bool,
+    /// `None`: plain HTTP.
+    pub(super) tls: Option<ListenerTls>,
     clients: Arc<Clients>,
     metrics: Metrics,
     pub(super) concurrency: Arc<ConcurrencyLimit>,
@@ -44,10 +47,16 @@ impl Limits {
             max_connections,
             timeouts: &TIMEOUTS,
             http2: bounds.http2,
+            tls: None,
             clients: Arc::new(clients),
             metrics,
             concurrency,
         }
+    }
+
+    /// The same over TLS.
+    pub(crate) fn over(self, tls: Option<ListenerTls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// A place for one more connection of this client, if it may have one.

@@ -1,10 +1,12 @@
-//! Sockets and connections: bind, accept, serve HTTP/1.1 and, where it is asked for, HTTP/2, drain.
+//! Sockets and connections: bind, accept, speak TLS where there are certificates, serve HTTP/1.1 and, where it is asked
+//! for, HTTP/2, drain.
 //!
 //! The accept loop is ours because stock serve loops keep silent and dripping connections open for ever, have no
 //! bounds, and cannot drain while a half-sent request head is open.
 
 mod bind;
 mod chunks;
+mod client;
 mod clients;
 mod complaint;
 mod concurrency;
@@ -18,6 +20,7 @@ mod limits;
 mod patience;
 #[cfg(any(test, feature = "testing"))]
 pub mod request_head;
+mod socket;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -68,6 +71,7 @@ pub(crate) async fn serve(listener: TcpListener, application: impl Application, 
         application: application.clone(),
         timeouts: limits.timeouts,
         http2: limits.http2,
+        tls: limits.tls.clone(),
         lifecycle: lifecycle.clone(),
         concurrency: Arc::clone(&limits.concurrency),
     };

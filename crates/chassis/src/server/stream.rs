@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::chunks::Chunks;
@@ -19,6 +18,7 @@ use super::concurrency::{ConcurrencyLimit, Permit};
 use super::departure::has_left;
 use super::head::{self, EndOfHead, Framing, MAX_HEAD_BYTES};
 use super::patience::Patience;
+use super::socket::Socket;
 use super::timeouts::Timeouts;
 use super::turn::{Admission, Turn};
 use crate::error::Kind;
@@ -119,7 +119,7 @@ enum Expected {
 /// A socket whose requests are checked, bounded and timed.
 #[derive(Debug)]
 pub(super) struct RequestStream {
-    pub(super) socket: TcpStream,
+    pub(super) socket: Socket,
     pub(super) timeouts: &'static Timeouts,
     lifecycle: Lifecycle,
     progress: Arc<Progress>,
@@ -139,7 +139,7 @@ pub(super) struct RequestStream {
 
 impl RequestStream {
     pub(super) fn new(
-        socket: TcpStream,
+        socket: Socket,
         timeouts: &'static Timeouts,
         (lifecycle, concurrency): (Lifecycle, Arc<ConcurrencyLimit>),
         progress: Arc<Progress>,
@@ -290,13 +290,11 @@ impl RequestStream {
         if !self.turn.is_needed() || self.progress.is_leaving() {
             return Poll::Ready(());
         }
-        let mut first = [MaybeUninit::uninit()];
-        let is_there = !self.held.is_empty()
-            || matches!(self.socket.poll_peek(context, &mut ReadBuf::uninit(&mut first)), Poll::Ready(Ok(1..)));
+        let is_there = !self.held.is_empty() || matches!(self.socket.poll_arrival(context), Poll::Ready(Ok(true)));
         if is_there {
             let waited = ready!(self.turn.poll(context));
             // Whoever has closed his side meanwhile has most likely left, and an answer would be for nobody.
-            if waited >= LONG_WAIT && has_left(&self.socket) {
+            if waited >= LONG_WAIT && has_left(self.socket.tcp()) {
                 self.turn.give_back();
                 self.held.clear();
                 self.expected = Expected::Nothing;

@@ -5,7 +5,6 @@
 //! sending half is closed first, and what still arrives is read and thrown away for a moment (RFC 9112, section 9.6).
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -28,7 +27,7 @@ impl RequestStream {
         let mut chunk = [0; CHUNK];
         while lingering.poll(context, limit, latest).is_pending() {
             let mut buffer = ReadBuf::new(&mut chunk);
-            let read = ready!(Pin::new(&mut self.socket).poll_read(context, &mut buffer));
+            let read = ready!(Pin::new(self.socket.tcp_mut()).poll_read(context, &mut buffer));
             if read.is_err() || buffer.filled().is_empty() {
                 break;
             }
@@ -39,10 +38,9 @@ impl RequestStream {
     /// An error when nobody waits for an answer: the connection was reset, or the client ended its side and only wanted to
     /// read. It may still read what comes at once (RFC 9112, section 9.6); and whoever wanted something done gets it done.
     fn poll_departure(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        let mut first = [MaybeUninit::uninit()];
-        match self.socket.poll_peek(context, &mut ReadBuf::uninit(&mut first)) {
+        match self.socket.poll_end(context) {
             Poll::Ready(Err(error)) => return Err(error),
-            Poll::Ready(Ok(0)) if self.only_reads && self.awaits_answer() => {
+            Poll::Ready(Ok(false)) if self.only_reads && self.awaits_answer() => {
                 if self.leaving.poll(context, GRACE, None).is_ready() {
                     return Err(io::ErrorKind::ConnectionAborted.into());
                 }
@@ -54,9 +52,16 @@ impl RequestStream {
 
     fn poll_sent(&mut self, context: &mut Context<'_>, sent: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if sent.is_ready() {
-            self.writing.renew();
             // Idle time begins with the last byte of an answer.
             self.reading.restart(self.timeouts.idle);
+        }
+        self.poll_until_stalled(context, sent)
+    }
+
+    /// An error when what still has to be sent has waited for too long.
+    fn poll_until_stalled<T>(&mut self, context: &mut Context<'_>, sent: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if sent.is_ready() {
+            self.writing.renew();
             return sent;
         }
         let (limit, latest) = (self.stall(), self.latest());
@@ -89,12 +94,15 @@ impl AsyncWrite for RequestStream {
         if self.has_whole_request() {
             self.poll_departure(context)?;
         }
-        Pin::new(&mut self.socket).poll_flush(context)
+        // Over TLS what was written may still wait to be sent.
+        let flushed = Pin::new(&mut self.socket).poll_flush(context);
+        self.poll_until_stalled(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.lingering.is_none() {
-            ready!(Pin::new(&mut self.socket).poll_shutdown(context))?;
+            let closed = Pin::new(&mut self.socket).poll_shutdown(context);
+            ready!(self.poll_until_stalled(context, closed))?;
             if !self.has_unread() {
                 return Poll::Ready(Ok(()));
             }

@@ -81,6 +81,7 @@ impl TestApp {
             process: "test".into(),
             name: None,
             version: "1.2.3".into(),
+            tls: None,
         };
         let layers = Layers::of(settings);
         let mut reader = Reader::new(&layers);
@@ -220,7 +221,7 @@ impl TestApp {
     }
 
     async fn answer(&self, edge: &Edge, request: Request<Body>) -> Response {
-        let arrival = Arrival { peer: self.peer, refusal: None, is_late: false };
+        let arrival = Arrival { peer: self.peer, refusal: None, is_late: false, identity: None };
         edge.clone().answer(request, arrival).await
     }
 }

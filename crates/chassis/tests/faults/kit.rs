@@ -160,6 +160,7 @@ async fn serve(port: u16, work: Work, lifecycle: Lifecycle, ready: oneshot::Send
         logs,
         lifecycle,
         tokens: None,
+        tls: None,
         operator_token: None,
         configuration: serde_json::Map::new(),
     };

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use chassis::config::{self, ChassisConfig, Layers, Mistakes, Origin, Reader, SettingInfo};
+use chassis::config::{self, ChassisConfig, ClientAuth, Layers, Mistakes, Origin, Reader, SettingInfo, TlsConfig};
 
 fn known() -> Vec<SettingInfo> {
     config::SETTINGS.iter().flat_map(|section| section.settings).copied().collect()
@@ -93,6 +93,49 @@ fn an_origin_is_a_scheme_and_a_host_and_nothing_else() {
     ] {
         assert_eq!(mistakes(&[("CORS_ORIGINS", bad)]).len(), 1, "{bad}");
     }
+}
+
+#[test]
+fn settings_of_tls_are_right_together_or_refused() {
+    let read = |settings: &[(&'static str, &str)]| read(&Layers::of(settings), 1).unwrap().tls;
+    let (own, ca) = ([("TLS_CERT_FILE", "a.pem"), ("TLS_KEY_FILE", "a.key")], ("TLS_CA_FILE", "ca.pem"));
+    let with = |more: &[(&'static str, &'static str)]| [&own[..], more].concat();
+    assert_eq!((read(&[]), read(&[]).scheme()), (TlsConfig::default(), "http"));
+    assert_eq!((read(&own).scheme(), read(&own).client_auth), ("https", ClientAuth::Off));
+    assert_eq!(read(&[ca]).client_auth, ClientAuth::Off, "nobody can be asked without TLS");
+    assert_eq!(read(&with(&[ca])).client_auth, ClientAuth::Optional);
+    assert_eq!(read(&with(&[ca, ("TLS_CLIENT_AUTH", "required")])).client_auth, ClientAuth::Required);
+    assert_eq!(read(&with(&[ca, ("TLS_CLIENT_AUTH", "off")])).client_auth, ClientAuth::Off);
+    for (settings, found) in [
+        (vec![own[0]], "TLS_KEY_FILE is not set: expected the private key of TLS_CERT_FILE"),
+        (vec![own[1]], "TLS_CERT_FILE is not set: expected the certificate of TLS_KEY_FILE"),
+        (
+            with(&[("TLS_CLIENT_AUTH", "required")]),
+            "TLS_CLIENT_AUTH=required (environment): expected `off`, or TLS_CA_FILE",
+        ),
+        (
+            vec![ca, ("TLS_CLIENT_AUTH", "optional")],
+            "TLS_CLIENT_AUTH=optional (environment): expected `off`, or TLS_CERT_FILE",
+        ),
+        (
+            with(&[ca, ("TLS_CLIENT_AUTH", "maybe")]),
+            "TLS_CLIENT_AUTH=maybe (environment): expected `off`, `optional` or",
+        ),
+    ] {
+        let lines = mistakes(&settings);
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        assert!(lines[0].starts_with(found), "{}", lines[0]);
+    }
+}
+
+#[test]
+fn service_identities_say_what_is_wrong_with_them() {
+    let good = r#"[{"identity":"spiffe://example.org/orders","scopes":["users:read"]}]"#;
+    let identities = read(&Layers::of(&[("SERVICE_IDENTITIES", good)]), 1).unwrap().identities;
+    assert_eq!(identities.scopes("spiffe://example.org/orders").unwrap(), ["users:read"]);
+    let lines = mistakes(&[("SERVICE_IDENTITIES", r#"[{"identity":"orders","scopes":[]}]"#)]);
+    let found = "(environment): found `orders`, expected a SPIFFE id";
+    assert!(lines.len() == 1 && lines[0].starts_with("SERVICE_IDENTITIES=") && lines[0].contains(found), "{lines:#?}");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! `keelson healthcheck`: for containers, scripts and people.
 
-use chassis::config::Reader;
+use chassis::config::{Layers, Reader};
 use serde_json::Value;
 
-use super::http_client::{client, no_answer};
+use super::http_client::{client, no_answer, tls_of};
 use crate::cli::{Common, HealthcheckArgs, ListenArgs};
 use crate::failure::Failure;
 use crate::output::print_line;
@@ -12,10 +12,12 @@ use crate::settings;
 
 /// Asks each service whether it is ready.
 pub(crate) async fn run(common: &Common, args: &HealthcheckArgs) -> Result<(), Failure> {
-    let client = client()?;
+    let layers = settings::load(common, &ListenArgs::default(), None)?;
+    let tls = tls_of(&layers)?;
+    let client = client(&tls)?;
     let mut unanswered = None;
     let mut unready = Vec::new();
-    for url in targets(common, args)? {
+    for url in targets(&layers, tls.scheme(), args)? {
         let answer = match client.get(&url).send().await {
             Ok(answer) => answer,
             Err(error) => {
@@ -38,18 +40,17 @@ pub(crate) async fn run(common: &Common, args: &HealthcheckArgs) -> Result<(), F
     }
 }
 
-fn targets(common: &Common, args: &HealthcheckArgs) -> Result<Vec<String>, Failure> {
+fn targets(layers: &Layers, scheme: &str, args: &HealthcheckArgs) -> Result<Vec<String>, Failure> {
     if let Some(url) = &args.url {
-        let with_scheme = if url.contains("://") { url.clone() } else { format!("http://{url}") };
+        let with_scheme = if url.contains("://") { url.clone() } else { format!("{scheme}://{url}") };
         return match with_scheme.parse::<reqwest::Url>() {
             Ok(url) => Ok(vec![url.to_string()]),
             Err(error) => Err(Failure::usage(format!("{url:?} is no URL: {error}"))),
         };
     }
-    let layers = settings::load(common, &ListenArgs::default(), None)?;
-    if let Some(port) = Reader::new(&layers).get_optional(&settings::SERVICE_PORT) {
-        return Ok(vec![format!("http://127.0.0.1:{}/health/ready", port.0)]);
+    if let Some(port) = Reader::new(layers).get_optional(&settings::SERVICE_PORT) {
+        return Ok(vec![format!("{scheme}://127.0.0.1:{}/health/ready", port.0)]);
     }
-    let running = RunFile::find(&settings::data_folder(&layers))?;
+    let running = RunFile::find(&settings::data_folder(layers))?;
     Ok(running.services.values().map(|address| format!("{address}/health/ready")).collect())
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chassis::config::{Layers, Reader, TlsConfig};
+use chassis::tls::Tls;
 use reqwest::Url;
 
 use crate::failure::Failure;
@@ -13,14 +15,28 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes of a page that are read; one of metrics has some ten thousand.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
 
-/// A client that follows no redirects and uses no proxy: it talks to the system itself.
-pub(super) fn client() -> Result<reqwest::Client, Failure> {
-    reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .map_err(|error| Failure::failed(format!("cannot make an HTTP client: {error}")))
+/// A client that follows no redirects and uses no proxy: it talks to the system itself. Over TLS it believes and shows
+/// what the services of the system do.
+pub(super) fn client(tls: &TlsConfig) -> Result<reqwest::Client, Failure> {
+    let failed = |cause: String| Failure::failed(format!("cannot make an HTTP client: {cause}"));
+    let mut builder =
+        reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).no_proxy();
+    if let Some(tls) = Tls::load(tls)? {
+        builder = builder.tls_backend_preconfigured(tls.client_config().map_err(|error| failed(error.to_string()))?);
+    }
+    builder.build().map_err(|error| failed(error.to_string()))
+}
+
+/// The same for commands that read few settings.
+pub(super) fn client_of(layers: &Layers) -> Result<reqwest::Client, Failure> {
+    client(&tls_of(layers)?)
+}
+
+/// The settings of TLS alone.
+pub(super) fn tls_of(layers: &Layers) -> Result<TlsConfig, Failure> {
+    let mut reader = Reader::new(layers);
+    let tls = TlsConfig::read(&mut reader);
+    Ok(reader.finish(tls)?)
 }
 
 /// A call that got no answer.
@@ -43,12 +59,13 @@ pub(super) fn short_cause(error: &reqwest::Error) -> String {
 /// given as. What was typed is not repeated, as it may hold a password.
 pub(super) fn address(name: &str, text: &str) -> Result<String, Failure> {
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    let is_plain = |url: &Url| url.scheme() == "http" && url.username().is_empty() && url.password().is_none();
+    let is_plain =
+        |url: &Url| matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none();
     match with_scheme.parse::<Url>() {
         Ok(url) if is_plain(&url) => Ok(with_scheme.trim_end_matches('/').to_owned()),
-        _ => {
-            Err(Failure::usage(format!("{name}: expected a host, host:port, or an http URL without user and password")))
-        }
+        _ => Err(Failure::usage(format!(
+            "{name}: expected a host, host:port, or an http or https URL without user and password"
+        ))),
     }
 }
 

@@ -12,6 +12,7 @@ use chassis::lifecycle::Lifecycle;
 use chassis::run::{Bound, Launch, Ports, bind, take_ports};
 use chassis::service::Context;
 use chassis::telemetry::logs::{Format, LogSettings, Logs, Stream};
+use chassis::tls::Tls;
 use secrecy::{ExposeSecret, SecretString};
 use tracing::info;
 
@@ -50,7 +51,8 @@ impl Process {
         logs: &Arc<Logs>,
         services: &[ServiceName],
     ) -> Result<Self, Failure> {
-        let context = context(&settings);
+        let tls = Tls::load(&settings.chassis.tls)?;
+        let context = Context { tls: tls.clone(), ..context(&settings) };
         let stores = wire::open(&settings, services, &context).await?;
         let (keys, followed_keys) = wire::service_keys(&settings, &context).await?;
         let context = Context { keys, ..context };
@@ -73,6 +75,7 @@ impl Process {
             logs: Arc::clone(logs),
             lifecycle: Lifecycle::new(),
             tokens,
+            tls,
             operator_token: Some(operator_token.clone()),
             configuration: settings.shown.clone(),
         })?;

@@ -3,7 +3,7 @@
 use chassis::config::Layers;
 use chassis::service::Context;
 
-use super::http_client::client;
+use super::http_client::client_of;
 use super::process::context;
 use crate::failure::Failure;
 use crate::run_file::{RunFile, nothing_runs};
@@ -30,7 +30,7 @@ pub(super) struct Stopped {
 pub(super) async fn find(layers: &Layers) -> Result<System, Failure> {
     let data = data_folder(layers);
     let running = match RunFile::look(&data)? {
-        Some(running) if listens(&running).await? => return Ok(System::Running(running)),
+        Some(running) if listens(&running, layers).await? => return Ok(System::Running(running)),
         other => other,
     };
     let settings = Settings::read(layers, Mode::Up, &[])?;
@@ -48,8 +48,8 @@ pub(super) async fn find(layers: &Layers) -> Result<System, Failure> {
 }
 
 /// Whether anything listens where a service of this system did.
-async fn listens(running: &RunFile) -> Result<bool, Failure> {
-    let client = client()?;
+async fn listens(running: &RunFile, layers: &Layers) -> Result<bool, Failure> {
+    let client = client_of(layers)?;
     for address in running.services.values() {
         match client.get(format!("{address}/health")).send().await {
             Err(error) if error.is_connect() => {}

@@ -40,8 +40,7 @@ pub(crate) struct KeySettings {
     pub(crate) all: Vec<KeySetting>,
     /// Whether a shared key is made where none is set.
     pub(crate) generates: bool,
-    /// What every ring has to be good for.
-    pub(crate) demands: Demands,
+    demands: Demands,
 }
 
 /// What a ring has to be good for.
@@ -74,28 +73,42 @@ impl KeySettings {
         sources: &SecretSources,
         talks: bool,
     ) {
-        self.demands = Demands { is_secret: production, is_random: production && config.encrypts_calls };
-        for KeySetting { info, text, .. } in &self.all {
+        self.demands = Demands { is_secret: production, is_random: config.encrypts_calls };
+        for setting @ KeySetting { info, text, .. } in &self.all {
             let Some(text) = text else { continue };
             // As with other secrets: taken for the key itself, everybody could guess it.
             if text.expose_secret().starts_with("arn:") {
                 reader.refuse(info, "`ssm:` or `secretsmanager:` before the ARN");
             } else if sources.reference(text).is_none()
-                && let Err(problem) = self.demands.ring(text)
+                && let Err(problem) = self.demands_of(setting).ring(text)
             {
                 let line = format!("{}: {problem}", reader.found(info));
                 reader.extend(Mistakes::one(line));
             }
         }
-        let is_set = |setting: &KeySetting| setting.text.is_some();
-        let has_all = self.all.iter().filter(|setting| setting.owner.is_some()).all(is_set);
-        let has_shared = self.generates || self.all.iter().any(|setting| setting.owner.is_none() && is_set(setting));
-        if talks && config.encrypts_calls && !has_all && !has_shared {
+        let has_shared = self.generates || self.all.iter().any(|it| it.owner.is_none() && it.text.is_some());
+        if talks && config.encrypts_calls && !self.has_one_for_each() && !has_shared {
             reader.refuse(
                 &SHARED.info,
                 "a key or a reference to one such as `file:/run/secrets/encryption_key`, the same for all services; or one of each of them (USER_ENCRYPTION_KEY, ANALYTICS_ENCRYPTION_KEY and ORDER_ENCRYPTION_KEY); or ENCRYPT_CALLS=false, where calls go over a network that encrypts",
             );
         }
+    }
+}
+
+impl KeySettings {
+    /// What the ring of a setting has to be good for. One that nobody speaks v2 with may be any text.
+    pub(crate) fn demands_of(&self, setting: &KeySetting) -> Demands {
+        let is_for_old_peers = setting.owner.is_none() && self.has_one_for_each();
+        Demands { is_random: self.demands.is_random && !is_for_old_peers, ..self.demands }
+    }
+
+    pub(super) fn has_any(&self) -> bool {
+        self.generates || self.all.iter().any(|setting| setting.text.is_some())
+    }
+
+    fn has_one_for_each(&self) -> bool {
+        self.all.iter().filter(|setting| setting.owner.is_some()).all(|setting| setting.text.is_some())
     }
 }
 

@@ -1,20 +1,15 @@
 //! How services know each other: what this process shows others, and whom users gives tokens.
 
-use backends::aws::identity::{AllowedRoles, NoAllowedRoles};
-use chassis::config::{FromText, OptionalSetting, Reader, Section, Setting};
+use backends::aws::identity::AllowedRoles;
+use chassis::auth::AllowedIdentities;
+use chassis::config::{FromText, Mistakes, Reader, SERVICE_IDENTITIES, Section, Setting};
 
 const SERVICE_IDENTITY: Setting<ShownIdentity> = Setting::new(
     "SERVICE_IDENTITY",
     "token",
     "How this process proves to other services who it is. `token`: it signs tokens with `JWT_SECRET_KEY`, where that is set. `aws`: it gets them from users (`USER_SERVICE_URL`) for a proof of its IAM role, and needs neither a secret nor a permission for that. A process that runs users signs them itself in any case.",
 );
-const SERVICE_IDENTITIES: OptionalSetting<String> = OptionalSetting::new(
-    "SERVICE_IDENTITIES",
-    "Whom users gives tokens for a proof of who they are, and for what: a JSON array such as `[{\"identity\": \"arn:aws:iam::123456789012:role/orders\", \"scopes\": [\"analytics:write\"]}]`. Unset, nobody gets one.",
-);
-
-pub(super) const SECTION: Section =
-    Section { title: "Identity of services", settings: &[SERVICE_IDENTITY.info, SERVICE_IDENTITIES.info] };
+pub(super) const SECTION: Section = Section { title: "Proof of identity", settings: &[SERVICE_IDENTITY.info] };
 
 /// What a process shows other services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +36,13 @@ pub(super) fn shown(reader: &mut Reader<'_>) -> ShownIdentity {
     reader.get(&SERVICE_IDENTITY)
 }
 
-pub(super) fn allowed_roles(reader: &mut Reader<'_>) -> AllowedRoles {
-    let Some(text) = reader.get_optional(&SERVICE_IDENTITIES) else { return AllowedRoles::default() };
-    text.parse().unwrap_or_else(|error: NoAllowedRoles| {
-        reader.refuse(&SERVICE_IDENTITIES.info, &error.to_string());
+/// The roles among the identities that are allowed, as AWS knows them.
+pub(super) fn allowed_roles(reader: &mut Reader<'_>, allowed: &AllowedIdentities) -> AllowedRoles {
+    let roles = allowed.iter().filter(|(identity, _)| identity.starts_with("arn:"));
+    let listed = roles.map(|(identity, scopes)| (identity.to_owned(), scopes.to_vec()));
+    AllowedRoles::of(listed).unwrap_or_else(|error| {
+        let line = format!("{}: {error}", reader.found(&SERVICE_IDENTITIES.info));
+        reader.extend(Mistakes::one(line));
         AllowedRoles::default()
     })
 }

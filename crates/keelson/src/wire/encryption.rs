@@ -49,7 +49,7 @@ pub(crate) async fn service_keys(
     for setting in &settings.keys.all {
         let Some((active, reference)) = read(settings, setting).await? else { continue };
         if let Some((source, reference)) = reference.filter(|(_, reference)| reference.scheme != "env") {
-            let (demands, keys) = (settings.keys.demands, Arc::clone(&active));
+            let (demands, keys) = (settings.keys.demands_of(setting), Arc::clone(&active));
             followed.push(Followed { setting: setting.info.name, source, reference, demands, keys });
         }
         keys = match setting.owner {
@@ -77,12 +77,12 @@ async fn read(
         }
         None => return Ok(None),
     };
-    let name = setting.info.name;
+    let (name, demands) = (setting.info.name, settings.keys.demands_of(setting));
     let Some((source, reference)) = sources.reference(&text) else {
-        let ring = settings.keys.demands.ring(&text).map_err(|problem| Failure::usage(format!("{name}: {problem}")))?;
+        let ring = demands.ring(&text).map_err(|problem| Failure::usage(format!("{name}: {problem}")))?;
         return Ok(Some((EncryptionKeys::new(ring), None)));
     };
-    let ring = match fetch(&*source, &reference, settings.keys.demands).await {
+    let ring = match fetch(&*source, &reference, demands).await {
         Ok(ring) => ring,
         Err(NoRing::Unavailable(problem)) => return Err(Failure::unavailable(problem)),
         Err(NoRing::Wrong(problem)) => return Err(Failure::usage(format!("{name}={reference}: {problem}"))),
@@ -116,6 +116,23 @@ impl FollowedKeys {
 }
 
 impl Followed {
+    async fn take(&self, ring: KeyRing) {
+        let keys = Arc::clone(&self.keys);
+        // Else the first of many bodies would do it, and all others wait for it.
+        let taking = tokio::task::spawn_blocking(move || {
+            if keys.speaks_gcm()
+                && let Err(cause) = ring.derive()
+            {
+                warn!(%cause, "a new key could not be derived");
+                return;
+            }
+            keys.replace(ring);
+        });
+        if let Err(cause) = taking.await {
+            warn!(%cause, "new keys could not be taken");
+        }
+    }
+
     /// While a source is down, or holds what is no ring, the last good one stays.
     async fn follow(&self) -> Infallible {
         let interval = if self.reference.scheme == "file" { FILE_INTERVAL } else { KEY_INTERVAL };
@@ -124,7 +141,7 @@ impl Followed {
             sleep(interval).await;
             let problem = match fetch(&*self.source, &self.reference, self.demands).await {
                 Ok(ring) => {
-                    self.keys.replace(ring);
+                    self.take(ring).await;
                     None
                 }
                 Err(NoRing::Unavailable(problem) | NoRing::Wrong(problem)) => Some(problem),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use backends::aws::identity::{RoleAuthenticator, RoleTokens};
 use chassis::auth::{RemoteKeys, ServiceAuthenticator, ServiceToken, ServiceTokens, TokenVerifier};
-use chassis::client::{CallLimits, DEFAULT_CALL_TIMEOUT, NoClient, NoServiceUrl, ServiceClient, ServiceUrls};
+use chassis::client::{CallLimits, DEFAULT_CALL_TIMEOUT, NoClient, NoServiceUrl, ServiceUrls};
 use chassis::config::ConsumerService;
-use chassis::service::{Context, Service};
+use chassis::service::{Context, Identity, Service};
 use chassis::telemetry::metrics::Metrics;
 
 use super::secrets::{refers_to_keys, refresh_keys, token_issuer};
@@ -30,9 +30,9 @@ impl Peers {
     /// Those of the settings, and those whose ports this process has taken.
     pub(crate) fn new(settings: &Settings, own: &[(ServiceName, SocketAddr)]) -> Result<Self, Failure> {
         let failed = |error: NoServiceUrl| Failure::failed(error.to_string());
-        let mut known = Vec::new();
+        let (scheme, mut known) = (settings.chassis.tls.scheme(), Vec::new());
         for &name in ServiceName::ALL {
-            let taken = own.iter().find(|(own, _)| *own == name).map(|(_, address)| url(*address));
+            let taken = own.iter().find(|(own, _)| *own == name).map(|(_, address)| url(scheme, *address));
             let place = match (said(settings, name), taken) {
                 (Some(said), _) => said,
                 (None, Some(url)) => url.parse::<ServiceUrls>().map_err(failed)?,
@@ -92,8 +92,8 @@ fn said(settings: &Settings, name: ServiceName) -> Option<ServiceUrls> {
 
 /// One for the process, of users at this place. Its exchanges are no calls of one service, and are counted nowhere.
 fn tokens_of_role(settings: &Settings, users: ServiceUrls, context: &Context) -> Result<ServiceToken, Failure> {
-    let metrics = Metrics::new("keelson", &context.version);
-    let client = ServiceClient::new(users::IDENTITY.name, users, CallLimits::default(), &metrics);
+    let nobody = Service::new(Identity { name: "keelson", short_name: "keelson", about: "The process." }, context);
+    let client = nobody.callees().client(users::IDENTITY.name, users, CallLimits::default());
     let client = client.map_err(|error| Failure::failed(error.to_string()))?;
     let tokens = RoleTokens::new(Arc::clone(&settings.aws), Arc::clone(&context.clock), &client)?;
     Ok(ServiceToken::new(Arc::new(tokens), Arc::clone(&context.clock)))

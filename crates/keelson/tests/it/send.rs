@@ -177,7 +177,7 @@ async fn wrong_targets_end_the_sending_at_once() {
     failed(&nothing.args(&["send", "mail", "--url", "127.0.0.1:1"]), 64, "set API_TOKEN");
     let with_token = nothing.clone().env("API_TOKEN", "wrong");
     failed(&with_token.args(&["send", "mail", "--url", "127.0.0.1:1"]), 69, "nothing listens there");
-    failed(&with_token.args(&["send", "mail", "--url", "https://localhost"]), 64, "plain http");
+    failed(&with_token.args(&["send", "mail", "--url", "ftp://localhost"]), 64, "expected http or https");
     failed(&with_token.args(&["send", "-", "-"]), 64, "`-` can be named once");
     failed(&with_token.args(&["send", "--patience", "soon", "-"]), 64, "--patience");
     failed(&with_token.args(&["send"]), 64, "<PATH>");

@@ -92,7 +92,8 @@ async fn a_call_waits_for_a_name_no_longer_than_for_anything_else() {
     let places = Places::from("http://users.test:1".parse::<ServiceUrls>().unwrap());
     let limits = CallLimits { timeout: Duration::from_millis(300), ..PATIENT };
     let metrics = Metrics::new("order-service", "1");
-    let client = ServiceClient::asking(Some(servers), "user-service".into(), places, limits, &metrics).unwrap();
+    let surroundings = Surroundings { servers: Some(servers), tls: None };
+    let client = ServiceClient::within(surroundings, "user-service".into(), places, limits, &metrics).unwrap();
     let begun = Instant::now();
     let error = client.get(&["users"]).send().await.unwrap_err();
     assert!(matches!(error.failure(), CallFailure::Timeout(_)), "{error}");

@@ -50,7 +50,8 @@ impl NameServer {
     fn client(&self, url: &str) -> ServiceClient {
         let places = Places::from(url.parse::<ServiceUrls>().unwrap());
         let metrics = Metrics::new("order-service", "1");
-        ServiceClient::asking(Some(self.config.clone()), "user-service".into(), places, PATIENT, &metrics).unwrap()
+        let surroundings = Surroundings { servers: Some(self.config.clone()), tls: None };
+        ServiceClient::within(surroundings, "user-service".into(), places, PATIENT, &metrics).unwrap()
     }
 }
 

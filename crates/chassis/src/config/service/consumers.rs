@@ -56,6 +56,12 @@ fn default_scheme() -> String {
 }
 
 impl PeerEncryption {
+    /// Whether they are encrypted at all.
+    #[must_use]
+    pub fn is_some(self) -> bool {
+        self != Self::None
+    }
+
     /// The form; `None` for requests as they are.
     pub(crate) fn form(self) -> Option<Form> {
         match self {
@@ -110,7 +116,9 @@ impl ConsumerService {
     }
 }
 
-pub(super) struct ConsumerServices(pub(super) Vec<ConsumerService>);
+/// All of them.
+#[derive(Debug)]
+pub struct ConsumerServices(pub(super) Vec<ConsumerService>);
 
 impl FromText for ConsumerServices {
     const EXPECTED: &'static str = "a JSON array such as `[{\"name\":\"user-service\",\"endpoint\":\"users.internal\",\"port\":8002,\"timeout\":30}]`";

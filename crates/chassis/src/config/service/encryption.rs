@@ -4,7 +4,7 @@ use super::super::{OptionalSetting, Reader, Section, Setting};
 
 const ENCRYPT_CALLS: OptionalSetting<bool> = OptionalSetting::new(
     "ENCRYPT_CALLS",
-    "Whether calls between the services of the system are encrypted, and requests of services to `POST /api/v1/users/register` and `POST /api/v1/analytics/events` have to be. Needs `ENCRYPTION_KEY`, or a key of each service. Default: true in production, and where `REQUIRE_ENCRYPTION` is.",
+    "Whether calls between the services of the system are encrypted, and requests of services to `POST /api/v1/users/register` and `POST /api/v1/analytics/events` have to be. Users, orders and analytics need `ENCRYPTION_KEY` for that, or a key of each of them; calls by name of the other services are encrypted where they have `ENCRYPTION_KEY`. Default: true in production, and where `REQUIRE_ENCRYPTION` is.",
 );
 const REQUIRE_ENCRYPTION: Setting<bool> = Setting::new(
     "REQUIRE_ENCRYPTION",

@@ -40,7 +40,7 @@ const MAX_REQUESTS: Setting<usize> = Setting::new(
 const HTTP2: Setting<bool> = Setting::new(
     "HTTP2",
     "false",
-    "Speaks HTTP/2 beside HTTP/1.1 to clients that begin with it (prior knowledge, RFC 9113 section 3.3), such as a load balancer with an HTTP/2 target group. Without TLS there is nothing else to agree on it by.",
+    "Speaks HTTP/2 beside HTTP/1.1 to clients that begin with it (prior knowledge, RFC 9113 section 3.3), such as a load balancer with an HTTP/2 target group. Without TLS there is nothing else to agree on it by; over TLS it is agreed on by ALPN.",
 );
 const MAX_CONNECTIONS: Setting<usize> = Setting::new(
     "MAX_CONNECTIONS",

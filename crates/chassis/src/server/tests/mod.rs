@@ -4,6 +4,7 @@ mod connections;
 mod framing;
 mod http2;
 mod time_limits;
+mod tls;
 
 use std::convert::Infallible;
 use std::io::ErrorKind;
@@ -31,6 +32,7 @@ use crate::config::{ChassisConfig, Layers, Reader};
 use crate::http::{Application, Arrival, Refusal};
 use crate::lifecycle::Lifecycle;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::ListenerTls;
 
 const SHORT: Timeouts = Timeouts {
     first_byte: Duration::from_millis(300),
@@ -98,8 +100,12 @@ fn endless(leaving: Leaving) -> impl Stream<Item = Result<Bytes, Infallible>> {
 }
 
 impl Server {
-    #[expect(clippy::disallowed_methods, reason = "the test awaits the task")]
     fn start(settings: &[(&'static str, &str)]) -> Self {
+        Self::start_over(None, settings)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test awaits the task")]
+    fn start_over(tls: Option<ListenerTls>, settings: &[(&'static str, &str)]) -> Self {
         let handled = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&handled);
         let left = Arc::new(AtomicUsize::new(0));
@@ -137,6 +143,7 @@ impl Server {
         let mut limits =
             Limits::new(config.http.connections.max, &config.http, metrics.clone(), Arc::clone(&concurrency));
         limits.timeouts = &SHORT;
+        limits.tls = tls;
         let task = tokio::spawn(serve(listener, app, limits, lifecycle.clone()));
         Self { address, lifecycle, handled, left, metrics, concurrency, task }
     }

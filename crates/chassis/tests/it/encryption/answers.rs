@@ -10,10 +10,10 @@ use super::kit::{Peer, app, asking, service};
 #[tokio::test]
 async fn whoever_names_a_key_that_is_known_is_answered_in_v2_with_it() {
     let (app, peer) = (app(&[]), Peer::new());
-    for key_id in ["a1", "u1", "u2"] {
+    for (key_id, owner) in [("a1", "analytics-service"), ("u1", "user-service"), ("u2", "user-service")] {
         let request = asking(&app, Method::GET, "/things/one").header("x-encryption-key-id", key_id);
         let answer = app.send(request.body(Body::empty()).unwrap()).await.expect(200);
-        assert_eq!(answer.header("x-encryption-key-id"), key_id);
+        assert_eq!((answer.header("x-encryption-key-id"), answer.header("x-encryption-service")), (key_id, owner));
         assert_eq!(peer.read_v2(&app, &answer, "GET", "/things/one"), json!({"name": "one"}));
     }
 }

@@ -37,14 +37,17 @@ impl Wire {
         Self::through(app, |answer| answer).await
     }
 
-    /// With somebody on the way who changes the answers.
+    /// With somebody on the way who changes the answers, and takes `/base` off paths.
     async fn through(app: TestApp, change: fn(Response) -> Response) -> Self {
         let (app, overheard) = (Arc::new(app), Arc::<Mutex<Vec<_>>>::default());
         let heard = Arc::clone(&overheard);
         let routes = Router::new().fallback(move |request: Request| {
             let (app, heard) = (Arc::clone(&app), Arc::clone(&heard));
             async move {
-                let (parts, body) = request.into_parts();
+                let (mut parts, body) = request.into_parts();
+                if let Some(path) = parts.uri.path().strip_prefix("/base") {
+                    parts.uri = path.parse().unwrap();
+                }
                 let body = body.collect().await.unwrap().to_bytes();
                 heard.lock().unwrap().push(Overheard { headers: parts.headers.clone(), body: body.clone() });
                 let answer = app.open(Request::from_parts(parts, Body::from(body))).await;
@@ -58,12 +61,16 @@ impl Wire {
     }
 
     fn client(&self, keys: impl FnOnce(&Context) -> ServiceKeys) -> ServiceClient {
+        self.client_below("", keys)
+    }
+
+    fn client_below(&self, base: &str, keys: impl FnOnce(&Context) -> ServiceKeys) -> ServiceClient {
         let context = Context::system();
         // The callee's clock stands still.
         let context = Context { clock: chassis::testing::ManualClock::new(), ..context };
         let context = Context { keys: Some(Arc::new(keys(&context))), ..context };
         let service = Service::new(CALLING, &context);
-        let url: ServiceUrls = self.server.url().parse().unwrap();
+        let url: ServiceUrls = format!("{}{base}", self.server.url()).parse().unwrap();
         service.callees().client(OWN.name, url, CallLimits::default()).unwrap()
     }
 
@@ -106,6 +113,74 @@ async fn nothing_of_a_call_is_to_be_seen_on_the_wire() {
     let owner_of = |message: &Overheard| message.headers["x-encryption-service"].to_str().unwrap().to_owned();
     assert_eq!((owner_of(&overheard[0]), key_of(&overheard[0])), (CALLER.to_owned(), "u2".to_owned()));
     assert_eq!((owner_of(&overheard[1]), key_of(&overheard[1])), (OWN.name.to_owned(), "a1".to_owned()));
+}
+
+#[tokio::test]
+async fn a_proxy_may_take_the_base_of_an_address_off_the_path() {
+    let wire = Wire::to(app(&[])).await;
+    let answer = make(&wire.client_below("/base", encrypting)).send().await.unwrap();
+    assert_eq!(answer.json::<Thing>().unwrap().name, "secret thing");
+}
+
+#[tokio::test]
+async fn what_has_no_body_is_an_answer() {
+    let wire = Wire::to(app(&[])).await;
+    let client = wire.client(encrypting);
+    for (method, path, status) in [
+        (Method::HEAD, "things/one", 200),
+        (Method::HEAD, "things/nothing", 404),
+        (Method::DELETE, "things", 204),
+        (Method::GET, "nothing", 200),
+    ] {
+        let segments: Vec<_> = path.split('/').collect();
+        let answer = client.call(method.clone(), &segments).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.body().len()), (status, 0), "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_in_a_form_that_is_bound_to_nothing_is_not_believed() {
+    let (callee, peer) = (app(&[]), Peer::new());
+    for form in ["fernet", "gcm"] {
+        let path = "/things";
+        let draft = if form == "gcm" {
+            peer.gcm(path, r#"{"name":"forged"}"#)
+        } else {
+            peer.fernet(&callee, path, r#"{"name":"forged"}"#)
+        };
+        let kept = draft.send(&callee).await.expect(200);
+        let (headers, body) = (kept.headers.clone(), kept.body.clone());
+        let server = TestServer::start(Router::new().fallback(move || {
+            let (headers, body) = (headers.clone(), body.clone());
+            async move { (headers, body) }
+        }));
+        let wire = Wire { server: server.await, overheard: Arc::default() };
+        let client = wire.client(encrypting);
+        for call in [make(&client), client.get(&["things", "one"])] {
+            let refused = failure(call.send().await);
+            assert!(refused.to_string().contains("in another form"), "{form}: {refused}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_wants_encrypted_calls_gets_no_plain_ones_where_there_is_no_key() {
+    let wire = Wire::to(app(&[])).await;
+    let address = wire.server.address();
+    let entry =
+        json!({"name": OWN.name, "encryption": "v2", "endpoint": address.ip().to_string(), "port": address.port()});
+    let said = json!([entry]).to_string();
+    let caller = TestApp::start_with(&[("CONSUMER_SERVICES", &said)], |context| Service::new(CALLING, context));
+    caller.post(&format!("/call/{}?path=/things", OWN.name), r#"{"name":"secret thing"}"#).await.expect(502);
+    assert!(wire.overheard().is_empty(), "it was sent in plain text");
+}
+
+#[tokio::test]
+async fn an_answer_is_no_longer_than_its_caller_reads() {
+    let wire = Wire::to(app(&[])).await;
+    let client = wire.client(encrypting);
+    let failed = failure(make(&client).at_most(10).send().await);
+    assert_eq!(failed, CallFailure::TooLarge(10));
 }
 
 #[tokio::test]
@@ -197,6 +272,9 @@ async fn a_service_that_wants_another_form_gets_it() {
         let path = format!("/call/{}?path=/things", OWN.name);
         let called = caller.post(&path, r#"{"name":"secret thing"}"#).await.expect(200).json();
         assert_eq!((&called["status"], &called["result"]["name"]), (&json!(200), &json!("secret thing")), "{form}");
+        let path = format!("/call/{}?path=/things/one&method=GET", OWN.name);
+        let called = caller.post(&path, "").await.expect(200).json();
+        assert_eq!((&called["status"], &called["result"]["name"]), (&json!(200), &json!("one")), "{form}");
         let request = &wire.overheard()[0];
         assert_eq!(request.headers[header], value);
         assert!(!String::from_utf8_lossy(&request.body).contains("secret"), "{form}");

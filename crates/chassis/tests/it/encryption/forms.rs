@@ -94,7 +94,36 @@ async fn the_answer_to_head_and_one_without_a_body_stay_without() {
         let request = super::kit::asking(&app, method, path).header("x-encryption-key-id", "a1");
         let answer = app.send(request.body(Body::empty()).unwrap()).await.expect(status);
         assert!(answer.body.is_empty(), "{path}");
+        assert!(["", "0"].contains(&answer.header("content-length")), "it tells how long the plain one is");
     }
+}
+
+#[tokio::test]
+async fn an_empty_answer_is_encrypted_too() {
+    let (app, peer) = (app(&[]), Peer::new());
+    let answer = app.send(super::kit::asking(&app, Method::GET, "/nothing").body(Body::empty()).unwrap()).await;
+    let answer = answer.expect(200);
+    assert_eq!(answer.header("x-encrypted-payload"), "true");
+    assert!(peer.callee.decrypt_gcm(&encrypted_data(&answer)).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_service_with_another_name_is_called_by_either() {
+    let renamed = |context: &chassis::service::Context| {
+        let context = super::kit::with_keys(context, super::kit::keys(context));
+        super::kit::service(&chassis::service::Context { name: Some("events-eu".into()), ..context })
+    };
+    let (app, peer) = (chassis::testing::TestApp::start(renamed), Peer::new());
+    peer.v2(&app, "/things", THING).send(&app).await.expect(200);
+    let now = chassis::clock::Clock::now(&*app.clock);
+    let binding = chassis::envelope::Binding {
+        target: "events-eu",
+        ..super::kit::binding(chassis::envelope::Direction::Request, "POST", "/things")
+    };
+    let sealed = peer.own.encrypt_v2(THING.as_bytes(), &binding, now).unwrap();
+    let draft = super::kit::Draft { encrypted_data: sealed.encrypted_data, ..peer.v2(&app, "/things", THING) };
+    let answer = draft.with("x-target-service", Some("events-eu")).send(&app).await.expect(200);
+    assert_eq!(answer.header("x-service-name"), "events-eu");
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ pub(crate) async fn run(common: &Common, args: &CostArgs) -> Result<(), Failure>
     let layers = settings::load(common, &ListenArgs::default(), None)?;
     let settings = Settings::read(&layers, Mode::Up, &[])?;
     let addresses = addresses(&settings, args)?;
-    let client = client()?;
+    let client = client(&settings.chassis.tls)?;
     let mut bills = BTreeMap::new();
     for address in &addresses {
         match ask(&client, address).await {

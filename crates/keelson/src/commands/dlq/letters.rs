@@ -31,15 +31,15 @@ pub(super) trait Letters: Send + Sync {
 
 /// Those of the address that is named, of the system that runs on the data folder, or of the one that has stopped.
 pub(super) async fn open(common: &Common, args: &DlqArgs) -> Result<Box<dyn Letters>, Failure> {
+    let layers = settings::load(common, &ListenArgs::default(), None)?;
     if let (Some(url), Some(file)) = (&args.url, &args.token_file) {
         let token = std::fs::read_to_string(file)
             .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", file.display())))?;
-        return Ok(Box::new(Ops::at(url, token.trim().into())?));
+        return Ok(Box::new(Ops::at(url, token.trim().into(), &layers)?));
     }
-    let layers = settings::load(common, &ListenArgs::default(), None)?;
     Ok(match system::find(&layers).await? {
         System::Running(running) => {
-            Box::new(Ops::at(running.operators_address("archiver")?, running.operator_token.clone().into())?)
+            Box::new(Ops::at(running.operators_address("archiver")?, running.operator_token.clone().into(), &layers)?)
         }
         System::Stopped(stopped) => Box::new(StoppedLetters::new(*stopped)?),
     })

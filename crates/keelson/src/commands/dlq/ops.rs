@@ -1,6 +1,7 @@
 //! `/ops/v1` of the archiver, as a command calls it.
 
 use async_trait::async_trait;
+use chassis::config::Layers;
 use chassis::ports::{DeadLetter, DeadLetterSummary, DeadLetters};
 use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -8,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::letters::Letters;
-use crate::commands::http_client::{client, no_answer};
+use crate::commands::http_client::{client_of, no_answer};
 use crate::failure::Failure;
 
 /// Where the operators' routes are, and who may use them.
@@ -21,14 +22,14 @@ pub(super) struct Ops {
 
 impl Ops {
     /// The routes at an address.
-    pub(super) fn at(address: &str, token: SecretString) -> Result<Self, Failure> {
+    pub(super) fn at(address: &str, token: SecretString, layers: &Layers) -> Result<Self, Failure> {
         let address = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
         let wrong = |why: String| Failure::usage(format!("--url {address}: {why}"));
         let base: Url = address.parse().map_err(|error| wrong(format!("no URL: {error}")))?;
-        if base.scheme() != "http" {
-            return Err(wrong("this build speaks plain http alone".to_owned()));
+        if !matches!(base.scheme(), "http" | "https") {
+            return Err(wrong("expected http or https".to_owned()));
         }
-        Ok(Self { client: client()?, base, token })
+        Ok(Self { client: client_of(layers)?, base, token })
     }
 
     async fn call(&self, method: Method, route: &str, body: Option<&Value>) -> Result<Value, Failure> {

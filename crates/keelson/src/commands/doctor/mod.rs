@@ -126,7 +126,7 @@ impl<'a> Plan<'a> {
                 Err(why) => (vec![account::no_credentials(&why)], None, self.token(None).await),
             })
         };
-        let running = running::look(&self.settings.data, self.archiver.as_deref());
+        let running = running::look(&self.settings.data, self.archiver.as_deref(), &self.settings.chassis.tls);
         let (aws, database, running, local) = tokio::join!(aws, self.database(), running, self.local());
         let ((mut checks, answers, token), running) = (aws?, running?);
         checks.extend(self.judge(&Seen { answers, database, running: &running }));

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use chassis::config::TlsConfig;
 use futures_util::future::join_all;
 use reqwest::Client;
 use serde_json::Value;
@@ -23,8 +24,8 @@ pub(super) struct Seen {
 }
 
 /// Asks the system that runs on the folder, and the archiver that is named.
-pub(super) async fn look(data: &Path, archiver: Option<&str>) -> Result<Seen, Failure> {
-    let client = client()?;
+pub(super) async fn look(data: &Path, archiver: Option<&str>, tls: &TlsConfig) -> Result<Seen, Failure> {
+    let client = client(tls)?;
     let run = RunFile::look(data);
     let running = run.as_ref().ok().and_then(Option::as_ref);
     let found = running.and_then(|running| running.operators_address("archiver").ok());

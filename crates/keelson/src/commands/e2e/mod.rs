@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 pub(crate) use self::target::SETTINGS;
 use self::target::Target;
 use self::waiting::Waiting;
-use super::http_client::{client, no_answer};
+use super::http_client::no_answer;
 use crate::cli::{Common, EndToEndArgs};
 use crate::failure::Failure;
 use crate::output::print_line;
@@ -86,7 +86,7 @@ fn message(target: &Target) -> Value {
 async fn send(target: &Target, data: &Value) -> Result<MessageId, Failure> {
     let url = format!("{}/api/message", target.ingest);
     let body = json!({ "data": data, "token": target.token.expose_secret() });
-    let answer = client()?.post(&url).json(&body).send().await.map_err(|error| no_answer(&url, &error))?;
+    let answer = target.client.post(&url).json(&body).send().await.map_err(|error| no_answer(&url, &error))?;
     let status = answer.status();
     let answer: Value = answer.json().await.unwrap_or_default();
     print_line(&format!("      Response status: {}", status.as_u16()));

@@ -15,6 +15,7 @@ use secrecy::SecretString;
 
 use crate::cli::{Common, EndToEndArgs, ListenArgs};
 use crate::commands::api_token;
+use crate::commands::http_client::client;
 use crate::failure::Failure;
 use crate::output::confirmed;
 use crate::run_file::RunFile;
@@ -36,6 +37,7 @@ const METERED_LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// Where the message goes in and where it must come out.
 pub(super) struct Target {
     pub(super) ingest: String,
+    pub(super) client: reqwest::Client,
     pub(super) token: SecretString,
     pub(super) objects: Arc<dyn ObjectStore>,
     pub(super) clock: Arc<dyn Clock>,
@@ -95,7 +97,8 @@ async fn on(
     let objects = open_objects(objects_url, object_context(settings, &StorageFailures::default())).await?;
     let look_interval = if is_metered { METERED_LOOK_INTERVAL } else { LOOK_INTERVAL };
     let rollup_age = settings.archiver.rollup.map(|rollup| rollup.age).unwrap_or_default();
-    Ok(Target { ingest, token, objects, clock: SystemClock::shared(), look_interval, rollup_age })
+    let client = client(&settings.chassis.tls)?;
+    Ok(Target { ingest, client, token, objects, clock: SystemClock::shared(), look_interval, rollup_age })
 }
 
 /// An emulator; a private endpoint of AWS is elsewhere.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::clock::{Clock, SystemClock};
+use chassis::config::TlsConfig;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -26,8 +27,8 @@ pub(super) struct Service {
 
 impl Service {
     /// Finds out whether it is there, before anything is read.
-    pub(super) async fn reach(target: Target) -> Result<Self, Failure> {
-        let client = client()?;
+    pub(super) async fn reach(target: Target, tls: &TlsConfig) -> Result<Self, Failure> {
+        let client = client(tls)?;
         target.reach(&client).await?;
         Ok(Self { target, client, clock: SystemClock::shared() })
     }

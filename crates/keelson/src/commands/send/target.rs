@@ -70,8 +70,8 @@ fn base(text: &str) -> Result<String, Failure> {
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let wrong = |why: &str| Failure::usage(format!("--url {text}: {why}"));
     let url: Url = with_scheme.parse().map_err(|error| wrong(&format!("no URL: {error}")))?;
-    if url.scheme() != "http" {
-        return Err(wrong("this build speaks plain http alone"));
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong("expected http or https"));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Failure::usage("--url: the service takes no password; API_TOKEN has its token"));
@@ -93,7 +93,8 @@ mod tests {
             assert_eq!(base(text).unwrap(), "http://127.0.0.1:8080", "{text}");
         }
         assert_eq!(base("http://lb.example.com/mail/").unwrap(), "http://lb.example.com/mail");
-        for text in ["https://a", "http://", "http://a?b", "http://user:pass@a", "ftp://a"] {
+        assert_eq!(base("https://lb.example.com").unwrap(), "https://lb.example.com");
+        for text in ["http://", "http://a?b", "http://user:pass@a", "ftp://a"] {
             assert!(base(text).is_err(), "{text}");
         }
     }

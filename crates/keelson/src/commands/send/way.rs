@@ -28,7 +28,7 @@ impl Way {
                 System::Stopped(stopped) => return Ok(Self::Queue(Waiting::new(*stopped))),
             },
         };
-        Service::reach(target).await.map(Self::Service)
+        Service::reach(target, &settings.chassis.tls).await.map(Self::Service)
     }
 
     /// What stays the same when the system is started again.

@@ -11,8 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Cause;
 
-/// Bytes of a key.
-pub(super) const KEY_BYTES: usize = 32;
+/// Bytes of a random key.
+pub const KEY_BYTES: usize = 32;
 /// The base64 of a nonce ends where that of the rest begins, so each can be decoded to where it is needed.
 const NONCE_CHARACTERS: usize = NONCE_LEN / 3 * 4;
 /// What a thread keeps; a longer body has memory of its own.

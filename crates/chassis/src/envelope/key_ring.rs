@@ -209,7 +209,7 @@ impl KeyRing {
         is_as_long && self.keys().zip(other.keys()).all(|(one, other)| one.is_same(other))
     }
 
-    fn keys(&self) -> impl Iterator<Item = &EncryptionKey> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &EncryptionKey> {
         std::iter::once(&self.newest).chain(&self.older)
     }
 }

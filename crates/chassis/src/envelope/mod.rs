@@ -7,7 +7,8 @@
 //!   once.
 //!
 //! [`KeyRing`] is made of the text of a setting and encrypts and decrypts, [`EncryptionKeys`] is the ring that counts
-//! now, [`ReplayCache`] knows which v2 bodies were taken, [`ServiceKeys`] whose rings there are. A message says by its
+//! now, [`ReplayCache`] knows which v2 bodies were taken, [`ServiceKeys`] whose rings there are.
+//! [`RingText`] makes and rotates such texts, for operators. A message says by its
 //! headers which [`Form`] its body has (`form`, `message`). Which requests must be encrypted is for the edge to say
 //! (`crate::http`), and which calls are for the client (`crate::client`).
 
@@ -24,11 +25,14 @@ mod key_ring;
 mod keys;
 mod message;
 mod replay;
+mod ring_text;
 mod service_keys;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod v2;
 
+pub use aes_gcm::KEY_BYTES;
 pub use error::{Cause, EncryptError, Undecryptable};
 pub use form::Form;
 pub(crate) use form::{
@@ -39,4 +43,6 @@ pub use keys::EncryptionKeys;
 pub(crate) use message::{Opening, Sealing, has_no_body, ready_for, text};
 pub use replay::ReplayCache;
 pub use service_keys::ServiceKeys;
+pub use ring_text::{NamedKey, RingText, random_key};
+pub use steps::{NotRotatable, RotationStep};
 pub use v2::{Binding, Direction, Received, Sealed};

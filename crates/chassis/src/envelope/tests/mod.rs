@@ -5,8 +5,10 @@ mod gcm;
 mod hostile;
 mod nonces;
 mod replay;
+mod ring_texts;
 mod rings;
 mod rotation;
+mod steps;
 mod v2;
 mod wycheproof;
 

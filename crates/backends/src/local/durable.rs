@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Keeps the temporary files of one process apart.
@@ -28,9 +28,7 @@ pub(super) fn create_folder(path: &Path) -> io::Result<()> {
 /// Creates a file for the owner only, whole or not at all; answers false when there is one already.
 pub(super) fn create_file(path: &Path, content: &[u8]) -> io::Result<bool> {
     let folder = folder_of(path);
-    let name = path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the path has no file name"))?;
-    let number = NEXT_TEMPORARY.fetch_add(1, Ordering::Relaxed);
-    let temporary = folder.join(format!(".{}.{}-{number}", name.display(), std::process::id()));
+    let temporary = temporary_path(path)?;
     let outcome = write_private(&temporary, content).and_then(|()| std::fs::hard_link(&temporary, path));
     let _left_over = std::fs::remove_file(&temporary);
     match outcome {
@@ -38,6 +36,13 @@ pub(super) fn create_file(path: &Path, content: &[u8]) -> io::Result<bool> {
         Err(error) => Err(error),
         Ok(()) => sync_folder(folder).map(|()| true),
     }
+}
+
+/// Where a file is written that is to become `path`: beside it, since nothing is renamed across file systems.
+pub(super) fn temporary_path(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the path has no file name"))?;
+    let number = NEXT_TEMPORARY.fetch_add(1, Ordering::Relaxed);
+    Ok(folder_of(path).join(format!(".{}.{}-{number}", name.display(), std::process::id())))
 }
 
 /// Removes what processes that died left in a folder of creating files. Nobody else may be creating one.
@@ -55,7 +60,7 @@ pub(super) fn remove_left_overs(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// `.NAME.PROCESS-NUMBER`, as [`create_file`] names them.
+/// `.NAME.PROCESS-NUMBER`, as [`temporary_path`] names them.
 fn is_temporary(name: &str) -> bool {
     let is_number = |text: &str| text.parse::<u64>().is_ok();
     let end = name.strip_prefix('.').and_then(|name| name.rsplit_once('.')).and_then(|(_, end)| end.split_once('-'));

@@ -5,9 +5,9 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use chassis::envelope::random_key;
 use chassis::ports::secrets::{MAX_SECRET_BYTES, SecretError, SecretSource, into_secret};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::durable;
@@ -26,7 +26,7 @@ impl SecretSource for FileSecrets {
     }
 }
 
-fn read_secret(path: &str) -> Result<SecretString, SecretError> {
+pub(super) fn read_secret(path: &str) -> Result<SecretString, SecretError> {
     let invalid = |reason: &str| SecretError::Invalid { name: path.to_owned(), reason: reason.to_owned() };
     match read_bounded(Path::new(path)) {
         Ok(Some(bytes)) => into_secret(path, bytes),
@@ -77,7 +77,7 @@ pub fn generated_secret(data: &Path, name: &str) -> Result<SecretString, OpenErr
 /// # Errors
 /// As for [`generated_secret`].
 pub fn generated_key(data: &Path, name: &str) -> Result<SecretString, OpenError> {
-    generated(data, name, || Ok(STANDARD.encode(random_bytes()?).into()))
+    generated(data, name, || Ok(random_key(&*random_bytes()?)))
 }
 
 fn generated(
@@ -116,9 +116,13 @@ pub fn random_secret() -> Result<SecretString, OpenError> {
     Ok(text.into())
 }
 
-fn random_bytes() -> Result<[u8; GENERATED_BYTES], OpenError> {
-    let mut bytes = [0_u8; GENERATED_BYTES];
-    getrandom::fill(&mut bytes).map_err(|error| OpenError::Randomness(error.to_string()))?;
+/// What a new key is made of.
+///
+/// # Errors
+/// When the operating system gives no random bytes.
+pub fn random_bytes() -> Result<Zeroizing<[u8; GENERATED_BYTES]>, OpenError> {
+    let mut bytes = Zeroizing::new([0_u8; GENERATED_BYTES]);
+    getrandom::fill(bytes.as_mut_slice()).map_err(|error| OpenError::Randomness(error.to_string()))?;
     Ok(bytes)
 }
 

@@ -21,6 +21,7 @@ mod postgres_processes;
 mod postgres_queue;
 mod s3_answers;
 mod s3_objects;
+mod secret_files;
 mod sqlite_queue;
 mod sqs_queue;
 mod users;

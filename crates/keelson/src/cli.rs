@@ -4,6 +4,7 @@ mod archive;
 mod cost;
 mod dlq;
 mod doctor;
+mod keys;
 mod migrate;
 mod send;
 mod token;
@@ -18,6 +19,7 @@ pub(crate) use archive::{ArchiveArgs, ArchiveCommand, Days, ExpireArgs, FindArgs
 pub(crate) use cost::CostArgs;
 pub(crate) use dlq::{Chosen, DlqArgs, DlqCommand};
 pub(crate) use doctor::DoctorArgs;
+pub(crate) use keys::{GenerateArgs, KeysArgs, KeysCommand, ListArgs, RotateArgs};
 pub(crate) use migrate::{MigrateArgs, MigrateCommand, MigratedService, MigratedServices};
 pub(crate) use send::SendArgs;
 pub(crate) use token::{IssueArgs, TokenArgs, TokenCommand};
@@ -90,6 +92,9 @@ pub(crate) enum Command {
     /// Print tokens for operators and scripts, and what a token says
     #[command(after_help = token::HELP)]
     Token(TokenArgs),
+    /// Make, list and rotate the keys of encrypted calls
+    #[command(after_help = keys::HELP)]
+    Keys(KeysArgs),
     /// List the migrations of services' tables, print their SQL, apply what is pending
     #[command(after_help = migrate::HELP)]
     Migrate(MigrateArgs),

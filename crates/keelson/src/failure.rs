@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use backends::OpenError;
-use backends::local::FolderError;
+use backends::local::{FolderError, SecretFileError};
 use chassis::auth::KeyError;
 use chassis::config::Mistakes;
 use chassis::lifecycle::Ending;
@@ -99,6 +99,16 @@ impl From<OpenError> for Failure {
 impl From<FolderError> for Failure {
     fn from(error: FolderError) -> Self {
         Self::unavailable(error.to_string())
+    }
+}
+
+impl From<SecretFileError> for Failure {
+    fn from(error: SecretFileError) -> Self {
+        match error {
+            SecretFileError::NotFound(_) | SecretFileError::Unusable { .. } => Self::usage(error.to_string()),
+            SecretFileError::Changed(_) => Self::failed(error.to_string()),
+            _ => Self::unavailable(error.to_string()),
+        }
     }
 }
 

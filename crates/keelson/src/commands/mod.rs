@@ -10,6 +10,7 @@ mod doctor;
 pub(crate) mod e2e;
 mod healthcheck;
 mod http_client;
+mod keys;
 mod migrate;
 mod openapi;
 mod process;
@@ -24,25 +25,32 @@ use std::process::ExitCode;
 use crate::cli::{Cli, Command, Common, UpArgs};
 use crate::failure::Failure;
 
-/// Runs the command. Servers drain on Ctrl-C and a sender says where it stopped; any other command ends at once.
+/// Runs the command. Servers drain on Ctrl-C, a sender and a rotation say where they stopped; any other command ends
+/// at once.
 pub(crate) async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     let common = cli.common;
     match cli.command.unwrap_or(Command::Up(UpArgs::default())) {
         Command::Up(args) => up::run(&common, &args).await,
         Command::Serve(args) => serve::run(&common, &args).await,
         Command::Send(args) => send::run(&common, &args).await.map(|()| ExitCode::SUCCESS),
-        tool => tokio::select! {
-            // Ctrl-C first: until it is listened for, the signal kills the process and no exit code tells why.
-            biased;
-            _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
-            done = run_tool(tool, &common) => done.map(|()| ExitCode::SUCCESS),
-        },
+        Command::Keys(args) => keys::run(&common, &args).await.map(|()| ExitCode::SUCCESS),
+        tool => interruptible(run_tool(tool, &common)).await.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// What has nothing to tell when it is interrupted.
+async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::select! {
+        // Ctrl-C first: until it is listened for, the signal kills the process and no exit code tells why.
+        biased;
+        _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+        done = work => done,
     }
 }
 
 async fn run_tool(command: Command, common: &Common) -> Result<(), Failure> {
     match command {
-        Command::Up(_) | Command::Serve(_) | Command::Send(_) => Ok(()),
+        Command::Up(_) | Command::Serve(_) | Command::Send(_) | Command::Keys(_) => Ok(()),
         Command::Archive(args) => archive::run(common, &args).await,
         Command::Dlq(args) => dlq::run(common, &args).await,
         Command::Cost(args) => cost::run(common, &args).await,

@@ -141,6 +141,7 @@ fn every_command_shows_examples_and_completions_know_them_all() {
         "dlq",
         "archive",
         "token",
+        "keys",
         "migrate",
         "doctor",
         "cost",

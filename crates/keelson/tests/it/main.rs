@@ -32,6 +32,8 @@ mod failures;
 mod follow;
 mod gateway;
 mod hostile;
+mod keys;
+mod keys_files;
 mod launch;
 mod layering;
 mod message;

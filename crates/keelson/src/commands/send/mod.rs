@@ -41,6 +41,7 @@ use self::source::Reading;
 use self::state::State;
 use self::walk::Walk;
 use self::way::Way;
+use super::interruptible;
 use crate::cli::{Common, SendArgs};
 use crate::failure::Failure;
 
@@ -61,14 +62,6 @@ pub(crate) async fn run(common: &Common, args: &SendArgs) -> Result<(), Failure>
     let way = &run.post.way;
     run.report.finish(Some((way.shown(), way.is_running())), args.json);
     verdict(run.post.gate.why_stopped(), &run.report, args.resume.is_some())
-}
-
-/// What has nothing to tell when it is interrupted.
-async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::select! {
-        done = work => done,
-        _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
-    }
 }
 
 /// Standard input can be read once.

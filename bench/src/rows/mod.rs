@@ -17,6 +17,7 @@ mod memory;
 mod month;
 mod orders_post;
 mod overload;
+mod rounds;
 mod slow;
 mod start;
 mod telemetry;

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
+use super::rounds::{Round, rounds};
 use crate::bench::Bench;
 use crate::report::Goal;
 use crate::stats::{Spread, median};
@@ -36,7 +37,7 @@ fn run(bench: &mut Bench, store: &str, peer: &str, goals: &[(&str, Goal)]) -> Re
         bench.report.info("server", server);
     }
     for &(what, goal) in goals {
-        let rounds: Vec<_> = text.lines().filter_map(read).filter(|round| round.what.starts_with(what)).collect();
+        let rounds = rounds(&text, what);
         if rounds.is_empty() {
             bench.report.skip(what, "no PostgreSQL with pgbench: install the package postgresql");
             continue;
@@ -48,40 +49,4 @@ fn run(bench: &mut Bench, store: &str, peer: &str, goals: &[(&str, Goal)]) -> Re
         bench.report.judged(&format!("{what}, by those of {peer}"), ratio.median, ratio, goal);
     }
     Ok(())
-}
-
-/// How often something was done in a second of one round.
-#[derive(Debug, PartialEq)]
-struct Round<'a> {
-    what: &'a str,
-    ours: f64,
-    theirs: f64,
-}
-
-/// Lines such as `find, callers: 64: 100/s, beside 50/s`. Those that sum up begin with an arrow.
-fn read(line: &str) -> Option<Round<'_>> {
-    let (what, rates) = line.rsplit_once(": ")?;
-    let (ours, theirs) = rates.strip_suffix("/s")?.split_once("/s, beside ")?;
-    let (ours, theirs) = (ours.parse().ok()?, theirs.parse().ok()?);
-    (!what.starts_with("-> ")).then_some(Round { what, ours, theirs })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rounds_are_read_and_what_sums_them_up_is_not() {
-        let round = Round { what: "find, callers: 64", ours: 100.0, theirs: 50.0 };
-        assert_eq!(read("find, callers: 64: 100/s, beside 50/s"), Some(round));
-        for other in [
-            "-> find, callers: 64: 100/s, beside 50/s",
-            "| find, callers: 64 | 100/s, beside 50/s | | |",
-            "-> find, callers: 1: 100/s",
-            "-> server: PostgreSQL 15",
-            "",
-        ] {
-            assert_eq!(read(other), None, "{other}");
-        }
-    }
 }

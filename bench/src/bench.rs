@@ -35,6 +35,8 @@ pub(crate) struct Bench {
     pub(crate) own: PathBuf,
     /// The program that measures the stores of users.
     pub(crate) users_numbers: PathBuf,
+    /// The program that measures the codecs of encrypted bodies.
+    pub(crate) envelope_numbers: PathBuf,
     /// Python with the packages of the Python peers.
     pub(crate) python: Option<PathBuf>,
     /// `bench/peers`.

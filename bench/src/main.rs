@@ -62,6 +62,9 @@ struct RowsArgs {
     /// The example of the crate `backends` that measures the stores of users
     #[arg(long)]
     users_numbers: PathBuf,
+    /// The example of the crate `chassis` that measures the codecs of encrypted bodies
+    #[arg(long)]
+    envelope_numbers: PathBuf,
     /// Python with the packages of the Python peers
     #[arg(long)]
     python: Option<PathBuf>,
@@ -110,6 +113,7 @@ fn measure(args: &RowsArgs) -> Result<ExitCode> {
     let mut bench = Bench {
         keelson: args.keelson.canonicalize().context("the binary that is measured")?,
         users_numbers: args.users_numbers.canonicalize().context("the program that measures the stores of users")?,
+        envelope_numbers: args.envelope_numbers.canonicalize().context("the program that measures the codecs")?,
         own: std::env::current_exe()?,
         python: args.python.clone(),
         peers: args.home.join("peers"),

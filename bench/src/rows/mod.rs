@@ -3,6 +3,7 @@
 mod archiver;
 mod archiver_s3;
 mod beside;
+mod envelope;
 mod events_sqlite;
 mod events_stats;
 mod exact;
@@ -76,6 +77,11 @@ pub(crate) const ROWS: &[Row] = &[
         run: events_sqlite::run,
     },
     Row { name: "events-stats", about: "statistics over a million events: time, and memory", run: events_stats::run },
+    Row {
+        name: "envelope",
+        about: "encrypted bodies against the library alone and Python's cryptography",
+        run: envelope::run,
+    },
     Row { name: "logins", about: "logins per second against hashes per second", run: logins::run },
     Row { name: "login-flood", about: "health beside a flood of logins", run: login_flood::run },
     Row { name: "latency", about: "from the POST to the object", run: latency::run },

@@ -30,7 +30,7 @@ use tracing::{info, warn};
 
 use self::behind::behind_the_gateway;
 pub(crate) use self::behind::warn_of_one_client;
-pub(crate) use self::encryption::service_keys;
+pub(crate) use self::encryption::{ENCRYPTION_KEY_FILE, service_keys};
 pub(crate) use self::follow::follow_file;
 use self::peers::service_authenticator;
 pub(crate) use self::peers::{Peers, token_verifier};

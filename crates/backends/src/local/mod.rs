@@ -12,7 +12,5 @@ pub use folder::{DataFolder, FolderError, FolderState};
 pub use objects::FileObjects;
 pub use queue::SqliteQueue;
 pub use secret_file::{SecretFile, SecretFileError};
-pub use secrets::{
-    FileSecrets, generated_key, generated_secret, generated_secret_path, random_bytes, random_secret,
-};
+pub use secrets::{FileSecrets, generated_key, generated_secret, generated_secret_path, random_bytes, random_secret};
 pub use space::Disk;

@@ -42,7 +42,7 @@ pub use key_ring::{KeyRing, KeyRingError, MAX_KEYS};
 pub use keys::EncryptionKeys;
 pub(crate) use message::{Opening, Sealing, has_no_body, ready_for, text};
 pub use replay::ReplayCache;
-pub use service_keys::ServiceKeys;
 pub use ring_text::{NamedKey, RingText, random_key};
+pub use service_keys::ServiceKeys;
 pub use steps::{NotRotatable, RotationStep};
 pub use v2::{Binding, Direction, Received, Sealed};

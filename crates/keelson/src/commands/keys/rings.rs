@@ -10,15 +10,11 @@ use secrecy::SecretString;
 
 use crate::cli::{Common, ListenArgs};
 use crate::failure::Failure;
-use crate::settings::{self, Mode, Settings};
-use crate::wire;
+use crate::settings::{self, KeySetting, Mode, Settings};
+use crate::wire::{self, ENCRYPTION_KEY_FILE};
 
 /// The ring that all services share.
 const SHARED: &str = "ENCRYPTION_KEY";
-/// The settings that hold rings.
-const SETTINGS: [&str; 4] = [SHARED, "USER_ENCRYPTION_KEY", "ANALYTICS_ENCRYPTION_KEY", "ORDER_ENCRYPTION_KEY"];
-/// The name of the generated ring under `DIR/secrets`.
-const GENERATED_FILE: &str = "encryption_key";
 
 /// A ring that is in force.
 #[derive(Debug)]
@@ -39,10 +35,10 @@ pub(super) fn load(common: &Common) -> Result<(Layers, Settings), Failure> {
 /// The rings of all settings that name one, as they are now.
 pub(super) async fn in_force(layers: &Layers, settings: &Settings) -> Result<Vec<Found>, Failure> {
     let mut found = Vec::new();
-    for setting in SETTINGS {
-        match layers.find(setting) {
-            Some((text, origin)) => found.push(named(settings, setting, text, origin).await?),
-            None if setting == SHARED => found.extend(generated(settings)?),
+    for KeySetting { info, owner, .. } in &settings.keys.all {
+        match layers.find(info.name) {
+            Some((text, origin)) => found.push(named(settings, info.name, text, origin).await?),
+            None if owner.is_none() => found.extend(generated(settings)?),
             None => {}
         }
     }
@@ -66,7 +62,7 @@ async fn named(settings: &Settings, setting: &'static str, text: &str, origin: &
 
 /// What `keelson up` has made, if it has run.
 fn generated(settings: &Settings) -> Result<Option<Found>, Failure> {
-    let path = generated_secret_path(&settings.data, GENERATED_FILE);
+    let path = generated_secret_path(&settings.data, ENCRYPTION_KEY_FILE);
     if !path.is_file() {
         return Ok(None);
     }
@@ -79,7 +75,7 @@ fn generated(settings: &Settings) -> Result<Option<Found>, Failure> {
 /// The file that a rotation changes when none is named.
 pub(super) fn default_file(layers: &Layers, settings: &Settings) -> Result<PathBuf, Failure> {
     let Some((text, origin)) = layers.find(SHARED) else {
-        return Ok(generated_secret_path(&settings.data, GENERATED_FILE));
+        return Ok(generated_secret_path(&settings.data, ENCRYPTION_KEY_FILE));
     };
     let sources = wire::secret_sources(&settings.aws);
     match sources.reference(&SecretString::from(text.trim())) {

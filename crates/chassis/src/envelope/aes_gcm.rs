@@ -5,11 +5,10 @@ use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::rand;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::{AsOut as _, STANDARD};
 
 use super::Cause;
+use super::random::draw;
 
 /// Bytes of a random key.
 pub const KEY_BYTES: usize = 32;
@@ -41,7 +40,7 @@ impl AesGcmKey {
     }
 
     pub(super) fn seal(&self, plaintext: &[u8], associated: &[u8]) -> Result<String, Unspecified> {
-        self.seal_bare(plaintext, associated, |body| STANDARD.encode(body))
+        self.seal_bare(plaintext, associated, |body| STANDARD.encode_to_string(body))
     }
 
     /// Without base64: `take` gets nonce, ciphertext and tag, and must not seal.
@@ -51,8 +50,7 @@ impl AesGcmKey {
         associated: &[u8],
         take: impl FnOnce(&[u8]) -> T,
     ) -> Result<T, Unspecified> {
-        let mut nonce = [0; NONCE_LEN];
-        rand::fill(&mut nonce)?;
+        let nonce = draw()?;
         let length = NONCE_LEN + plaintext.len() + MAX_TAG_LEN;
         if length > MAX_SCRATCH_BYTES {
             let mut body = vec![0; length];
@@ -99,11 +97,11 @@ impl Body {
         let (head, rest) = encrypted_data.as_bytes().split_at_checked(NONCE_CHARACTERS).ok_or(Cause::Length)?;
         let mut nonce = [0; NONCE_LEN];
         // Padding would be for fewer bytes, and stands at the end of a text alone.
-        let length = STANDARD.decode_slice(head, &mut nonce).map_err(|_| Cause::Encoding)?;
-        if length < NONCE_LEN {
+        let decoded = STANDARD.decode(head, nonce.as_mut_slice().as_out()).map_err(|_| Cause::Encoding)?;
+        if decoded.len() < NONCE_LEN {
             return Err(Cause::Encoding);
         }
-        Self::read(nonce, STANDARD.decode(rest).map_err(|_| Cause::Encoding)?)
+        Self::read(nonce, STANDARD.decode_to_vec(rest).map_err(|_| Cause::Encoding)?)
     }
 
     /// What base64 stood for.

@@ -6,14 +6,14 @@ use aws_lc_rs::cipher::{
     AES_128, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey, PaddedBlockEncryptingKey, UnboundCipherKey,
 };
 use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::hmac;
 use aws_lc_rs::iv::FixedLength;
-use aws_lc_rs::{hmac, rand};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE;
+use base64_simd::URL_SAFE;
 use jiff::Timestamp;
 use secrecy::zeroize::Zeroizing;
 
 use super::Cause;
+use super::random::draw;
 
 const VERSION: u8 = 0x80;
 const TIME_BYTES: usize = 8;
@@ -69,14 +69,13 @@ impl FernetKey {
 
     /// What stands in `encrypted_data`: the token, which is base64 itself, in base64 once more.
     pub(super) fn encrypt(&self, plaintext: &[u8], now: Timestamp) -> Result<String, Unspecified> {
-        let mut iv = [0; IV_BYTES];
-        rand::fill(&mut iv)?;
-        Ok(URL_SAFE.encode(self.token(plaintext, seconds(now), iv)?))
+        Ok(URL_SAFE.encode_to_string(self.token(plaintext, seconds(now), draw()?)?))
     }
 
     /// The token alone. The IV must be one that nobody could foresee.
     pub(super) fn token(&self, plaintext: &[u8], time: u64, iv: [u8; IV_BYTES]) -> Result<String, Unspecified> {
-        let mut ciphertext = plaintext.to_vec();
+        let mut ciphertext = Vec::with_capacity(plaintext.len() + BLOCK_BYTES);
+        ciphertext.extend_from_slice(plaintext);
         let context = EncryptionContext::Iv128(FixedLength::from(iv));
         self.encrypting.less_safe_encrypt(&mut ciphertext, context)?;
         let mut token = Vec::with_capacity(HEAD_BYTES + ciphertext.len() + MAC_BYTES);
@@ -86,14 +85,14 @@ impl FernetKey {
         token.extend_from_slice(&ciphertext);
         let mac = hmac::sign(&self.signing, &token);
         token.extend_from_slice(mac.as_ref());
-        Ok(URL_SAFE.encode(token))
+        Ok(URL_SAFE.encode_to_string(token))
     }
 }
 
 impl Token {
     /// Reads `encrypted_data`, or a bare token.
     pub(super) fn decode(encrypted_data: &str) -> Result<Self, Cause> {
-        let decode = |text: &[u8]| URL_SAFE.decode(text).map_err(|_| Cause::Encoding);
+        let decode = |text: &[u8]| URL_SAFE.decode_to_vec(text).map_err(|_| Cause::Encoding);
         let mut bytes = decode(encrypted_data.as_bytes())?;
         // A token is ASCII, so its text does not begin with the byte that is the version.
         if bytes.first().is_some_and(u8::is_ascii) {

@@ -24,6 +24,7 @@ mod key;
 mod key_ring;
 mod keys;
 mod message;
+mod random;
 mod replay;
 mod ring_text;
 mod service_keys;

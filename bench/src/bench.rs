@@ -100,6 +100,8 @@ impl Bench {
             ("API_TOKEN", API_TOKEN),
             ("RATE_LIMIT", HIGH_LIMIT),
             ("DRAIN_DELAY", "0"),
+            // Peers encrypt nothing either.
+            ("ENCRYPT_CALLS", "false"),
             ("INTERNAL_PORT", &internal_port),
         ];
         let launch = Launch {

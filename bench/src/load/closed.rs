@@ -36,6 +36,10 @@ pub(crate) struct Closed<'a> {
     events: Events,
     connections: Vec<Connection>,
     begun: Vec<Instant>,
+    /// Which request each connection sends.
+    requests: Vec<usize>,
+    /// How many were begun.
+    sent: usize,
     /// Requests that a run by count may still send.
     left: u64,
     parked: Vec<usize>,
@@ -47,8 +51,9 @@ impl<'a> Closed<'a> {
         let open = |index| Connection::open(target.address, poll.registry(), Token(index));
         let connections = (0..connections).map(open).collect::<Result<Vec<_>, _>>()?;
         let begun = vec![Instant::now(); connections.len()];
-        let parked = (0..connections.len()).collect();
-        Ok(Self { target, events: Events::with_capacity(1024), poll, connections, begun, left: 0, parked })
+        let (parked, requests): (Vec<_>, Vec<_>) = (0..connections.len()).map(|index| (index, index)).unzip();
+        let events = Events::with_capacity(1024);
+        Ok(Self { target, events, poll, connections, begun, requests, sent: 0, left: 0, parked })
     }
 
     /// Sends and receives. Every answer must have the right status and length.
@@ -90,7 +95,7 @@ impl<'a> Closed<'a> {
         ensure!(!self.events.is_empty(), "{} did not answer for {PATIENCE:?}", self.target.address);
         let ready: Vec<usize> = self.events.iter().map(|event| event.token().0).collect();
         for index in ready {
-            match self.connections[index].advance(self.target.request(index)) {
+            match self.connections[index].advance(self.target.request(self.requests[index])) {
                 Progress::Waiting => {}
                 Progress::Gone => bail!("{} closed a connection of a closed loop", self.target.address),
                 Progress::Answered(answer) => {
@@ -116,7 +121,11 @@ impl<'a> Closed<'a> {
         }
         self.left -= 1;
         self.begun[index] = Instant::now();
-        match self.connections[index].send(self.target.request(index)) {
+        if self.target.once {
+            self.requests[index] = self.sent;
+        }
+        self.sent += 1;
+        match self.connections[index].send(self.target.request(self.requests[index])) {
             Progress::Gone => bail!("{} does not take requests", self.target.address),
             _ => Ok(()),
         }

@@ -23,6 +23,8 @@ pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     /// Each connection sends one of them again and again.
     pub(crate) requests: Arc<[Vec<u8>]>,
+    /// Instead each of them is sent once, by whichever connection comes to it.
+    pub(crate) once: bool,
     /// That of every answer to a closed loop.
     pub(crate) status: u16,
     /// Bytes of the body of every answer; none where they differ, such as by the digits of a time.
@@ -50,7 +52,14 @@ impl Target {
     fn expecting(status: u16, address: SocketAddr, requests: Vec<Vec<u8>>) -> Result<Self> {
         let answer = once::ask(address, requests.first().context("nobody asks")?)?;
         ensure!(answer.status == status, "{address} answered {}: {}", answer.status, answer.text());
-        Ok(Self { address, requests: requests.into(), status, length: Some(answer.body.len()), closes: false })
+        Ok(Self {
+            address,
+            requests: requests.into(),
+            status,
+            length: Some(answer.body.len()),
+            closes: false,
+            once: false,
+        })
     }
 
     /// Whether an answer has the right length.
@@ -58,9 +67,14 @@ impl Target {
         self.length.is_none_or(|expected| expected == length)
     }
 
-    /// What a connection sends.
-    fn request(&self, connection: usize) -> &[u8] {
-        &self.requests[connection % self.requests.len()]
+    /// Requests of which each is sent once and is answered 200, whatever its length.
+    pub(crate) fn once_each(address: SocketAddr, requests: Vec<Vec<u8>>) -> Self {
+        Self { address, requests: requests.into(), once: true, status: 200, length: None, closes: false }
+    }
+
+    /// A request by its number: that of a connection, or of all that were sent before.
+    fn request(&self, number: usize) -> &[u8] {
+        &self.requests[number % self.requests.len()]
     }
 }
 
@@ -77,10 +91,17 @@ pub(crate) fn post(path: &str, body: &str) -> Vec<u8> {
 
 /// The same with a token.
 pub(crate) fn post_as(token: Option<&str>, path: &str, body: &str) -> Vec<u8> {
-    let (token, length) = (token.map(shown).unwrap_or_default(), body.len());
+    let authorization = token.map(|token| ("Authorization", format!("Bearer {token}")));
+    post_with(authorization.as_slice(), path, body)
+}
+
+/// The same with any headers.
+pub(crate) fn post_with(headers: &[(&str, String)], path: &str, body: &str) -> Vec<u8> {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = body.len();
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench/1\r\nAccept: */*\r\n\
-         {token}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+         {headers}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
     );
     (head + body).into_bytes()
 }
@@ -111,7 +132,7 @@ mod tests {
     #[test]
     fn connections_take_turns_with_the_requests() {
         let (requests, address) = (Arc::from([b"one".to_vec(), b"two".to_vec()]), ([127, 0, 0, 1], 1).into());
-        let target = Target { address, requests, status: 200, length: Some(2), closes: false };
+        let target = Target { address, requests, once: false, status: 200, length: Some(2), closes: false };
         assert_eq!([0, 1, 2].map(|connection| target.request(connection)), [b"one", b"two", b"one"]);
         assert!(target.fits(2) && !target.fits(3) && Target { length: None, ..target }.fits(3));
     }

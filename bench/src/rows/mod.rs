@@ -3,6 +3,7 @@
 mod archiver;
 mod archiver_s3;
 mod beside;
+mod encrypted_post;
 mod envelope;
 mod events_sqlite;
 mod events_stats;
@@ -77,6 +78,7 @@ pub(crate) const ROWS: &[Row] = &[
         run: events_sqlite::run,
     },
     Row { name: "events-stats", about: "statistics over a million events: time, and memory", run: events_stats::run },
+    Row { name: "encrypted-post", about: "a POST of 1 KiB encrypted against in plain text", run: encrypted_post::run },
     Row {
         name: "envelope",
         about: "encrypted bodies against the library alone and Python's cryptography",

@@ -38,9 +38,7 @@ pub(super) fn shown(reader: &mut Reader<'_>) -> ShownIdentity {
 
 /// The roles among the identities that are allowed, as AWS knows them.
 pub(super) fn allowed_roles(reader: &mut Reader<'_>, allowed: &AllowedIdentities) -> AllowedRoles {
-    let roles = allowed.iter().filter(|(identity, _)| identity.starts_with("arn:"));
-    let listed = roles.map(|(identity, scopes)| (identity.to_owned(), scopes.to_vec()));
-    AllowedRoles::of(listed).unwrap_or_else(|error| {
+    AllowedRoles::of(allowed).unwrap_or_else(|error| {
         let line = format!("{}: {error}", reader.found(&SERVICE_IDENTITIES.info));
         reader.extend(Mistakes::one(line));
         AllowedRoles::default()
@@ -55,8 +53,8 @@ mod tests {
     use super::*;
     use crate::cli::ServiceName;
 
-    const PRODUCTION: [(&str, &str); 3] =
-        [("PRODUCTION", "true"), ("KEELSON_HOST", "0.0.0.0"), ("DATABASE_URL", "memory:")];
+    const PRODUCTION: [(&str, &str); 4] =
+        [("PRODUCTION", "true"), ("KEELSON_HOST", "0.0.0.0"), ("DATABASE_URL", "memory:"), ("ENCRYPT_CALLS", "false")];
     const ANALYTICS: (&str, &str) = ("ANALYTICS_SERVICE_URL", "http://analytics.internal:8001");
     const USERS: (&str, &str) = ("USER_SERVICE_URL", "http://users.internal:8002");
     const AWS: (&str, &str) = ("SERVICE_IDENTITY", "aws");
@@ -91,7 +89,7 @@ mod tests {
         let roles = read(r#"[{"identity": "arn:aws:iam::123456789012:role/orders", "scopes": []}]"#).unwrap();
         assert!(!roles.allowed_roles.is_empty());
         let text = read(r#"[{"identity": "arn:aws:iam::123456789012:role/*", "scopes": []}]"#).unwrap_err();
-        assert!(text.contains("SERVICE_IDENTITIES=") && text.contains("expected the ARN of one role"), "{text}");
+        assert!(text.contains("SERVICE_IDENTITIES=") && text.contains("or the ARN of one role"), "{text}");
     }
 
     #[test]

@@ -63,6 +63,7 @@ mod stopped;
 mod submit;
 mod sync_failures;
 mod system;
+mod tls;
 mod token;
 mod turned_clock;
 mod users;

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::str::FromStr;
 
-use serde::Deserialize;
+use chassis::auth::AllowedIdentities;
 use thiserror::Error;
 
 use super::answer::CallerIdentity;
@@ -60,60 +59,37 @@ impl fmt::Display for Role {
     }
 }
 
-/// The roles of services, each with what it may do. Read from a JSON array of `{"identity": ARN, "scopes": [SCOPE…]}`,
-/// where identities of other kinds (`spiffe://…`) may stand too, which are not looked at. A role counts by its whole
-/// ARN but the path: there are no patterns.
+/// The roles of services, each with what it may do. A role counts by its whole ARN but the path: there are no patterns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowedRoles(HashMap<Role, Vec<String>>);
 
-/// Why a text names no roles.
+/// Why an identity is no role.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NoAllowedRoles {
-    /// It is not of the form.
-    #[error("{0}; expected a JSON array of `{{\"identity\": ARN, \"scopes\": [SCOPE…]}}`")]
-    Shape(String),
-    /// An entry is no role.
+    /// It is none of AWS.
     #[error("found `{0}`, expected the ARN of one role, such as `arn:aws:iam::123456789012:role/orders`")]
     Arn(String),
-    /// Two entries are the same role.
+    /// Two are the same role.
     #[error("found {0} twice, expected each role once; a path does not tell roles apart")]
     Twice(Role),
-    /// A scope that no token can have (RFC 6749, section 3.3).
-    #[error("found the scope `{scope}` of {role}, expected visible ASCII without spaces, quotes and backslashes")]
-    Scope {
-        /// Whose scope.
-        role: Role,
-        /// What was found.
-        scope: String,
-    },
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    identity: String,
-    scopes: Vec<String>,
-}
-
-/// With what an identity begins that is none in AWS (<https://spiffe.io/docs/latest/spiffe-about/spiffe-concepts/>).
-const OTHER_KIND: &str = "spiffe://";
+/// With what an identity begins that AWS knows.
+const ARN: &str = "arn:";
 
 impl AllowedRoles {
-    /// These roles, each by its ARN.
+    /// The roles among these identities. The others are not looked at.
     ///
     /// # Errors
     /// [`NoAllowedRoles`].
-    pub fn of(entries: impl IntoIterator<Item = (String, Vec<String>)>) -> Result<Self, NoAllowedRoles> {
+    pub fn of(identities: &AllowedIdentities) -> Result<Self, NoAllowedRoles> {
         let mut roles = HashMap::new();
-        for (arn, scopes) in entries {
-            let Some(role) = Role::of_role_arn(&arn) else { return Err(NoAllowedRoles::Arn(arn)) };
-            if let Some(scope) = scopes.iter().find(|scope| !is_scope(scope)) {
-                return Err(NoAllowedRoles::Scope { role, scope: scope.clone() });
-            }
+        for (arn, scopes) in identities.iter().filter(|(identity, _)| identity.starts_with(ARN)) {
+            let role = Role::of_role_arn(arn).ok_or_else(|| NoAllowedRoles::Arn(arn.to_owned()))?;
             if roles.contains_key(&role) {
                 return Err(NoAllowedRoles::Twice(role));
             }
-            roles.insert(role, scopes);
+            roles.insert(role, scopes.to_vec());
         }
         Ok(Self(roles))
     }
@@ -128,21 +104,6 @@ impl AllowedRoles {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-}
-
-impl FromStr for AllowedRoles {
-    type Err = NoAllowedRoles;
-
-    fn from_str(text: &str) -> Result<Self, NoAllowedRoles> {
-        let entries: Vec<Entry> =
-            serde_json::from_str(text).map_err(|error| NoAllowedRoles::Shape(error.to_string()))?;
-        let of_roles = entries.into_iter().filter(|entry| !entry.identity.starts_with(OTHER_KIND));
-        Self::of(of_roles.map(|entry| (entry.identity, entry.scopes)))
-    }
-}
-
-fn is_scope(scope: &str) -> bool {
-    !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte))
 }
 
 #[cfg(test)]
@@ -185,9 +146,9 @@ mod tests {
     #[test]
     fn a_role_that_is_allowed_is_found_whatever_its_path() {
         let text = r#"[{"identity": "arn:aws:iam::123456789012:role/services/a/orders", "scopes": ["users:read"]},
-                       {"identity": "spiffe://example.org/orders", "scopes": ["a b"]},
+                       {"identity": "spiffe://example.org/orders", "scopes": []},
                        {"identity": "arn:aws:iam::123456789012:role/users", "scopes": []}]"#;
-        let roles: AllowedRoles = text.parse().unwrap();
+        let roles = AllowedRoles::of(&text.parse().unwrap()).unwrap();
         let scopes = |arn: &str| roles.scopes(&Role::of_role_arn(arn).unwrap()).map(<[String]>::to_vec);
         assert_eq!(scopes("arn:aws:iam::123456789012:role/orders"), Some(vec!["users:read".to_owned()]));
         assert_eq!(scopes("arn:aws:iam::123456789012:role/users"), Some(Vec::new()));
@@ -198,33 +159,16 @@ mod tests {
     }
 
     #[test]
-    fn of_a_list_of_pairs_every_one_has_to_be_a_role() {
-        let of = |identity: &str| AllowedRoles::of([(identity.to_owned(), vec!["users:read".to_owned()])]);
-        let list = r#"[{"identity": "arn:aws:iam::123456789012:role/x/orders", "scopes": ["users:read"]}]"#;
-        assert_eq!(of("arn:aws:iam::123456789012:role/orders").unwrap(), list.parse().unwrap());
-        let spiffe = "spiffe://example.org/orders";
-        assert_eq!(of(spiffe), Err(NoAllowedRoles::Arn(spiffe.into())));
-    }
-
-    #[test]
-    fn a_list_that_cannot_be_meant_is_refused_with_what_was_found() {
-        let entry = |role: &str, scopes: &str| format!(r#"{{"identity": "{role}", "scopes": {scopes}}}"#);
-        let sound = entry("arn:aws:iam::123456789012:role/orders", "[]");
-        let other_path = entry("arn:aws:iam::123456789012:role/x/orders", "[]");
+    fn an_arn_that_is_no_role_and_a_role_that_is_there_twice_are_refused() {
+        let entry = |role: &str| format!(r#"{{"identity": "{role}", "scopes": []}}"#);
+        let sound = entry("arn:aws:iam::123456789012:role/orders");
+        let other_path = entry("arn:aws:iam::123456789012:role/x/orders");
         for (list, found) in [
-            ("{}".to_owned(), "expected a JSON array"),
-            (r#"[{"identity": "arn:aws:iam::123456789012:role/orders"}]"#.to_owned(), "missing field `scopes`"),
-            (r#"[{"role": "arn:aws:iam::123456789012:role/orders", "scopes": []}]"#.to_owned(), "unknown field `role`"),
-            (r#"[{"identity": "r", "scopes": [], "scope": 1}]"#.to_owned(), "unknown field `scope`"),
-            (r#"[{"identity": "r", "identity": "s", "scopes": []}]"#.to_owned(), "duplicate field `identity`"),
-            (format!("[{}]", entry("arn:aws:iam::123456789012:role/*", "[]")), "role/*`, expected the ARN of one role"),
-            (format!("[{}]", entry("arn:aws:iam::123456789012:user/a", "[]")), "user/a`, expected the ARN of one role"),
-            (format!("[{}]", entry("arn:aws:iam::1:role/orders", "[]")), "expected the ARN of one role"),
-            (format!("[{sound}, {other_path}]"), "found arn:aws:iam::123456789012:role/orders twice"),
-            (format!("[{}]", entry("arn:aws:iam::123456789012:role/o", r#"["a b"]"#)), "found the scope `a b` of arn:"),
-            (format!("[{}]", entry("arn:aws:iam::123456789012:role/o", r#"[""]"#)), "found the scope `` of arn:"),
+            (entry("arn:aws:iam::1:role/orders"), "expected the ARN of one role"),
+            (entry("arn:other:iam::123456789012:role/orders"), "expected the ARN of one role"),
+            (format!("{sound}, {other_path}"), "found arn:aws:iam::123456789012:role/orders twice"),
         ] {
-            let error = list.parse::<AllowedRoles>().unwrap_err().to_string();
+            let error = AllowedRoles::of(&format!("[{list}]").parse().unwrap()).unwrap_err().to_string();
             assert!(error.contains(found), "{list}: {error}");
         }
     }

@@ -91,7 +91,7 @@ fn settings(sts: &FakeSts) -> AwsSettings {
 }
 
 fn authenticator(sts: &FakeSts, clock: &Arc<ManualClock>) -> RoleAuthenticator {
-    let (roles, metrics): (AllowedRoles, _) = (ROLES.parse().unwrap(), Metrics::new(HERE, "1"));
+    let (roles, metrics) = (AllowedRoles::of(&ROLES.parse().unwrap()).unwrap(), Metrics::new(HERE, "1"));
     RoleAuthenticator::new(&settings(sts), HERE, roles, Arc::clone(clock) as _, &metrics).unwrap()
 }
 

@@ -26,7 +26,7 @@ fn parties() -> Parties {
 fn service(sts: &FakeSts, context: &Context) -> Service {
     let (clock, ids) = (Arc::clone(&context.clock), Arc::clone(&context.ids));
     let metrics = Metrics::new(HERE, "1");
-    let roles = ROLES.parse().unwrap();
+    let roles = AllowedRoles::of(&ROLES.parse().unwrap()).unwrap();
     let roles = RoleAuthenticator::new(&settings(sts), HERE, roles, Arc::clone(&clock), &metrics).unwrap();
     let parts = users::Parts {
         store: MemoryUsers::new(),
@@ -116,7 +116,7 @@ async fn a_proof_that_is_for_somebody_else_or_somewhere_else_reaches_no_sts() {
 async fn a_proof_for_users_that_users_forwards_is_refused_elsewhere() {
     let users = Users::new().await;
     let proof = users.proof().await;
-    let (roles, metrics) = (ROLES.parse().unwrap(), Metrics::new("order-service", "1"));
+    let (roles, metrics) = (AllowedRoles::of(&ROLES.parse().unwrap()).unwrap(), Metrics::new("order-service", "1"));
     let clock: Arc<dyn Clock> = Arc::clone(&users.app.clock) as _;
     let orders = RoleAuthenticator::new(&settings(&users.sts), "order-service", roles, clock, &metrics).unwrap();
     let unverified = orders.authenticate(proof.as_bytes()).await.unwrap_err();

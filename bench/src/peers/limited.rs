@@ -47,6 +47,7 @@ pub(super) async fn serve(port: u16) -> Result<()> {
         logs: Arc::clone(&logs),
         lifecycle: Lifecycle::new(),
         tokens: None,
+        tls: None,
         operator_token: None,
         configuration: serde_json::Map::new(),
     })?;

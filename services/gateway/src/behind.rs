@@ -66,7 +66,8 @@ impl Destination {
 
 impl Destinations {
     pub(crate) fn new(parts: Parts, context: &Context, service: &Service) -> Result<Self, NoClient> {
-        let hop = Arc::new(Hop::new(&context.process));
+        let speaks_tls = context.tls.as_ref().is_some_and(|tls| tls.is_served());
+        let hop = Arc::new(Hop::new(&context.process, speaks_tls));
         let to = |name: &'static str, places: Option<Places>| -> Result<Arc<Destination>, NoClient> {
             let (callees, hop) = (service.callees().clone(), Arc::clone(&hop));
             if let Some(places) = places {

@@ -45,6 +45,12 @@ impl CertificateAuthenticator {
     }
 }
 
+/// The second since 1970 at which a certificate is no longer good; 0 for what is none.
+pub(crate) fn expires_at(der: &[u8]) -> u64 {
+    let parsed = X509Certificate::from_der(der).map(|(_, certificate)| certificate.validity().not_after.timestamp());
+    parsed.ok().and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default()
+}
+
 #[async_trait]
 impl ServiceAuthenticator for CertificateAuthenticator {
     /// What is shown is the certificate of the caller in DER.

@@ -16,6 +16,7 @@ pub use access::{Access, Caller};
 pub use allowed::{AllowedIdentities, NoAllowedIdentities};
 pub use api_token::{ApiToken, Verdict};
 pub use certificate::CertificateAuthenticator;
+pub(crate) use certificate::expires_at;
 pub(crate) use compare::is_same;
 pub use guesses::{Attempt, GuessLimits};
 pub use identity::{IDENTITY_HEADER, ServiceAuthenticator, ServiceIdentity, Unverified};

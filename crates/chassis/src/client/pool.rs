@@ -13,11 +13,13 @@ use http::{Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tower::{BoxError, ServiceExt as _};
 
 use super::transport::Connector;
 
+/// How long a connection may take until requests can be sent: one over TCP, and a handshake.
+const CONNECTION_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long a connection is kept without a call. Below the 75 s of our servers and the 60 s of load balancers, so that
 /// no call is sent on a connection that the other side is closing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -96,7 +98,8 @@ impl Pool {
 
     #[expect(clippy::disallowed_methods, reason = "it ends with its connection, which ends with its last request")]
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, BoxError> {
-        let stream = self.connector.clone().oneshot(self.place.clone()).await?;
+        // Of the connection its connector bounds the first part alone, and not the handshake of TLS.
+        let stream = timeout(CONNECTION_TIMEOUT, self.connector.clone().oneshot(self.place.clone())).await??;
         let (sender, connection) = http1::handshake(stream).await?;
         // How it ends, its last request is told.
         tokio::spawn(async move { drop(connection.await) });

@@ -88,9 +88,10 @@ fn check_body(body: &[u8]) -> Result<(), FieldError> {
 }
 
 impl CallRequest {
-    /// The call of this service.
+    /// The call of this service. It says that it is made for somebody: else our certificate would speak for whoever
+    /// asks.
     pub(super) fn put_to(self, client: &ServiceClient) -> Call<'_> {
-        let mut call = client.call_at(self.method, &self.target);
+        let mut call = client.call_at(self.method, &self.target).header(http::header::VIA, "1.1 keelson-call");
         if !self.body.is_empty() {
             call = call.written_json(self.body);
         }

@@ -44,6 +44,7 @@ use crate::telemetry::logs::{AccessRecord, Logs};
 use crate::telemetry::metrics::Metrics;
 
 const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROCESS_TIME_HEADER: HeaderName = HeaderName::from_static("x-process-time");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -193,7 +194,8 @@ impl Exchange {
             request.extensions_mut().insert(ThroughProxy(true));
         }
         if !self.route.is_unlimited {
-            self.identify_and_count(request, arrival.identity).await?;
+            let certified = arrival.identity.filter(|_| is_of_its_own(request));
+            self.identify_and_count(request, certified).await?;
         }
         let announced = request.headers().get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
@@ -340,6 +342,15 @@ impl Drop for Exchange {
         };
         with_current(|scope| self.edge.state.logs.access(&record, scope));
     }
+}
+
+/// Whether whoever is at the other end of the connection asks for itself. A proxy, or a service that calls for somebody,
+/// shows its certificate with everybody's requests, and so does a browser with those of any page; what they ask for
+/// others must not be taken for their own.
+fn is_of_its_own(request: &Request) -> bool {
+    let marks = [header::VIA, header::FORWARDED, FORWARDED_FOR, header::ORIGIN];
+    !marks.iter().any(|mark| request.headers().contains_key(mark))
+        && request.extensions().get::<ThroughProxy>().is_none_or(|proxy| !proxy.0)
 }
 
 fn too_late() -> Error {

@@ -10,17 +10,20 @@ use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
-use crate::auth::{CertificateAuthenticator, Claims};
+use crate::auth::{CertificateAuthenticator, Claims, expires_at};
 
 /// A client, as far as its connection tells.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     pub(super) peer: SocketAddr,
     /// What its certificate lets it do. Found out once for all requests of the connection.
-    pub(super) identity: Option<Arc<Claims>>,
+    identity: Option<Arc<Claims>>,
     /// When that certificate is no longer good. Nobody asks for another one on the same connection.
     pub(super) expires: Option<Instant>,
 }
+
+/// For how long after its end a certificate still says who asks: clients find out by the answer to a request.
+const EXPIRY_GRACE: Duration = Duration::from_secs(60);
 
 impl Client {
     /// An address and nothing more.
@@ -36,17 +39,23 @@ impl Client {
     ) -> Self {
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let Some(certificate) = certificate else { return Self::at(peer) };
-        match authenticator.claims(certificate).await {
-            Ok(claims) => {
-                let left = u64::try_from(claims.exp).unwrap_or_default().saturating_sub(UnixTime::now().as_secs());
-                let expires = Instant::now().checked_add(Duration::from_secs(left));
-                Self { peer, identity: Some(Arc::new(claims)), expires }
-            }
+        let left = expires_at(certificate).saturating_sub(UnixTime::now().as_secs());
+        let expires = Instant::now().checked_add(Duration::from_secs(left));
+        let identity = match authenticator.claims(certificate).await {
+            Ok(claims) => Some(Arc::new(claims)),
             Err(unverified) => {
                 debug!(%peer, cause = %unverified, "a client certificate is none of a service");
-                Self::at(peer)
+                None
             }
-        }
+        };
+        Self { peer, identity, expires }
+    }
+
+    /// Whom its certificate makes it, until a little after that is no longer good: the connection ends then, and the
+    /// next one shows another.
+    pub(super) fn identity(&self) -> Option<Arc<Claims>> {
+        let is_over = self.expires.is_some_and(|expires| expires + EXPIRY_GRACE <= Instant::now());
+        self.identity.clone().filter(|_| !is_over)
     }
 
     /// Whether the connection should end, so that the client shows its new certificate on another one.

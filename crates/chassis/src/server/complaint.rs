@@ -9,14 +9,14 @@ const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Counts what happens between two lines.
 #[derive(Debug, Default)]
-pub(super) struct Complaint {
+pub(crate) struct Complaint {
     last: Option<Instant>,
     times: u64,
 }
 
 impl Complaint {
     /// It happened again. When it is time for a line: how often since the last one.
-    pub(super) fn due(&mut self) -> Option<u64> {
+    pub(crate) fn due(&mut self) -> Option<u64> {
         self.times += 1;
         let now = Instant::now();
         if self.last.is_some_and(|last| now.duration_since(last) < INTERVAL) {

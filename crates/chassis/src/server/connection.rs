@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::client::Client;
 use super::concurrency::ConcurrencyLimit;
@@ -104,6 +104,9 @@ async fn shake_hands(
             Some((speaks_http2(&stream), Socket::Tls(Box::new(stream)), client))
         }
         Ok(Err(error)) => {
+            if let Some(times) = tls.complaint() {
+                warn!(%peer, cause = %error, times, "TLS handshakes fail");
+            }
             debug!(%peer, cause = %error, "connection closed: the TLS handshake failed");
             None
         }
@@ -124,7 +127,7 @@ async fn serve_http1(socket: Socket, client: Client, serving: Serving<impl Appli
         // An empty body of the framework takes no memory of its own.
         let request = request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
         let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
-        let (refusal, is_late, identity) = (of_service.refusal(), of_service.is_late(), client.identity.clone());
+        let (refusal, is_late, identity) = (of_service.refusal(), of_service.is_late(), client.identity());
         let has_expired = client.has_expired();
         let arrival = Arrival { peer, refusal, is_late, identity };
         let answer = application.clone().answer(request, arrival);

@@ -229,7 +229,7 @@ async fn answer(
     let is_other = |host: &http::HeaderValue| Some(host.as_bytes()) != authority;
     let is_ambiguous = request.headers().get_all(header::HOST).iter().any(is_other) || authority.is_none();
     let refusal = Refusal::new(Kind::BadRequest, "A request has one :authority, and no Host that differs");
-    let Client { peer, identity, .. } = client;
+    let (peer, identity) = (client.peer, client.identity());
     let arrival = Arrival { peer, refusal: is_ambiguous.then_some(refusal), is_late: false, identity };
     let answer = application.answer(request, arrival).await;
     exchange.answered();

@@ -46,7 +46,7 @@ use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use self::complaint::Complaint;
+pub(crate) use self::complaint::Complaint;
 use self::connection::Serving;
 use crate::http::Application;
 use crate::lifecycle::Lifecycle;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::ServerConfig;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
@@ -15,6 +15,7 @@ use super::provider;
 use super::verifier::ClientVerifier;
 use crate::auth::CertificateAuthenticator;
 use crate::config::ClientAuth;
+use crate::server::Complaint;
 
 /// What ALPN calls HTTP/2 (RFC 9113, section 3.2).
 const HTTP2: &[u8] = b"h2";
@@ -27,6 +28,7 @@ const UNSENT_BYTES: usize = 16 << 10;
 pub(crate) struct ListenerTls {
     acceptor: TlsAcceptor,
     authenticator: CertificateAuthenticator,
+    failing: Arc<Mutex<Complaint>>,
 }
 
 impl ListenerTls {
@@ -49,7 +51,12 @@ impl ListenerTls {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), authenticator })
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), authenticator, failing: Arc::default() })
+    }
+
+    /// A handshake has failed. When it is time for a line in the log: how many did since the last one.
+    pub(crate) fn complaint(&self) -> Option<u64> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).due()
     }
 
     /// Who the certificates of clients are.

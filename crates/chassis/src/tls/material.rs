@@ -110,7 +110,9 @@ impl Current {
         }
         *before = trouble;
         if let Some(changed) = changed {
-            let changed = Material { before: known.certificate().cloned(), ..changed };
+            let is_same = changed.certificate() == known.certificate();
+            let before = if is_same { known.before.clone() } else { known.certificate().cloned() };
+            let changed = Material { before, ..changed };
             changed.warn_of_its_time();
             *self.material.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(changed);
             info!("certificates have changed, and count for connections from now on");

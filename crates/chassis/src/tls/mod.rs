@@ -52,8 +52,14 @@ impl Tls {
             return Ok(None);
         }
         let current = Arc::new(Current::load(config)?);
-        let verifier = Arc::new(ServerVerifier::new(Arc::clone(&current))?);
+        let verifier = Arc::new(ServerVerifier::new(Arc::clone(&current)));
         Ok(Some(Arc::new(Self { config: config.clone(), current, verifier })))
+    }
+
+    /// Whether ports speak it, and not calls alone.
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        self.config.identity.is_some()
     }
 
     /// For calls: believes whom the files say, and shows the certificate where it is asked for one.
@@ -77,7 +83,7 @@ impl Tls {
         http2: bool,
         identities: &Arc<AllowedIdentities>,
     ) -> Result<Option<ListenerTls>, rustls::Error> {
-        if self.config.identity.is_none() {
+        if !self.is_served() {
             return Ok(None);
         }
         let client_auth = if asks { self.config.client_auth } else { ClientAuth::Off };

@@ -1,7 +1,7 @@
 //! Whose certificates are good, by the authorities of the moment.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
@@ -11,27 +11,28 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use rustls_platform_verifier::Verifier as PlatformVerifier;
 
 use super::material::Current;
-use super::{TlsError, provider};
+use super::provider;
 
 /// Of services that are called.
 pub(super) struct ServerVerifier {
     current: Arc<Current>,
-    /// Where TLS_CA_FILE is not set.
-    system: Option<PlatformVerifier>,
+    /// Where TLS_CA_FILE is not set. Read when somebody is called: without calls over `https` nobody's certificates need
+    /// to be there.
+    system: OnceLock<Result<PlatformVerifier, String>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl ServerVerifier {
-    pub(super) fn new(current: Arc<Current>) -> Result<Self, TlsError> {
-        let system = current.material().authorities.is_none().then(|| PlatformVerifier::new(provider()));
-        let unknown = |cause| {
-            TlsError(format!("the authorities that the system trusts cannot be read: {cause}; set TLS_CA_FILE"))
-        };
-        Ok(Self {
-            system: system.transpose().map_err(unknown)?,
-            algorithms: provider().signature_verification_algorithms,
-            current,
-        })
+    pub(super) fn new(current: Arc<Current>) -> Self {
+        let algorithms = provider().signature_verification_algorithms;
+        Self { current, system: OnceLock::new(), algorithms }
+    }
+
+    fn system(&self) -> Result<&PlatformVerifier, Error> {
+        let unknown =
+            |cause: Error| format!("the authorities that the system trusts cannot be read: {cause}; set TLS_CA_FILE");
+        let system = self.system.get_or_init(|| PlatformVerifier::new(provider()).map_err(unknown));
+        system.as_ref().map_err(|problem| Error::General(problem.clone()))
     }
 }
 
@@ -50,10 +51,9 @@ impl ServerCertVerifier for ServerVerifier {
         if is_this_machine(name) && material.is_own(certificate) {
             return Ok(ServerCertVerified::assertion());
         }
-        match (&material.authorities, &self.system) {
-            (Some(known), _) => known.of_services.verify_server_cert(certificate, intermediates, name, ocsp, now),
-            (None, Some(system)) => system.verify_server_cert(certificate, intermediates, name, ocsp, now),
-            (None, None) => Err(Error::General("nobody is trusted".into())),
+        match &material.authorities {
+            Some(known) => known.of_services.verify_server_cert(certificate, intermediates, name, ocsp, now),
+            None => self.system()?.verify_server_cert(certificate, intermediates, name, ocsp, now),
         }
     }
 

@@ -3,7 +3,7 @@
 use chassis::config::{Layers, Reader};
 use serde_json::Value;
 
-use super::http_client::{client, no_answer, tls_of};
+use super::http_client::{no_answer, probe, tls_of};
 use crate::cli::{Common, HealthcheckArgs, ListenArgs};
 use crate::failure::Failure;
 use crate::output::print_line;
@@ -14,7 +14,7 @@ use crate::settings;
 pub(crate) async fn run(common: &Common, args: &HealthcheckArgs) -> Result<(), Failure> {
     let layers = settings::load(common, &ListenArgs::default(), None)?;
     let tls = tls_of(&layers)?;
-    let client = client(&tls)?;
+    let client = probe(&tls)?;
     let mut unanswered = None;
     let mut unready = Vec::new();
     for url in targets(&layers, tls.scheme(), args)? {

@@ -1,5 +1,7 @@
 //! HTTP as the command line speaks it: short calls with a time limit, and errors that name the address.
 
+use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use chassis::config::{Layers, Reader, TlsConfig};
@@ -7,6 +9,7 @@ use chassis::tls::Tls;
 use reqwest::Url;
 
 use crate::failure::Failure;
+use crate::output::print_error;
 
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,6 +28,18 @@ pub(super) fn client(tls: &TlsConfig) -> Result<reqwest::Client, Failure> {
         builder = builder.tls_backend_preconfigured(tls.client_config().map_err(|error| failed(error.to_string()))?);
     }
     builder.build().map_err(|error| failed(error.to_string()))
+}
+
+/// The same for a look whether services are ready, which goes on where the files of TLS are wrong at the moment: the
+/// services go on with those that they have, and are not to be stopped for that. Then nobody's certificate is looked at,
+/// since nothing is told.
+pub(super) fn probe(tls: &TlsConfig) -> Result<reqwest::Client, Failure> {
+    client(tls).or_else(|failure| {
+        print_error(&format!("the certificates of services are not looked at: {failure}"));
+        let builder = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
+        let client = builder.no_proxy().tls_danger_accept_invalid_certs(true).build();
+        client.map_err(|error| Failure::failed(format!("cannot make an HTTP client: {error}")))
+    })
 }
 
 /// The same for commands that read few settings.
@@ -48,11 +63,32 @@ pub(super) fn no_answer(url: &str, error: &reqwest::Error) -> Failure {
 pub(super) fn short_cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         format!("no answer within {TIMEOUT:?}")
+    } else if let Some(cause) = tls_cause(error) {
+        format!("it answers, and TLS fails: {cause}; TLS_CA_FILE and TLS_CERT_FILE are to be those of the system")
     } else if error.is_connect() {
         "nothing listens there".to_owned()
     } else {
         error.to_string()
     }
+}
+
+/// Why somebody who listens there was not spoken to.
+pub(super) fn tls_cause(error: &reqwest::Error) -> Option<String> {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if let Some(text) = of_tls(cause) {
+            return Some(text);
+        }
+        next = cause.source();
+    }
+    None
+}
+
+/// The library of TLS wraps its errors so, and whoever calls it may wrap them once more.
+fn of_tls(error: &(dyn Error + 'static)) -> Option<String> {
+    let error = error.downcast_ref::<io::Error>()?;
+    let inner = error.get_ref()?;
+    of_tls(inner).or_else(|| (error.kind() == ErrorKind::InvalidData).then(|| error.to_string()))
 }
 
 /// An address that a user typed: a host, host:port, or a plain URL; as the beginning of URLs. `name` is what it was

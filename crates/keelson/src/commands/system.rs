@@ -3,7 +3,7 @@
 use chassis::config::Layers;
 use chassis::service::Context;
 
-use super::http_client::client_of;
+use super::http_client::{client_of, tls_cause};
 use super::process::context;
 use crate::failure::Failure;
 use crate::run_file::{RunFile, nothing_runs};
@@ -52,7 +52,7 @@ async fn listens(running: &RunFile, layers: &Layers) -> Result<bool, Failure> {
     let client = client_of(layers)?;
     for address in running.services.values() {
         match client.get(format!("{address}/health")).send().await {
-            Err(error) if error.is_connect() => {}
+            Err(error) if error.is_connect() && tls_cause(&error).is_none() => {}
             _ => return Ok(true),
         }
     }

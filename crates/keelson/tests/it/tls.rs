@@ -100,7 +100,9 @@ async fn services_know_each_other_by_certificates_and_operators_need_none() {
     http.get(format!("{}/health", users.url("users"))).send().await.unwrap_err();
     assert_eq!(Answer::of(http.get(format!("{}/health/ready", users.url("users-internal")))).await.status, 200);
 
+    let invoking = json!([{"identity": orders_id, "scopes": ["calls:invoke"]}]).to_string();
     let orders = authority.equip(serve(&["orders"]), orders_id).env("JWT_SECRET_KEY", TOKEN_KEY);
+    let orders = orders.env("SERVICE_IDENTITIES", &invoking);
     let orders = orders.env("TLS_CLIENT_AUTH", "optional").env("USER_SERVICE_URL", &users.url("users")).start().await;
     let issued = output(&orders.launch, &["token", "issue", "--scope", "orders:write", "--scope", "users:read"]).1;
     let order = json!({"user_id": "01975408-5f35-7000-8000-000000000001", "shipping_address": "1 Main St",
@@ -127,6 +129,38 @@ async fn services_know_each_other_by_certificates_and_operators_need_none() {
     let made = as_orders.post(format!("{}/api/v1/users", users.url("users")));
     let made = Answer::of(made.json(&json!({"name": "Ann", "email": "ann@example.com"}))).await;
     assert_eq!(made.status, 403, "{made:?}");
+
+    // What somebody asks through a service is not asked by that service.
+    let called = as_orders.post(format!("{}/call/user-service?method=GET&path=/api/v1/users", orders.url("orders")));
+    let called = Answer::of(called).await;
+    assert_eq!((called.status, &called.json()["status"]), (200, &json!(401)), "{called:?}");
+    let place: reqwest::Url = users.url("users").parse().unwrap();
+    let known = json!([{"name": "user-service", "endpoint": "127.0.0.1", "port": place.port(), "scheme": "https"}]);
+    let gateway = authority.equip(serve(&["gateway"]), orders_id).env("CONSUMER_SERVICES", &known.to_string());
+    let gateway = gateway.env("TLS_CLIENT_AUTH", "optional").start().await;
+    for client in [&http, &as_orders] {
+        let passed = Answer::of(client.get(format!("{}/api/v1/users", gateway.url("gateway")))).await;
+        assert_eq!(passed.status, 401, "{passed:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_system_that_is_not_believed_is_not_taken_for_one_that_does_not_run() {
+    let authority = Authority::new();
+    let launch = authority.equip(Launch::up(), "spiffe://example.org/all");
+    let system = launch.start().await;
+    let stranger = launch.clone().unset("TLS_CA_FILE").unset("TLS_CERT_FILE").unset("TLS_KEY_FILE");
+    for args in [&["dlq", "list"][..], &["healthcheck"]] {
+        let (code, text) = output(&stranger, args);
+        assert_eq!(code, Some(69), "{args:?}: {text}");
+        assert!(text.contains("it answers, and TLS fails"), "{args:?}: {text}");
+    }
+    assert!(system.data().join("run.json").is_file());
+    // A key that does not fit is a warning to the services, and no reason to stop them.
+    std::fs::write(launch.path("key.pem"), KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    let (code, text) = output(&launch, &["healthcheck"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("the certificates of services are not looked at"), "{text}");
 }
 
 #[tokio::test]

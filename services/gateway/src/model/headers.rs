@@ -25,16 +25,18 @@ pub(crate) struct Hop {
     pseudonym: String,
     /// What it adds to `Via`, for requests of each version.
     lines: Vec<(Version, HeaderValue)>,
+    /// What its clients speak, unless a trusted proxy says otherwise.
+    scheme: &'static str,
 }
 
 impl Hop {
-    /// Of the process of this id.
-    pub(crate) fn new(process: &str) -> Self {
+    /// Of the process of this id, at which TLS ends, or in front of which.
+    pub(crate) fn new(process: &str, speaks_tls: bool) -> Self {
         let pseudonym = format!("keelson-{process}");
         let numbers = [(Version::HTTP_11, "1.1"), (Version::HTTP_2, "2.0"), (Version::HTTP_10, "1.0")];
         let line = |number| HeaderValue::try_from(format!("{number} {pseudonym}")).ok();
         let lines = numbers.into_iter().filter_map(|(version, number)| Some((version, line(number)?))).collect();
-        Self { pseudonym, lines }
+        Self { pseudonym, lines, scheme: if speaks_tls { "https" } else { "http" } }
     }
 
     fn line(&self, version: Version) -> Option<&HeaderValue> {
@@ -81,9 +83,9 @@ pub(crate) fn rewrite_request(headers: &mut HeaderMap, asked: Asked<'_>) {
     if let Some(host) = asked.host.filter(|_| !headers.contains_key(FORWARDED_HOST)) {
         headers.insert(FORWARDED_HOST, host);
     }
-    // TLS ends before the gateway, and whoever ends it is a proxy to be trusted.
+    // Where TLS ends before the gateway, whoever ends it is a proxy to be trusted.
     if !headers.contains_key(FORWARDED_PROTO) {
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(asked.hop.scheme));
     }
     if let Some(via) = asked.hop.line(asked.version) {
         headers.append(header::VIA, via.clone());
@@ -150,7 +152,7 @@ mod tests {
 
     fn rewritten(lines: &[(&'static str, &'static str)], through_proxy: bool) -> Vec<(String, String)> {
         let mut headers = headers(lines);
-        let hop = Hop::new("1");
+        let hop = Hop::new("1", false);
         let asked = Asked {
             client: Some("203.0.113.7".parse().unwrap()),
             host: Some(HeaderValue::from_static("shop.example.com")),
@@ -257,7 +259,7 @@ mod tests {
             (&[], false),
         ] {
             let way: Vec<_> = via.iter().map(|via| ("via", *via)).collect();
-            assert_eq!(Hop::new("1").has_passed(&headers(&way)), passed, "{via:?}");
+            assert_eq!(Hop::new("1", false).has_passed(&headers(&way)), passed, "{via:?}");
         }
     }
 

@@ -14,7 +14,7 @@ const TLS_KEY_FILE: OptionalSetting<PathBuf> = OptionalSetting::new(
 );
 const TLS_CA_FILE: OptionalSetting<PathBuf> = OptionalSetting::new(
     "TLS_CA_FILE",
-    "A PEM file with the authorities that issue certificates in this system. Services that are called over `https` are checked against these and not against those of the operating system, and so are the certificates of callers. It is read again when it changes.",
+    "A PEM file with the authorities that issue certificates in this system. Services that are called over `https` are checked against these and not against those of the operating system, and so are the certificates of callers: each of these authorities may issue any SPIFFE id. It is read again when it changes.",
 );
 const TLS_CLIENT_AUTH: OptionalSetting<ClientAuth> = OptionalSetting::new(
     "TLS_CLIENT_AUTH",

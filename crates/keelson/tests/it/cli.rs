@@ -8,6 +8,7 @@ use std::process::Output;
 use chassis::testing::require_tool;
 use serde_json::Value;
 
+use crate::durability::stop;
 use crate::launch::{BINARY, Launch};
 use crate::system::System;
 
@@ -225,8 +226,10 @@ async fn the_token_is_shown_to_a_person_and_not_to_a_file() {
     let Some(script) = require_tool("script") else { return };
     let line = format!("exec {BINARY} up");
     let terminal = launch.args(&[]).program(&[script.to_str().unwrap(), "-qec", &line, "/dev/null"]);
-    let terminal = terminal.env("TERM", "xterm").env("SHELL", "/bin/sh").start().await;
+    let mut terminal = terminal.env("TERM", "xterm").env("SHELL", "/bin/sh").start().await;
     assert!(terminal.stdout().contains(&token), "a person does not see the token");
+    // It would outlive the program that holds the terminal.
+    stop(&mut terminal).await;
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ async fn trace_messages(count: usize) -> Option<(Vec<Call>, Vec<String>)> {
 }
 
 /// The system outlives `strace`, which is what was started.
-async fn stop(system: &mut System) {
+pub(crate) async fn stop(system: &mut System) {
     let run: serde_json::Value = serde_json::from_slice(&fs::read(system.data().join("run.json")).unwrap()).unwrap();
     system.signal_to(u32::try_from(run["pid"].as_u64().unwrap()).unwrap(), "TERM");
     assert!(system.ended().await.success());

@@ -155,9 +155,9 @@ impl Settings {
         let chassis = ChassisConfig::read(&mut reader, services.len(), default_host);
         let consumed = |service| ConsumerService::place_of(identity(service).name, &chassis.consumer_services);
         let (users_at, analytics_at) = (consumed(ServiceName::Users), consumed(ServiceName::Analytics));
-        let mut settings = Self {
+        let settings = Self {
             allowed_roles: identity::allowed_roles(&mut reader, &chassis.identities),
-            keys: KeySettings::read(&mut reader, mode == Mode::Up),
+            keys: KeySettings::read(&mut reader, mode == Mode::Up, &chassis),
             chassis,
             queue,
             records,
@@ -237,18 +237,17 @@ impl Settings {
         }
     }
 
-    fn check_encryption_keys(&mut self, reader: &mut Reader<'_>, services: &[ServiceName]) {
+    fn check_encryption_keys(&self, reader: &mut Reader<'_>, services: &[ServiceName]) {
         let sources = crate::wire::secret_sources(&self.aws);
         let talks = services
             .iter()
             .any(|service| matches!(service, ServiceName::Users | ServiceName::Orders | ServiceName::Analytics));
-        let ChassisConfig { production, encryption, .. } = self.chassis;
         let is_wanted = |service: &ConsumerService| service.encryption.is_some_and(PeerEncryption::is_some);
         if self.chassis.consumer_services.iter().any(is_wanted) && !self.keys.has_any() {
             let expected = "ENCRYPTION_KEY beside it, where a service wants encrypted requests";
             reader.refuse(&config::CONSUMER_SERVICES.info, expected);
         }
-        self.keys.check(reader, (production, encryption), &sources, talks);
+        self.keys.check(reader, &sources, talks);
     }
 
     /// Orders asks users who is one; in production every token is verified, and orders shows analytics one.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::SpiffeId;
+use super::tokens::is_scope;
 
 /// Identities of services, each with what it may do. Read from a JSON array of `{"identity": …, "scopes": [SCOPE…]}`. An
 /// identity counts whole: there are no patterns.
@@ -95,10 +96,6 @@ fn is_role(text: &str) -> bool {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'*');
     let is_whole = !partition.is_empty() && region.is_empty() && !account.is_empty();
     *prefix == "arn" && *service == "iam" && is_whole && is_named && is_plain
-}
-
-fn is_scope(scope: &str) -> bool {
-    !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte))
 }
 
 #[cfg(test)]

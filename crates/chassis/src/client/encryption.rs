@@ -91,7 +91,11 @@ impl CallForm {
         headers: &mut HeaderMap,
         body: &Bytes,
     ) -> Result<(Bytes, Sealed<'a>), CallFailure> {
-        let no_keys = || CallFailure::Unavailable("its calls are to be encrypted, and there is no key for that".into());
+        let no_keys = || {
+            CallFailure::Unavailable(
+                "its calls are to be encrypted, and there is no key for that: set ENCRYPTION_KEY".into(),
+            )
+        };
         let own_name = self.encryption.own_name;
         let keys = self.encryption.keys.as_deref().ok_or_else(no_keys)?;
         let of = |owner: &str| if self.form == Form::Fernet { keys.shared_ring() } else { keys.ring_of(owner) };
@@ -154,7 +158,11 @@ impl Sealed<'_> {
             Ok(None) if self.may_be_plain(status) => {
                 return Ok(Reply { status, headers, body: ReplyBody::Whole(body) });
             }
-            Ok(None) => return Err(CallFailure::Unavailable(format!("its answer, {status}, is not encrypted"))),
+            Ok(None) => {
+                return Err(CallFailure::Unavailable(format!(
+                    "its answer, {status}, is not encrypted; both sides need the same keys, which `keelson keys list` names"
+                )));
+            }
             Err(_) => return Err(CallFailure::Malformed("how its answer is encrypted is not clear".into())),
         };
         let failed = |cause: &dyn std::error::Error| {

@@ -3,18 +3,20 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
-use http::HeaderMap;
+use axum::extract::{FromRequestParts, Request};
 use http::header;
 use http::request::Parts;
+use http::{HeaderMap, HeaderName};
 use secrecy::SecretString;
 
+use super::client::ThroughProxy;
 use crate::auth::{Claims, TokenVerifier, Verification};
 use crate::client::CallError;
 
 const SCHEME: &[u8] = b"Bearer ";
 /// Where clients of the originals put it.
 const ACCESS_TOKEN: &str = "x-access-token";
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// A token that was looked at. Travels with the request from the edge to the route.
 #[derive(Debug, Clone)]
@@ -42,6 +44,15 @@ fn token(headers: &HeaderMap) -> Option<&[u8]> {
 /// Whether a request shows a token, good or bad.
 pub(super) fn shows_token(headers: &HeaderMap) -> bool {
     token(headers).is_some()
+}
+
+/// Whether whoever is at the other end of the connection asks for itself. A proxy, or a service that calls for somebody,
+/// shows its certificate with everybody's requests, and so does a browser with those of any page; what they ask for
+/// others must not be taken for their own.
+pub(super) fn is_of_its_own(request: &Request) -> bool {
+    let marks = [header::VIA, header::FORWARDED, FORWARDED_FOR, header::ORIGIN];
+    !marks.iter().any(|mark| request.headers().contains_key(mark))
+        && request.extensions().get::<ThroughProxy>().is_none_or(|proxy| !proxy.0)
 }
 
 /// The token that a caller shows, for a call that is made in the caller's name; `None` for one who shows none. On a route

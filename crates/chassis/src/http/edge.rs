@@ -24,19 +24,19 @@ use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
 use super::application::{Application, Arrival};
-use super::bearer::{Shown, shown, shows_token};
+use super::bearer::{Shown, is_of_its_own, shown, shows_token};
 use super::body::{read_whole, too_large, too_slow};
 use super::client::{ThroughProxy, client_address, is_trusted};
-use super::encryption::{Asked, Decrypted, Encryption, Head, Reply, no_key};
+use super::encryption::{Asked, Decrypted, Encryption, Reply, no_key};
 use super::identify::ids_of;
 use super::origin::OriginRules;
 use super::overload::{Overload, overloaded};
 use super::problem;
-use super::rate_limit::{ClientLimits, WINDOW_SECONDS};
+use super::rate_limit::{ClientLimits, over_the_limit};
 use super::routes::{Route, RouteTable};
 use crate::auth::{Claims, SERVICE_SCOPE, TokenVerifier};
 use crate::client::{DEADLINE_HEADER, PROBE_AGENT};
-use crate::envelope::{Cause, Undecryptable};
+use crate::envelope::Cause;
 use crate::error::{Error, Kind};
 use crate::ids::Ids;
 use crate::telemetry::correlation::{CorrelationId, Scope, in_scope, with_current};
@@ -44,10 +44,7 @@ use crate::telemetry::logs::{AccessRecord, Logs};
 use crate::telemetry::metrics::Metrics;
 
 const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROCESS_TIME_HEADER: HeaderName = HeaderName::from_static("x-process-time");
-const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const REFERRER_POLICY: HeaderValue = HeaderValue::from_static("strict-origin-when-cross-origin");
 
 /// What the edge of one service works with.
@@ -185,8 +182,8 @@ impl Exchange {
             self.asked = Asked::of(request.headers())?;
             self.reply = match self.asked {
                 Asked::Nothing => None,
-                Asked::Both(form) => state.encryption.reply_in(form, Head::of(request)),
-                Asked::Answer => Some(state.encryption.reply_to(Head::of(request)).ok_or_else(no_key)?),
+                Asked::Both(form) => state.encryption.reply_in(form, request),
+                Asked::Answer => Some(state.encryption.reply_to(request).ok_or_else(no_key)?),
             };
         }
         state.origins.admit(request)?;
@@ -239,13 +236,10 @@ impl Exchange {
             let body = std::mem::take(request.body_mut());
             let whole = Box::pin(timeout_at(deadline, read_whole(body, state.max_body_bytes, &mut memory)));
             let mut whole = whole.await.map_err(|_elapsed| too_slow())??;
-            if let Asked::Both(form) = self.asked
-                && !self.route.is_unlimited
-            {
+            if matches!(self.asked, Asked::Both(_)) && !self.route.is_unlimited {
+                let opened = Box::pin(state.encryption.open(self.reply.as_ref(), request.headers(), &whole)).await;
                 // Whoever has no key could not read an answer either.
-                let reply = self.reply.take().ok_or(Undecryptable::from(Cause::NoAnswer))?;
-                let plain = Box::pin(state.encryption.open(form, Head::of(&request), &whole)).await?;
-                self.reply = Some(reply);
+                let plain = opened.inspect_err(|_| self.reply = None)?;
                 memory.take(plain.len())?;
                 request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(plain.len()));
                 request.extensions_mut().insert(Decrypted);
@@ -344,15 +338,6 @@ impl Drop for Exchange {
     }
 }
 
-/// Whether whoever is at the other end of the connection asks for itself. A proxy, or a service that calls for somebody,
-/// shows its certificate with everybody's requests, and so does a browser with those of any page; what they ask for
-/// others must not be taken for their own.
-fn is_of_its_own(request: &Request) -> bool {
-    let marks = [header::VIA, header::FORWARDED, FORWARDED_FOR, header::ORIGIN];
-    !marks.iter().any(|mark| request.headers().contains_key(mark))
-        && request.extensions().get::<ThroughProxy>().is_none_or(|proxy| !proxy.0)
-}
-
 fn too_late() -> Error {
     Error::new(Kind::Unavailable, "The request took too long").caused_by("the request's time limit is over")
 }
@@ -391,15 +376,6 @@ fn refusal(error: &Error) -> Option<&'static str> {
         Kind::Overloaded => "overload",
         _ => "framing",
     })
-}
-
-/// 429 with the headers of draft-ietf-httpapi-ratelimit-headers-10.
-fn over_the_limit(limits: &ClientLimits, wait: Duration) -> Error {
-    let seconds = wait.as_secs_f64().ceil();
-    Error::new(Kind::TooManyRequests, "Rate limit exceeded")
-        .retry_after(wait)
-        .with_header(RATE_LIMIT_POLICY, &format!("\"default\";q={};w={WINDOW_SECONDS}", limits.per_minute))
-        .with_header(RATE_LIMIT, &format!("\"default\";r=0;t={seconds}"))
 }
 
 /// Headers that the edge adds to an answer, and those that are most often there.

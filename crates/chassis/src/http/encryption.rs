@@ -12,7 +12,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::{BodyExt as _, Limited};
 use tracing::warn;
 
@@ -59,133 +59,131 @@ impl Asked {
     }
 }
 
-/// What of a request says how it is encrypted, and what its body is bound to.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Head<'a> {
-    method: &'a Method,
-    uri: &'a Uri,
-    headers: &'a HeaderMap,
-}
-
-impl<'a> Head<'a> {
-    pub(super) fn of(request: &'a Request) -> Self {
-        Self { method: request.method(), uri: request.uri(), headers: request.headers() }
-    }
-}
-
 /// What one service decrypts and encrypts with.
 #[derive(Debug)]
 pub(super) struct Encryption {
     /// `None` where the process has no keys.
     pub(super) keys: Option<Arc<ServiceKeys>>,
     /// Under which its keys are known.
-    pub(super) own_name: &'static str,
+    pub(super) own_name: Arc<str>,
     /// `SERVICE_NAME`, by which it may be called too.
     pub(super) given_name: Arc<str>,
     /// Whether requests in the first GCM form are taken, which anybody can send again.
     pub(super) takes_gcm: bool,
 }
 
-/// How an answer is to be encrypted: as its request asked, with the keys that counted then.
+/// How an answer is to be encrypted: as its request asked, with the keys that counted then. It knows the call, so the
+/// request is decrypted by it too.
 #[derive(Debug)]
 pub(super) struct Reply {
     form: Form,
     ring: Arc<KeyRing>,
-    /// Whose ring that is.
-    owner: String,
-    /// Of v2: the key that the caller named.
+    /// Of v2: the key of the caller, or of the service, that the caller named.
     key_id: Option<String>,
+    is_callers_key: bool,
     /// What the caller calls this service.
-    own_name: String,
+    own_name: Arc<str>,
     caller: String,
     method: Method,
     path: PathAndQuery,
 }
 
+impl Reply {
+    fn binding(&self, direction: Direction) -> Binding<'_> {
+        let (caller, own) = (self.caller.as_str(), &*self.own_name);
+        let (sender, target) = match direction {
+            Direction::Request => (caller, own),
+            Direction::Response => (own, caller),
+        };
+        Binding { direction, method: self.method.as_str(), path: self.path.as_str(), sender, target }
+    }
+}
+
 impl Encryption {
-    /// The plain body of a request, whose answer can be encrypted.
-    pub(super) async fn open(&self, form: Form, request: Head<'_>, body: &Bytes) -> Result<Vec<u8>, Error> {
-        let opened = self.try_open(form, request, body).await;
+    /// The plain body of a request that is answered so; of one whose answer nobody could encrypt there is none.
+    pub(super) async fn open(
+        &self,
+        reply: Option<&Reply>,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> Result<Vec<u8>, Error> {
+        let opened = match reply {
+            Some(reply) => self.try_open(reply, headers, body).await,
+            None => Err(Cause::NoAnswer.into()),
+        };
         opened.map_err(|undecryptable| {
-            let caller = text(request.headers, &SERVICE_NAME).unwrap_or_default();
-            let caller: String = caller.chars().take(MAX_NAME_CHARS).collect();
+            let caller: String = reply.map_or("", |reply| &reply.caller).chars().take(MAX_NAME_CHARS).collect();
             let cause = undecryptable.cause();
             warn!(peer.service = caller, cause = %cause, "a request cannot be decrypted");
             undecryptable.into()
         })
     }
 
-    async fn try_open(&self, form: Form, request: Head<'_>, body: &Bytes) -> Result<Vec<u8>, Undecryptable> {
-        let keys = self.keys.as_deref().ok_or(Cause::UnknownKey)?;
+    async fn try_open(&self, reply: &Reply, headers: &HeaderMap, body: &Bytes) -> Result<Vec<u8>, Undecryptable> {
+        let (form, keys) = (reply.form, self.keys.as_deref().ok_or(Cause::UnknownKey)?);
         if form == Form::Gcm && !self.takes_gcm {
             return Err(Cause::NotTaken.into());
         }
-        let ring = self.callers_ring(keys, form, request).ok_or(Cause::UnknownKey)?;
+        let ring = self.callers_ring(keys, reply, headers).ok_or(Cause::UnknownKey)?;
         ready_for(form, &ring).await.map_err(|_| Cause::Failed)?;
-        let binding = Binding {
-            direction: Direction::Request,
-            method: request.method.as_str(),
-            path: request.uri.path_and_query().map_or("/", PathAndQuery::as_str),
-            sender: text(request.headers, &SERVICE_NAME).unwrap_or_default(),
-            target: self.called(request),
-        };
-        let opening = Opening { form, ring: &ring, binding, now: keys.now(), taken: &keys.taken };
-        opening.open(request.headers, body)
-    }
-
-    /// What the caller calls this service.
-    fn called(&self, request: Head<'_>) -> &str {
-        let target = text(request.headers, &TARGET_SERVICE);
-        if target == Some(&*self.given_name) { &self.given_name } else { self.own_name }
+        let (binding, now) = (reply.binding(Direction::Request), keys.now());
+        Opening { form, ring: &ring, binding, now, taken: &keys.taken }.open(headers, body)
     }
 
     /// The keys of whoever says that it sends a request. In v2 nobody sends with the keys of somebody else.
-    fn callers_ring(&self, keys: &ServiceKeys, form: Form, request: Head<'_>) -> Option<Arc<KeyRing>> {
-        let caller = text(request.headers, &SERVICE_NAME);
-        let owner = text(request.headers, &ENCRYPTION_SERVICE);
-        let owner = match form {
+    fn callers_ring(&self, keys: &ServiceKeys, reply: &Reply, headers: &HeaderMap) -> Option<Arc<KeyRing>> {
+        let (caller, owner) = (reply.caller.as_str(), text(headers, &ENCRYPTION_SERVICE));
+        let is_sound = !caller.is_empty() && owner.is_none_or(|owner| owner == caller);
+        let owner = match reply.form {
             Form::Fernet => return keys.shared_ring(),
-            Form::Gcm => owner.or(caller).unwrap_or_default(),
-            Form::V2 => caller.filter(|caller| owner.is_none_or(|owner| owner == *caller))?,
+            Form::Gcm => owner.unwrap_or(caller),
+            Form::V2 => Some(caller).filter(|_| is_sound)?,
         };
         // Nobody calls itself: that is an answer which somebody sends back.
-        if owner == self.own_name { None } else { keys.ring_of(owner) }
+        if *owner == *self.own_name { None } else { keys.ring_of(owner) }
     }
 
     /// How a request in this form is answered; `None` where there is no key for that.
-    pub(super) fn reply_in(&self, form: Form, request: Head<'_>) -> Option<Reply> {
+    pub(super) fn reply_in(&self, form: Form, request: &Request) -> Option<Reply> {
         let keys = self.keys.as_deref()?;
         let ring = match form {
             Form::Fernet => keys.shared_ring()?,
-            Form::Gcm => keys.ring_of(self.own_name)?,
-            Form::V2 => keys.ring_of(self.own_name).filter(|ring| ring.speaks_v2())?,
+            Form::Gcm => keys.ring_of(&self.own_name)?,
+            Form::V2 => keys.ring_of(&self.own_name).filter(|ring| ring.speaks_v2())?,
         };
-        Some(self.reply(form, ring, self.own_name, request))
+        Some(self.reply(form, ring, request))
     }
 
     /// How a request is answered whose answer alone shall be encrypted: in v2 with the key that the caller names, if that
     /// is known here, else in the first GCM form.
-    pub(super) fn reply_to(&self, request: Head<'_>) -> Option<Reply> {
+    pub(super) fn reply_to(&self, request: &Request) -> Option<Reply> {
         let keys = self.keys.as_deref()?;
-        if let Some(key_id) = text(request.headers, &KEY_ID) {
-            let caller = text(request.headers, &SERVICE_NAME).unwrap_or_default();
-            let known = [caller, self.own_name].into_iter().find_map(|owner| {
-                let ring = keys.ring_of(owner).filter(|ring| ring.has_key(key_id))?;
-                Some((owner, ring))
-            });
-            if let Some((owner, ring)) = known {
+        if let Some(key_id) = text(request.headers(), &KEY_ID) {
+            let knows_key = |ring: &Arc<KeyRing>| ring.has_key(key_id);
+            let caller = text(request.headers(), &SERVICE_NAME);
+            let callers = caller.and_then(|caller| keys.ring_of(caller)).filter(knows_key);
+            let is_callers_key = callers.is_some();
+            if let Some(ring) = callers.or_else(|| keys.ring_of(&self.own_name).filter(knows_key)) {
                 let key_id = Some(key_id.to_owned());
-                return Some(Reply { key_id, ..self.reply(Form::V2, ring, owner, request) });
+                return Some(Reply { key_id, is_callers_key, ..self.reply(Form::V2, ring, request) });
             }
         }
         self.reply_in(Form::Gcm, request)
     }
 
-    fn reply(&self, form: Form, ring: Arc<KeyRing>, owner: &str, request: Head<'_>) -> Reply {
-        let caller = text(request.headers, &SERVICE_NAME).unwrap_or_default().to_owned();
-        let path = request.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-        let (owner, own_name) = (owner.to_owned(), self.called(request).to_owned());
-        Reply { form, ring, owner, key_id: None, own_name, caller, method: request.method.clone(), path }
+    fn reply(&self, form: Form, ring: Arc<KeyRing>, request: &Request) -> Reply {
+        let headers = request.headers();
+        let is_given_name = text(headers, &TARGET_SERVICE) == Some(&*self.given_name);
+        Reply {
+            form,
+            ring,
+            key_id: None,
+            is_callers_key: false,
+            own_name: Arc::clone(if is_given_name { &self.given_name } else { &self.own_name }),
+            caller: text(headers, &SERVICE_NAME).unwrap_or_default().to_owned(),
+            method: request.method().clone(),
+            path: request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")),
+        }
     }
 
     /// An answer in place of this one, which nobody but the caller can read.
@@ -203,14 +201,8 @@ impl Encryption {
         let plain = whole.map_err(|error| Error::internal(format!("the answer cannot be encrypted: {error}")))?;
         let plain = plain.to_bytes();
         ready_for(reply.form, &reply.ring).await?;
-        let binding = Binding {
-            direction: Direction::Response,
-            method: reply.method.as_str(),
-            path: reply.path.as_str(),
-            sender: &reply.own_name,
-            target: &reply.caller,
-        };
-        let (form, owner, now) = (reply.form, reply.owner.as_str(), keys.now());
+        let owner = if reply.is_callers_key { &reply.caller } else { &*self.own_name };
+        let (form, binding, now) = (reply.form, reply.binding(Direction::Response), keys.now());
         let sealing = Sealing { form, ring: &reply.ring, owner, key_id: reply.key_id.as_deref(), binding, now };
         let sealed = sealing.seal(&plain, &mut parts.headers)?;
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(sealed.len()));

@@ -12,15 +12,20 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
+use http::HeaderName;
 use quick_cache::sync::Cache;
 
 use crate::clock::Clock;
+use crate::error::{Error, Kind};
 
 /// Clients that are remembered at once, some 10 MB.
 const MAX_CLIENTS: usize = 65_536;
 
 /// Seconds of the window that headers speak of.
-pub(super) const WINDOW_SECONDS: u64 = 60;
+const WINDOW_SECONDS: u64 = 60;
+
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 #[derive(Clone)]
 struct Monotonic(Arc<dyn Clock>);
@@ -92,6 +97,15 @@ pub(crate) fn network_of(client: IpAddr) -> IpAddr {
             Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
     }
+}
+
+/// 429 with the headers of draft-ietf-httpapi-ratelimit-headers-10.
+pub(super) fn over_the_limit(limits: &ClientLimits, wait: Duration) -> Error {
+    let seconds = wait.as_secs_f64().ceil();
+    Error::new(Kind::TooManyRequests, "Rate limit exceeded")
+        .retry_after(wait)
+        .with_header(RATE_LIMIT_POLICY, &format!("\"default\";q={};w={WINDOW_SECONDS}", limits.per_minute))
+        .with_header(RATE_LIMIT, &format!("\"default\";r=0;t={seconds}"))
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ fn edge_state(service: &Service, shared: &Shared) -> EdgeState {
         origins: OriginRules::new(&http.cors_origins, *production, *host),
         encryption: Encryption {
             keys: service.context.keys.clone(),
-            own_name: service.identity.name,
+            own_name: service.identity.name.into(),
             given_name: Arc::clone(&service.name),
             takes_gcm: encryption.takes_gcm,
         },

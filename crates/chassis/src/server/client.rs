@@ -32,7 +32,7 @@ impl Client {
     }
 
     /// Whoever has shown a certificate in the handshake, if it is one of a service.
-    pub(super) async fn of_handshake(
+    pub(super) fn of_handshake(
         peer: SocketAddr,
         stream: &TlsStream<TcpStream>,
         authenticator: &CertificateAuthenticator,
@@ -41,7 +41,7 @@ impl Client {
         let Some(certificate) = certificate else { return Self::at(peer) };
         let left = expires_at(certificate).saturating_sub(UnixTime::now().as_secs());
         let expires = Instant::now().checked_add(Duration::from_secs(left));
-        let identity = match authenticator.claims(certificate).await {
+        let identity = match authenticator.claims(certificate) {
             Ok(claims) => Some(Arc::new(claims)),
             Err(unverified) => {
                 debug!(%peer, cause = %unverified, "a client certificate is none of a service");

@@ -100,7 +100,7 @@ async fn shake_hands(
     };
     match shaken {
         Ok(Ok(stream)) => {
-            let client = Client::of_handshake(peer, &stream, tls.authenticator()).await;
+            let client = Client::of_handshake(peer, &stream, tls.authenticator());
             Some((speaks_http2(&stream), Socket::Tls(Box::new(stream)), client))
         }
         Ok(Err(error)) => {

@@ -1,6 +1,6 @@
 //! The keys of encrypted calls: what is set, and what production asks of it.
 
-use chassis::config::{EncryptionConfig, Mistakes, OptionalSetting, Reader, SecretSources, Section, SettingInfo};
+use chassis::config::{ChassisConfig, Mistakes, OptionalSetting, Reader, SecretSources, Section, SettingInfo};
 use chassis::envelope::KeyRing;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -48,12 +48,12 @@ pub(crate) struct KeySettings {
 pub(crate) struct Demands {
     /// Nobody must guess it.
     is_secret: bool,
-    /// Our services speak v2, which takes random keys alone.
+    /// Our services encrypt their calls in v2, which takes random keys alone.
     is_random: bool,
 }
 
 impl KeySettings {
-    pub(super) fn read(reader: &mut Reader<'_>, generates: bool) -> Self {
+    pub(super) fn read(reader: &mut Reader<'_>, generates: bool, chassis: &ChassisConfig) -> Self {
         let owners = [None, Some(users::IDENTITY.name), Some(analytics::IDENTITY.name), Some(orders::IDENTITY.name)];
         let settings = [&SHARED, &OF_USERS, &OF_ANALYTICS, &OF_ORDERS].into_iter().zip(owners);
         let read = settings.map(|(setting, owner)| KeySetting {
@@ -62,18 +62,12 @@ impl KeySettings {
             text: reader.get_optional(setting),
         });
         let all = read.collect();
-        Self { all, generates, demands: Demands { is_secret: false, is_random: false } }
+        let demands = Demands { is_secret: chassis.production, is_random: chassis.encryption.encrypts_calls };
+        Self { all, generates, demands }
     }
 
     /// Finds what is wrong with those that are set here, and whether services can talk with them.
-    pub(super) fn check(
-        &mut self,
-        reader: &mut Reader<'_>,
-        (production, config): (bool, EncryptionConfig),
-        sources: &SecretSources,
-        talks: bool,
-    ) {
-        self.demands = Demands { is_secret: production, is_random: config.encrypts_calls };
+    pub(super) fn check(&self, reader: &mut Reader<'_>, sources: &SecretSources, talks: bool) {
         for setting @ KeySetting { info, text, .. } in &self.all {
             let Some(text) = text else { continue };
             // As with other secrets: taken for the key itself, everybody could guess it.
@@ -87,7 +81,7 @@ impl KeySettings {
             }
         }
         let has_shared = self.generates || self.all.iter().any(|it| it.owner.is_none() && it.text.is_some());
-        if talks && config.encrypts_calls && !self.has_one_for_each() && !has_shared {
+        if talks && self.demands.is_random && !self.has_one_for_each() && !has_shared {
             reader.refuse(
                 &SHARED.info,
                 "a key or a reference to one such as `file:/run/secrets/encryption_key`, the same for all services; or one of each of them (USER_ENCRYPTION_KEY, ANALYTICS_ENCRYPTION_KEY and ORDER_ENCRYPTION_KEY); or ENCRYPT_CALLS=false, where calls go over a network that encrypts",

@@ -98,6 +98,6 @@ impl TokenIssuer {
 }
 
 /// `scope-token` of RFC 6749, appendix A.4.
-fn is_scope(text: &str) -> bool {
+pub(crate) fn is_scope(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
 }

@@ -22,6 +22,7 @@ mod verifying_key;
 mod verifying_keys;
 
 pub use claims::{Claims, Parties, SERVICE_SCOPE};
+pub(crate) use issuer::is_scope;
 pub use issuer::{IssueError, TokenIssuer};
 pub use jwks::Jwks;
 pub use key_ring::KeyRing;

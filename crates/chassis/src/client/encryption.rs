@@ -14,8 +14,8 @@ use super::CallFailure;
 use super::exchange::{Reply, ReplyBody};
 use crate::config::PeerEncryption;
 use crate::envelope::{
-    Binding, Direction, ENCRYPT_RESPONSE, ENCRYPTION_SERVICE, Form, KEY_ID, KeyRing, Opening, SERVICE_NAME, Sealing,
-    ServiceKeys, TARGET_SERVICE, has_no_body, ready_for, text,
+    Binding, Direction, ENCRYPT_RESPONSE, EncryptionHeaders, Form, HeaderText, KEY_ID, KeyRing, Opening, SERVICE_NAME,
+    Sealing, ServiceKeys, TARGET_SERVICE, has_no_body, ready_for,
 };
 
 /// With what the calls of one service are encrypted, and which.
@@ -107,7 +107,10 @@ impl CallForm {
         }
         ready_for(self.form, &own).await.map_err(unsendable)?;
         let (binding, now) = (sealed.binding(Direction::Request), keys.now());
-        let sealing = Sealing { form: self.form, ring: &own, owner: own_name, key_id: None, binding, now };
+        let [own_name, callee] = [own_name, &*self.callee].map(HeaderText::new);
+        let (own_name, callee) = own_name.zip(callee).ok_or_else(|| unsendable("its name fits into no header"))?;
+        let (owner, sender, target) = (&own_name, &own_name, &callee);
+        let sealing = Sealing { form: self.form, ring: &own, owner, sender, target, key_id: None, binding, now };
         let encrypted = sealing.seal(body, headers).map_err(unsendable)?;
         Ok((encrypted, sealed))
     }
@@ -153,7 +156,8 @@ impl Sealed<'_> {
         let ReplyBody::Whole(body) = body else {
             return Err(CallFailure::Malformed("an encrypted answer was not read whole".into()));
         };
-        let form = match Form::of(&headers) {
+        let said = EncryptionHeaders::of(&headers);
+        let form = match said.form() {
             Ok(Some(form)) => form,
             Ok(None) if self.may_be_plain(status) => {
                 return Ok(Reply { status, headers, body: ReplyBody::Whole(body) });
@@ -172,12 +176,13 @@ impl Sealed<'_> {
             return Err(CallFailure::Malformed(format!("its answer, {status}, is encrypted in another form")));
         }
         let [own, callees] = &self.rings;
-        let is_with_own = text(&headers, &ENCRYPTION_SERVICE) == Some(self.call.encryption.own_name);
+        let is_with_own = said.encryption_service.text() == Some(self.call.encryption.own_name);
         let ring = if is_with_own { own } else { callees };
         ready_for(form, ring).await.map_err(|error| failed(&error))?;
         let (binding, now) = (self.binding(Direction::Response), self.keys.now());
-        let opening = Opening { form, ring, binding, now, taken: &self.keys.taken };
-        let plain = opening.open(&headers, &body).map_err(|undecryptable| failed(&undecryptable.cause()))?;
+        let stamp = said.stamp();
+        let opening = Opening { form, stamp: stamp.as_ref(), ring, binding, now, taken: &self.keys.taken };
+        let plain = opening.open(&body).map_err(|undecryptable| failed(&undecryptable.cause()))?;
         if plain.len() > most {
             return Err(CallFailure::TooLarge(most));
         }

@@ -84,9 +84,6 @@ pub enum EncryptError {
     /// Part of the call has a line break.
     #[error("what the body is bound to has a line break")]
     LineBreak,
-    /// A name that no header can hold.
-    #[error("the name of a service or key fits into no header")]
-    Name,
     /// A fault of the machine or of the library.
     #[error("the cryptographic library failed")]
     Failed,

@@ -8,22 +8,34 @@ use serde::Deserialize;
 
 use super::Cause;
 
+/// The names as texts, by which the headers of a message are told apart.
+mod text {
+    pub(super) const SERVICE_COMMUNICATION: &str = "x-service-communication";
+    pub(super) const ENCRYPTED_PAYLOAD: &str = "x-encrypted-payload";
+    pub(super) const ENCRYPT_RESPONSE: &str = "x-encrypt-response";
+    pub(super) const ENCRYPTION_SERVICE: &str = "x-encryption-service";
+    pub(super) const SERVICE_NAME: &str = "x-service-name";
+    pub(super) const TARGET_SERVICE: &str = "x-target-service";
+    pub(super) const KEY_ID: &str = "x-encryption-key-id";
+    pub(super) const TIME: &str = "x-encryption-time";
+}
+
 /// `encrypted`: the form of Fernet.
-pub(crate) const SERVICE_COMMUNICATION: HeaderName = HeaderName::from_static("x-service-communication");
+pub(crate) const SERVICE_COMMUNICATION: HeaderName = HeaderName::from_static(text::SERVICE_COMMUNICATION);
 /// `true`: the first GCM form; `v2`: ours.
-pub(crate) const ENCRYPTED_PAYLOAD: HeaderName = HeaderName::from_static("x-encrypted-payload");
+pub(crate) const ENCRYPTED_PAYLOAD: HeaderName = HeaderName::from_static(text::ENCRYPTED_PAYLOAD);
 /// `true`: the answer shall be encrypted.
-pub(crate) const ENCRYPT_RESPONSE: HeaderName = HeaderName::from_static("x-encrypt-response");
+pub(crate) const ENCRYPT_RESPONSE: HeaderName = HeaderName::from_static(text::ENCRYPT_RESPONSE);
 /// Whose key has encrypted the body.
-pub(crate) const ENCRYPTION_SERVICE: HeaderName = HeaderName::from_static("x-encryption-service");
+pub(crate) const ENCRYPTION_SERVICE: HeaderName = HeaderName::from_static(text::ENCRYPTION_SERVICE);
 /// Who sends.
-pub(crate) const SERVICE_NAME: HeaderName = HeaderName::from_static("x-service-name");
+pub(crate) const SERVICE_NAME: HeaderName = HeaderName::from_static(text::SERVICE_NAME);
 /// Who is to read it.
-pub(crate) const TARGET_SERVICE: HeaderName = HeaderName::from_static("x-target-service");
+pub(crate) const TARGET_SERVICE: HeaderName = HeaderName::from_static(text::TARGET_SERVICE);
 /// Of v2: which key of that owner.
-pub(crate) const KEY_ID: HeaderName = HeaderName::from_static("x-encryption-key-id");
+pub(crate) const KEY_ID: HeaderName = HeaderName::from_static(text::KEY_ID);
 /// Of v2: when, in seconds since 1970.
-pub(crate) const TIME: HeaderName = HeaderName::from_static("x-encryption-time");
+pub(crate) const TIME: HeaderName = HeaderName::from_static(text::TIME);
 
 /// The forms of encrypted bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,27 +51,13 @@ pub enum Form {
 /// The headers contradict each other, or name a form that nobody knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoForm {
-    /// Two forms at once.
+    /// Two forms at once, or one header twice.
     Several,
     /// None of ours.
     Unknown,
 }
 
 impl Form {
-    /// The form that the headers of a message name, if they name one.
-    pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Self>, NoForm> {
-        let fernet = single(headers, &SERVICE_COMMUNICATION)?.filter(|value| is(value, b"encrypted"));
-        let payload = single(headers, &ENCRYPTED_PAYLOAD)?.filter(|value| !is(value, b"false"));
-        match (fernet, payload) {
-            (Some(_), Some(_)) => Err(NoForm::Several),
-            (Some(_), None) => Ok(Some(Self::Fernet)),
-            (None, Some(value)) if is(value, b"true") => Ok(Some(Self::Gcm)),
-            (None, Some(value)) if is(value, b"v2") => Ok(Some(Self::V2)),
-            (None, Some(_)) => Err(NoForm::Unknown),
-            (None, None) => Ok(None),
-        }
-    }
-
     /// The header that names it.
     pub(crate) fn header(self) -> (HeaderName, HeaderValue) {
         match self {
@@ -70,15 +68,123 @@ impl Form {
     }
 }
 
-/// Whether a request asks for an answer that is encrypted.
-pub(crate) fn asks_for_encrypted_answer(headers: &HeaderMap) -> bool {
-    headers.get(&ENCRYPT_RESPONSE).is_some_and(|value| is(value, b"true"))
+/// What the headers of a message say of encryption, found in one pass: to look for each by its name takes longer than to
+/// decrypt a small body.
+#[derive(Debug, Default)]
+pub(crate) struct EncryptionHeaders<'a> {
+    service_communication: Found<'a>,
+    encrypted_payload: Found<'a>,
+    encrypt_response: Found<'a>,
+    pub(crate) encryption_service: Found<'a>,
+    pub(crate) service_name: Found<'a>,
+    pub(crate) target_service: Found<'a>,
+    pub(crate) key_id: Found<'a>,
+    time: Found<'a>,
 }
 
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, NoForm> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next();
-    if values.next().is_some() { Err(NoForm::Several) } else { Ok(first) }
+/// A header that counts only when it stands once.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) enum Found<'a> {
+    #[default]
+    Nowhere,
+    Once(&'a HeaderValue),
+    Several,
+}
+
+impl<'a> EncryptionHeaders<'a> {
+    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
+        let mut found = Self::default();
+        for (name, value) in headers {
+            let header = match name.as_str() {
+                text::SERVICE_COMMUNICATION => &mut found.service_communication,
+                text::ENCRYPTED_PAYLOAD => &mut found.encrypted_payload,
+                text::ENCRYPT_RESPONSE => &mut found.encrypt_response,
+                text::ENCRYPTION_SERVICE => &mut found.encryption_service,
+                text::SERVICE_NAME => &mut found.service_name,
+                text::TARGET_SERVICE => &mut found.target_service,
+                text::KEY_ID => &mut found.key_id,
+                text::TIME => &mut found.time,
+                _ => continue,
+            };
+            *header = if let Found::Nowhere = header { Found::Once(value) } else { Found::Several };
+        }
+        found
+    }
+
+    /// The form of the body, if one is named.
+    pub(crate) fn form(&self) -> Result<Option<Form>, NoForm> {
+        let fernet = self.service_communication.single()?.filter(|value| is(value, b"encrypted"));
+        let payload = self.encrypted_payload.single()?.filter(|value| !is(value, b"false"));
+        match (fernet, payload) {
+            (Some(_), Some(_)) => Err(NoForm::Several),
+            (Some(_), None) => Ok(Some(Form::Fernet)),
+            (None, Some(value)) if is(value, b"true") => Ok(Some(Form::Gcm)),
+            (None, Some(value)) if is(value, b"v2") => Ok(Some(Form::V2)),
+            (None, Some(_)) => Err(NoForm::Unknown),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Whether a request asks for an answer that is encrypted.
+    pub(crate) fn asks_for_encrypted_answer(&self) -> Result<bool, NoForm> {
+        Ok(self.encrypt_response.single()?.is_some_and(|value| is(value, b"true")))
+    }
+
+    /// Of v2: which key has encrypted the body, and when.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        Some(Stamp { key_id: self.key_id.to_header_text()?, time: self.time.text()?.parse().ok()? })
+    }
+}
+
+/// Of v2: which key is said to have encrypted a body, and when, in seconds since 1970.
+#[derive(Debug)]
+pub(crate) struct Stamp {
+    pub(super) key_id: HeaderText,
+    pub(super) time: i64,
+}
+
+impl<'a> Found<'a> {
+    pub(crate) fn text(self) -> Option<&'a str> {
+        if let Self::Once(value) = self { value.to_str().ok() } else { None }
+    }
+
+    /// The same for who needs it for longer.
+    pub(crate) fn to_header_text(self) -> Option<HeaderText> {
+        if let Self::Once(value) = self { HeaderText::read(value) } else { None }
+    }
+
+    fn single(self) -> Result<Option<&'a HeaderValue>, NoForm> {
+        match self {
+            Self::Nowhere => Ok(None),
+            Self::Once(value) => Ok(Some(value)),
+            Self::Several => Err(NoForm::Several),
+        }
+    }
+}
+
+/// The name of a service or the id of a key as headers hold it: a text, without a copy each time it is sent.
+#[derive(Debug, Clone)]
+pub(crate) struct HeaderText(HeaderValue);
+
+impl HeaderText {
+    pub(crate) const EMPTY: Self = Self(HeaderValue::from_static(""));
+
+    /// `None` when no header can hold it.
+    pub(crate) fn new(text: &str) -> Option<Self> {
+        HeaderValue::from_str(text).ok().map(Self)
+    }
+
+    fn read(value: &HeaderValue) -> Option<Self> {
+        value.to_str().is_ok().then(|| Self(value.clone()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    pub(crate) fn to_value(&self) -> HeaderValue {
+        self.0.clone()
+    }
 }
 
 fn is(value: &HeaderValue, text: &[u8]) -> bool {

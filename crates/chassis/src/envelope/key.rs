@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::aes_gcm::{AesGcmKey, KEY_BYTES};
 use super::entries::Entry;
 use super::fernet::{self, FernetKey};
+use super::form::HeaderText;
 use super::gcm::DerivedKey;
 use super::v2::V2Key;
 use crate::auth::is_same;
@@ -37,7 +38,7 @@ impl EncryptionKey {
         let random = random_bytes(text);
         let id = entry.id.unwrap_or_else(|| random.as_deref().map_or_else(|| TEXT_ID.to_owned(), id_of));
         let v2 = match &random {
-            Some(bytes) => Some(V2Key::new(&id, AesGcmKey::new(bytes)?)),
+            Some(bytes) => Some(V2Key::new(HeaderText::new(&id).ok_or(Unspecified)?, AesGcmKey::new(bytes)?)),
             None => None,
         };
         Ok(Self { id, fernet, derived: DerivedKey::new(entry.text), v2 })

@@ -7,6 +7,7 @@ use super::aes_gcm::Body;
 use super::entries;
 use super::fernet::Token;
 use super::key::EncryptionKey;
+use super::v2::V2Key;
 use super::{Binding, Cause, EncryptError, Received, ReplayCache, Sealed, Undecryptable};
 use crate::config::check_secret;
 
@@ -169,23 +170,18 @@ impl KeyRing {
     /// # Errors
     /// The key that encrypts is no random one, or the call has a line break, or the cryptographic library failed.
     pub fn encrypt_v2(&self, plaintext: &[u8], binding: &Binding<'_>, now: Timestamp) -> Result<Sealed, EncryptError> {
-        let key = self.newest.v2.as_ref().ok_or(EncryptError::KeyNotRandom)?;
-        key.seal(plaintext, binding, now)
+        let (key, time) = (self.v2_key(None)?, now.as_second());
+        let encrypted_data = key.seal(plaintext, binding, time)?;
+        Ok(Sealed { key_id: key.id().as_str().to_owned(), time, encrypted_data })
     }
 
-    /// The same with the key of this id: one that whoever is to read it is known to have.
-    ///
-    /// # Errors
-    /// Also when there is no such key.
-    pub fn encrypt_v2_with(
-        &self,
-        key_id: &str,
-        plaintext: &[u8],
-        binding: &Binding<'_>,
-        now: Timestamp,
-    ) -> Result<Sealed, EncryptError> {
-        let key = self.keys().find(|key| key.id() == key_id).ok_or(EncryptError::UnknownKey)?;
-        key.v2.as_ref().ok_or(EncryptError::KeyNotRandom)?.seal(plaintext, binding, now)
+    /// The newest key, or the one of this id, that whoever is to read it is known to have.
+    pub(super) fn v2_key(&self, key_id: Option<&str>) -> Result<&V2Key, EncryptError> {
+        let key = match key_id {
+            None => &self.newest,
+            Some(key_id) => self.keys().find(|key| key.id() == key_id).ok_or(EncryptError::UnknownKey)?,
+        };
+        key.v2.as_ref().ok_or(EncryptError::KeyNotRandom)
     }
 
     /// Decrypts a v2 body: of this call, once, and for 60 seconds before and after its time.

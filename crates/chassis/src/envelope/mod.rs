@@ -37,11 +37,11 @@ pub use aes_gcm::KEY_BYTES;
 pub use error::{Cause, EncryptError, Undecryptable};
 pub use form::Form;
 pub(crate) use form::{
-    ENCRYPT_RESPONSE, ENCRYPTION_SERVICE, KEY_ID, NoForm, SERVICE_NAME, TARGET_SERVICE, asks_for_encrypted_answer,
+    ENCRYPT_RESPONSE, EncryptionHeaders, HeaderText, KEY_ID, NoForm, SERVICE_NAME, Stamp, TARGET_SERVICE,
 };
 pub use key_ring::{KeyRing, KeyRingError, MAX_KEYS};
 pub use keys::EncryptionKeys;
-pub(crate) use message::{Opening, Sealing, has_no_body, ready_for, text};
+pub(crate) use message::{Opening, Sealing, has_no_body, ready_for};
 pub use replay::ReplayCache;
 pub use ring_text::{NamedKey, RingText, random_key};
 pub use service_keys::ServiceKeys;

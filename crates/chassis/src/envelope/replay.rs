@@ -5,14 +5,19 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::aead::NONCE_LEN;
+use foldhash::fast::RandomState;
 
 use super::Cause;
 use super::v2::WINDOW_SECONDS;
 
-/// Nonces that are known at once, some 35 MB at most. A body is known for a minute, so there may be 17,000 a second.
-const MAX_NONCES: usize = 1 << 20;
+/// Nonces that are known at once, some 110 MB at most. A body is known for a minute, so there may be 70,000 a second.
+const MAX_NONCES: usize = 1 << 22;
+/// Nonces of one second for which there is room before any has come.
+const MAX_EXPECTED: usize = 1 << 16;
 
 type Nonce = [u8; NONCE_LEN];
+/// Random by themselves, and from whoever has a key: no hash that stands up to an attacker is needed.
+type Nonces = HashSet<Nonce, RandomState>;
 
 /// The nonces of bodies that are still within their time.
 ///
@@ -29,7 +34,7 @@ pub struct ReplayCache {
 /// By the time of the body.
 #[derive(Default)]
 struct Taken {
-    by_second: BTreeMap<i64, HashSet<Nonce>>,
+    by_second: BTreeMap<i64, Nonces>,
     count: usize,
     /// The latest second of which nonces were forgotten. Should the clock be turned back, bodies up to that second are
     /// within their time again, and nobody can tell which of them were taken.
@@ -55,20 +60,26 @@ impl ReplayCache {
         if taken.forgotten.is_some_and(|forgotten| time <= forgotten) {
             return Err(Cause::Expired);
         }
-        if taken.by_second.get(&time).is_some_and(|nonces| nonces.contains(&nonce)) {
-            return Err(Cause::Replayed);
+        let Taken { by_second, count, .. } = &mut *taken;
+        if !by_second.contains_key(&time) {
+            // As many as in the second before, most likely: a table that grows is written again and again.
+            let expected = by_second.last_key_value().map_or(0, |(_, nonces)| nonces.len().min(MAX_EXPECTED));
+            by_second.insert(time, Nonces::with_capacity_and_hasher(expected, RandomState::default()));
         }
-        if taken.count >= self.max_nonces {
-            return Err(Cause::ReplayCacheFull);
+        let Some(nonces) = by_second.get_mut(&time) else { return Err(Cause::Failed) };
+        if *count < self.max_nonces {
+            if !nonces.insert(nonce) {
+                return Err(Cause::Replayed);
+            }
+            *count += 1;
+            return Ok(());
         }
-        taken.by_second.entry(time).or_default().insert(nonce);
-        taken.count += 1;
-        Ok(())
+        Err(if nonces.contains(&nonce) { Cause::Replayed } else { Cause::ReplayCacheFull })
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).by_second.values().map(HashSet::len).sum()
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).by_second.values().map(Nonces::len).sum()
     }
 }
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::aes_gcm::{AesGcmKey, Body};
+use super::form::HeaderText;
 use super::{Cause, EncryptError, ReplayCache};
 
 /// First line of the associated data.
@@ -60,20 +61,23 @@ pub struct Received<'a> {
 /// A random key and its id.
 #[derive(Debug)]
 pub(super) struct V2Key {
-    id: String,
+    id: HeaderText,
     key: AesGcmKey,
 }
 
 impl V2Key {
-    pub(super) fn new(id: &str, key: AesGcmKey) -> Self {
-        Self { id: id.to_owned(), key }
+    pub(super) fn new(id: HeaderText, key: AesGcmKey) -> Self {
+        Self { id, key }
     }
 
-    pub(super) fn seal(&self, plaintext: &[u8], binding: &Binding<'_>, now: Timestamp) -> Result<Sealed, EncryptError> {
-        let time = now.as_second();
-        let associated = binding.associated_data(time, &self.id).ok_or(EncryptError::LineBreak)?;
-        let encrypted_data = self.key.seal(plaintext, associated.as_bytes())?;
-        Ok(Sealed { key_id: self.id.clone(), time, encrypted_data })
+    pub(super) fn id(&self) -> &HeaderText {
+        &self.id
+    }
+
+    /// `encrypted_data` of a body of this second.
+    pub(super) fn seal(&self, plaintext: &[u8], binding: &Binding<'_>, time: i64) -> Result<String, EncryptError> {
+        let associated = binding.associated_data(time, self.id.as_str()).ok_or(EncryptError::LineBreak)?;
+        Ok(self.key.seal(plaintext, associated.as_bytes())?)
     }
 
     /// Only what is authentic gets into the cache, so nobody without a key can fill it.
@@ -86,7 +90,7 @@ impl V2Key {
     ) -> Result<Vec<u8>, Cause> {
         let (time, now) = (received.time, now.as_second());
         check_time(time, now)?;
-        let associated = binding.associated_data(time, &self.id).ok_or(Cause::LineBreak)?;
+        let associated = binding.associated_data(time, self.id.as_str()).ok_or(Cause::LineBreak)?;
         let body = Body::decode(received.encrypted_data)?;
         let nonce = body.nonce;
         let plaintext = self.key.open(body, associated.as_bytes()).ok_or(Cause::Authentication)?;
@@ -112,9 +116,11 @@ impl Binding<'_> {
             Direction::Request => "request",
             Direction::Response => "response",
         };
-        let time = time.to_string();
-        let lines = [NAME, direction, self.method, self.path, self.sender, self.target, &time, key_id];
-        let is_clear = lines.iter().all(|line| !line.contains('\n'));
-        is_clear.then(|| lines.join("\n"))
+        let mut digits = itoa::Buffer::new();
+        let time = digits.format(time);
+        let lines = [NAME, direction, self.method, self.path, self.sender, self.target, time, key_id];
+        let joined = lines.join("\n");
+        let breaks = memchr::memchr_iter(b'\n', joined.as_bytes()).count();
+        (breaks + 1 == lines.len()).then_some(joined)
     }
 }

@@ -179,12 +179,7 @@ impl Exchange {
             return Err(overloaded("the request waited too long to be read"));
         }
         if !self.route.is_passed_on {
-            self.asked = Asked::of(request.headers())?;
-            self.reply = match self.asked {
-                Asked::Nothing => None,
-                Asked::Both(form) => state.encryption.reply_in(form, request),
-                Asked::Answer => Some(state.encryption.reply_to(request).ok_or_else(no_key)?),
-            };
+            (self.asked, self.reply) = state.encryption.read(request)?;
         }
         state.origins.admit(request)?;
         if is_trusted(arrival.peer.ip().to_canonical(), &state.trusted_proxies) {
@@ -237,7 +232,7 @@ impl Exchange {
             let whole = Box::pin(timeout_at(deadline, read_whole(body, state.max_body_bytes, &mut memory)));
             let mut whole = whole.await.map_err(|_elapsed| too_slow())??;
             if matches!(self.asked, Asked::Both(_)) && !self.route.is_unlimited {
-                let opened = Box::pin(state.encryption.open(self.reply.as_ref(), request.headers(), &whole)).await;
+                let opened = Box::pin(state.encryption.open(self.reply.as_ref(), &whole)).await;
                 // Whoever has no key could not read an answer either.
                 let plain = opened.inspect_err(|_| self.reply = None)?;
                 memory.take(plain.len())?;
@@ -289,8 +284,7 @@ impl Exchange {
 
     /// The answer as the caller wants it, encrypted. In plain text stands at most that this failed.
     async fn seal(&self, reply: Reply, response: Response) -> Response {
-        let sealing = self.edge.state.encryption.seal(reply, response);
-        let sealed = timeout_at(self.deadline, sealing).await.unwrap_or_else(|_elapsed| Err(too_late()));
+        let sealed = self.edge.state.encryption.seal(reply, response, self.deadline).await;
         sealed.unwrap_or_else(|error| self.render(self.refuse(error)))
     }
 
@@ -338,7 +332,7 @@ impl Drop for Exchange {
     }
 }
 
-fn too_late() -> Error {
+pub(super) fn too_late() -> Error {
     Error::new(Kind::Unavailable, "The request took too long").caused_by("the request's time limit is over")
 }
 

@@ -20,6 +20,7 @@ use super::{calls, docs, services, standard};
 use crate::auth::TokenVerifier;
 use crate::client::Callees;
 use crate::config::ChassisConfig;
+use crate::envelope::HeaderText;
 use crate::health::Health;
 use crate::lifecycle::Lifecycle;
 use crate::ops;
@@ -138,8 +139,8 @@ fn edge_state(service: &Service, shared: &Shared) -> EdgeState {
         origins: OriginRules::new(&http.cors_origins, *production, *host),
         encryption: Encryption {
             keys: service.context.keys.clone(),
-            own_name: service.identity.name.into(),
-            given_name: Arc::clone(&service.name),
+            own_name: HeaderText::new(service.identity.name).unwrap_or(HeaderText::EMPTY),
+            given_name: HeaderText::new(&service.name),
             takes_gcm: encryption.takes_gcm,
         },
         limits: http

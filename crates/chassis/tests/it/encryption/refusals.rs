@@ -1,5 +1,6 @@
 //! What is not taken, and that nobody learns why.
 
+use axum::body::Body;
 use std::time::Duration;
 
 use chassis::clock::Clock as _;
@@ -192,6 +193,11 @@ async fn two_encryption_headers_are_refused() {
     for (name, value) in [("x-encrypted-payload", "true"), ("x-service-communication", "encrypted")] {
         let request = app.request(Method::POST, "/things").header("x-service-communication", "encrypted");
         let request = request.header(name, value).body(body(&draft.encrypted_data)).unwrap();
+        app.send(request).await.expect_problem(400, "Two encryption headers at once");
+    }
+    for second in ["true", "false"] {
+        let request = app.request(Method::GET, "/").header("x-encrypt-response", "true");
+        let request = request.header("x-encrypt-response", second).body(Body::empty()).unwrap();
         app.send(request).await.expect_problem(400, "Two encryption headers at once");
     }
     let unknown = peer.v2(&app, "/things", THING).with("x-encrypted-payload", Some("v3"));

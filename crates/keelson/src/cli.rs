@@ -106,7 +106,7 @@ pub(crate) enum Command {
     Cost(CostArgs),
     /// Ask whether services are ready; exit code 0 when all are
     #[command(
-        after_help = "Examples:\n  keelson healthcheck                          what runs on ./keelson-data, or SERVICE_PORT\n  keelson healthcheck http://127.0.0.1:8080/health/live"
+        after_help = "Examples:\n  keelson healthcheck                          what runs on ./keelson-data or, without stores there, on its ports\n  keelson healthcheck http://127.0.0.1:8080/health/live"
     )]
     Healthcheck(HealthcheckArgs),
     /// Show the settings in force, and where each comes from

@@ -322,6 +322,13 @@ pub(crate) fn data_folder(layers: &Layers) -> PathBuf {
     Reader::new(layers).get(&DATA)
 }
 
+/// The ports of these services, without a look at the other settings.
+pub(crate) fn service_ports(layers: &Layers, services: &[ServiceName]) -> Result<Vec<u16>, Mistakes> {
+    let mut reader = Reader::new(layers);
+    let ports = Ports::read(&mut reader);
+    reader.finish(services.iter().map(|&service| ports.of(service).0).collect())
+}
+
 fn shown_path(path: &Path) -> String {
     path.display().to_string()
 }

@@ -143,7 +143,7 @@ impl ChassisConfig {
             service_port: reader.get_optional(&SERVICE_PORT).map(|port| port.0),
             service_version: reader.get_optional(&SERVICE_VERSION),
             host: reader.get_optional(&HOST).unwrap_or(default_host.into()),
-            internal_port: reader.get_optional(&INTERNAL_PORT).map(|port| port.0).or(production.then_some(9090)),
+            internal_port: internal_port(reader, production),
             lifetimes: Lifetimes {
                 drain_delay: reader
                     .get_optional(&DRAIN_DELAY)
@@ -172,6 +172,17 @@ impl ChassisConfig {
         reader.finish(services)
     }
 
+    /// `INTERNAL_PORT`, or what it is by default, without a look at the other settings.
+    ///
+    /// # Errors
+    /// It is wrong, or `PRODUCTION` is.
+    pub fn internal_port(layers: &Layers) -> Result<Option<u16>, Mistakes> {
+        let mut reader = Reader::new(layers);
+        let production = reader.get(&PRODUCTION);
+        let port = internal_port(&mut reader, production);
+        reader.finish(port)
+    }
+
     fn validate(&self, reader: &mut Reader<'_>, services: usize) {
         if services > 1 {
             if self.service_name.is_some() {
@@ -198,4 +209,8 @@ impl ChassisConfig {
             reader.refuse(&DRAIN_DELAY.info, &expected);
         }
     }
+}
+
+fn internal_port(reader: &mut Reader<'_>, production: bool) -> Option<u16> {
+    reader.get_optional(&INTERNAL_PORT).map(|port| port.0).or(production.then_some(9090))
 }

@@ -1,13 +1,16 @@
 //! `keelson healthcheck`: for containers, scripts and people.
 
-use chassis::config::{Layers, Reader};
+use std::net::Ipv4Addr;
+
+use chassis::config::{ChassisConfig, Layers, Reader};
 use serde_json::Value;
+use tokio::net::TcpStream;
 
 use super::http_client::{no_answer, probe, tls_of};
-use crate::cli::{Common, HealthcheckArgs, ListenArgs};
+use crate::cli::{Common, HealthcheckArgs, ListenArgs, ServiceName};
 use crate::failure::Failure;
 use crate::output::print_line;
-use crate::run_file::RunFile;
+use crate::run_file::{RunFile, nothing_runs};
 use crate::settings;
 
 /// Asks each service whether it is ready.
@@ -17,7 +20,7 @@ pub(crate) async fn run(common: &Common, args: &HealthcheckArgs) -> Result<(), F
     let client = probe(&tls)?;
     let mut unanswered = None;
     let mut unready = Vec::new();
-    for url in targets(&layers, tls.scheme(), args)? {
+    for url in targets(&layers, tls.scheme(), args).await? {
         let answer = match client.get(&url).send().await {
             Ok(answer) => answer,
             Err(error) => {
@@ -40,7 +43,7 @@ pub(crate) async fn run(common: &Common, args: &HealthcheckArgs) -> Result<(), F
     }
 }
 
-fn targets(layers: &Layers, scheme: &str, args: &HealthcheckArgs) -> Result<Vec<String>, Failure> {
+async fn targets(layers: &Layers, scheme: &str, args: &HealthcheckArgs) -> Result<Vec<String>, Failure> {
     if let Some(url) = &args.url {
         let with_scheme = if url.contains("://") { url.clone() } else { format!("{scheme}://{url}") };
         return match with_scheme.parse::<reqwest::Url>() {
@@ -48,9 +51,41 @@ fn targets(layers: &Layers, scheme: &str, args: &HealthcheckArgs) -> Result<Vec<
             Err(error) => Err(Failure::usage(format!("{url:?} is no URL: {error}"))),
         };
     }
+    let on_this_machine = |port: u16| format!("{scheme}://{}:{port}/health/ready", Ipv4Addr::LOCALHOST);
     if let Some(port) = Reader::new(layers).get_optional(&settings::SERVICE_PORT) {
-        return Ok(vec![format!("{scheme}://127.0.0.1:{}/health/ready", port.0)]);
+        return Ok(vec![on_this_machine(port.0)]);
     }
-    let running = RunFile::find(&settings::data_folder(layers))?;
-    Ok(running.services.values().map(|address| format!("{address}/health/ready")).collect())
+    let data = settings::data_folder(layers);
+    if let Some(running) = RunFile::look(&data)? {
+        return Ok(running.services.values().map(|address| format!("{address}/health/ready")).collect());
+    }
+    // A gateway, or services whose stores are elsewhere, own no folder to tell in where they are.
+    let ports = listening(layers).await?;
+    if ports.is_empty() { Err(nothing_runs(&data)) } else { Ok(ports.into_iter().map(on_this_machine).collect()) }
+}
+
+/// The ports of the settings at which something listens: those for operators where there are such, which count up in one
+/// process, else each service's own.
+async fn listening(layers: &Layers) -> Result<Vec<u16>, Failure> {
+    let services = ServiceName::ALL;
+    let mut found = Vec::new();
+    let Some(first) = ChassisConfig::internal_port(layers)?.filter(|&port| port != 0) else {
+        for port in settings::service_ports(layers, services)? {
+            if is_open(port).await {
+                found.push(port);
+            }
+        }
+        return Ok(found);
+    };
+    for port in (first..).take(services.len()) {
+        if !is_open(port).await {
+            break;
+        }
+        found.push(port);
+    }
+    Ok(found)
+}
+
+async fn is_open(port: u16) -> bool {
+    port != 0 && TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok()
 }

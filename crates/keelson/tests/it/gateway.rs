@@ -214,6 +214,26 @@ async fn without_services_it_starts_says_which_and_is_there() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_keeps_nothing_on_the_disk_is_found_by_the_health_check() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let cases = [
+        serve(&["gateway"]).env("INTERNAL_PORT", &port),
+        serve(&["gateway"]).env("GATEWAY_PORT", &port),
+        serve(&["gateway"]).env("GATEWAY_PORT", &port).env("PRODUCTION", "false").unset("INTERNAL_PORT"),
+    ];
+    for launch in cases {
+        let mut system = launch.spawn();
+        let expected = format!("http://127.0.0.1:{port}/health/ready 200 ready\n");
+        let healthcheck = || launch.args(&["healthcheck"]).run();
+        eventually("it is found", || (healthcheck().stdout == expected.as_bytes()).then_some(())).await;
+        assert!(!system.data().join("run.json").exists());
+        system.signal("TERM");
+        assert!(system.ended().await.success());
+        assert_eq!(healthcheck().status.code(), Some(69), "nothing is left to be found");
+    }
+}
+
+#[tokio::test]
 async fn a_gateway_that_is_sent_to_itself_says_so_at_once() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let launch = serve(&["gateway"]).env("GATEWAY_PORT", &port);

@@ -30,7 +30,8 @@ build_image() {
         "$engine" build "$@"
         return
     fi
-    local options=(--pull-never --isolation chroot --network host --format docker --layers) cargo=${CARGO_HOME:-$HOME/.cargo}
+    local options=(--pull-never --isolation chroot --network host --format docker --layers)
+    local cargo=${CARGO_HOME:-$HOME/.cargo}
     # Where packages come from: for the build alone, not in any image.
     mount_if_there "$cargo/config.toml" /usr/local/cargo/config.toml:ro
     mount_if_there "$cargo/registry" /usr/local/cargo/registry
@@ -50,11 +51,11 @@ mount_if_there() {
 }
 
 # What is here already need not be fetched.
-fetch() { "${engine:-podman}" image inspect "$1" >/dev/null 2>&1 || timeout 120 "${engine:-podman}" pull --quiet "$1" >/dev/null 2>&1; }
+fetch() { podman image exists "$1" || timeout 120 podman pull --quiet "$1" >/dev/null 2>&1; }
 
 make_all() {
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        printf 'there is neither docker nor podman with a registry, and base images are made on Debian as root alone\n' >&2
+        printf 'neither docker nor podman reaches a registry, and base images are made on Debian as root alone\n' >&2
         return 1
     fi
     engine=podman made_here=yes
@@ -65,9 +66,9 @@ make_all() {
 }
 
 debian_programs() {
-    local missing=() pair
-    for pair in podman buildah runc debootstrap iptables /usr/lib/podman/netavark:netavark /usr/lib/podman/aardvark-dns:aardvark-dns; do
-        command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+    local missing=() program
+    for program in podman buildah runc debootstrap iptables /usr/lib/podman/{netavark,aardvark-dns}; do
+        command -v "$program" >/dev/null || missing+=("${program##*/}")
     done
     if [ ${#missing[@]} = 0 ]; then return; fi
     printf 'containers: installing %s\n' "${missing[*]}"
@@ -98,6 +99,8 @@ network_backend = "netavark"
 network_config_dir = "$containers_dir/networks"
 CONF
     export CONTAINERS_CONF=$containers_dir/containers.conf CONTAINERS_STORAGE_CONF=$containers_dir/storage.conf
+    # Health checks are then run by hand: `podman healthcheck run NAME`.
+    if [ ! -S /run/systemd/private ]; then export DISABLE_HC_SYSTEMD=true; fi
 }
 
 make_debian() {
@@ -121,7 +124,8 @@ make_rust() {
     sysroot=$(realpath "$(rustc --print sysroot)") || return
     container=$(buildah from --pull-never "$debian_image") || return
     buildah run --isolation chroot --network host "$container" sh -c 'apt-get update -qq &&
-        apt-get install -y -qq --no-install-recommends ca-certificates curl g++ gcc git libc6-dev make perl pkg-config >/dev/null &&
+        apt-get install -y -qq --no-install-recommends \
+            ca-certificates curl g++ gcc git libc6-dev make perl pkg-config >/dev/null &&
         rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb' || return
     root=$(buildah mount "$container")
     folder=$root/usr/local/rustup/toolchains/1.95.0-$(rustc -vV | sed -n 's/^host: //p')
@@ -129,7 +133,8 @@ make_rust() {
     cp -a "$sysroot"/{bin,lib,libexec,etc} "$folder"
     cp -a "${CARGO_HOME:-$HOME/.cargo}"/bin/{rustup,cargo,rustc,rustdoc,rustfmt,cargo-fmt,cargo-clippy,clippy-driver} \
         "$root/usr/local/cargo/bin"
-    printf 'version = "12"\ndefault_toolchain = "%s"\nprofile = "minimal"\n' "${folder##*/}" >"$root/usr/local/rustup/settings.toml"
+    printf 'version = "12"\ndefault_toolchain = "%s"\nprofile = "minimal"\n' "${folder##*/}" \
+        >"$root/usr/local/rustup/settings.toml"
     chmod -R a+w "$root/usr/local/rustup" "$root/usr/local/cargo"
     buildah umount "$container" >/dev/null
     buildah config --env RUSTUP_HOME=/usr/local/rustup --env CARGO_HOME=/usr/local/cargo --env RUST_VERSION=1.95.0 \
@@ -143,6 +148,8 @@ if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     containers_dir=${CONTAINERS_DIR:-$PWD/.tools/containers}
     containers_ready
     if [ -n "$made_here" ]; then
-        printf 'export CONTAINERS_CONF=%s CONTAINERS_STORAGE_CONF=%s\n' "$CONTAINERS_CONF" "$CONTAINERS_STORAGE_CONF"
+        for name in CONTAINERS_CONF CONTAINERS_STORAGE_CONF DISABLE_HC_SYSTEMD; do
+            if [ -n "${!name:-}" ]; then printf 'export %s=%s\n' "$name" "${!name}"; fi
+        done
     fi
 fi

@@ -2,10 +2,10 @@
 # Finds what builds and runs containers here, and sets `engine` to docker or podman. Where no registry is to be had, on
 # Debian and as root, it makes the base images itself, with everything under .tools/containers.
 #
-# From the repository's root, once per shell:  source scripts/containers/setup.sh && containers_ready
+# Once per shell:  source scripts/containers/setup.sh && containers_ready
 # or run it to prepare everything and to see the variables that `podman` then needs.
 
-containers_dir=${CONTAINERS_DIR:-$PWD/.tools/containers}
+containers_dir=${CONTAINERS_DIR:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/.tools/containers}
 debian_mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 debian_image=docker.io/library/debian:bookworm-slim
 rust_image=docker.io/library/rust:1.95-bookworm
@@ -76,9 +76,15 @@ debian_programs() {
         { apt-get update && apt-get install --yes --quiet=2 --no-install-recommends "${missing[@]}" >/dev/null; }
 }
 
-# Nothing of this is in the user's own storage, and networks do not clash with theirs.
+# Nothing of this is in the user's own storage. What runs is noted where a restart of the machine forgets it, apart for each
+# storage.
 configure() {
-    local running=/run/keelson-containers
+    local running
+    export CONTAINERS_CONF=$containers_dir/containers.conf CONTAINERS_STORAGE_CONF=$containers_dir/storage.conf
+    # Health checks are then run by hand: `podman healthcheck run NAME`.
+    if [ ! -S /run/systemd/private ]; then export DISABLE_HC_SYSTEMD=true; fi
+    if [ -e "$CONTAINERS_CONF" ]; then return; fi
+    running=/run/keelson-containers/$(printf '%s' "$containers_dir" | cksum | cut -d ' ' -f 1)
     mkdir -p "$containers_dir"
     cat >"$containers_dir/storage.conf" <<CONF
 [storage]
@@ -98,9 +104,6 @@ tmp_dir = "$running/libpod"
 network_backend = "netavark"
 network_config_dir = "$containers_dir/networks"
 CONF
-    export CONTAINERS_CONF=$containers_dir/containers.conf CONTAINERS_STORAGE_CONF=$containers_dir/storage.conf
-    # Health checks are then run by hand: `podman healthcheck run NAME`.
-    if [ ! -S /run/systemd/private ]; then export DISABLE_HC_SYSTEMD=true; fi
 }
 
 make_debian() {
@@ -144,8 +147,6 @@ make_rust() {
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     set -euo pipefail
-    cd "$(dirname "$0")/../.."
-    containers_dir=${CONTAINERS_DIR:-$PWD/.tools/containers}
     containers_ready
     if [ -n "$made_here" ]; then
         for name in CONTAINERS_CONF CONTAINERS_STORAGE_CONF DISABLE_HC_SYSTEMD; do

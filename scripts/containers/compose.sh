@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What test_compose does with a compose system, by docker compose or podman-compose. Sourced by it from the repository's root.
+# What test_compose does with a compose system, by docker compose or podman-compose. Sourced by it from the root.
 
 # shellcheck source=scripts/containers/setup.sh
 source scripts/containers/setup.sh
@@ -31,7 +31,8 @@ compose_ready() {
     fi
     if [ -n "${made_here:-}" ]; then
         # What `init: true` means to podman.
-        [ -e /usr/libexec/podman/catatonit ] || apt-get install --yes --quiet=2 --no-install-recommends catatonit >/dev/null
+        [ -e /usr/libexec/podman/catatonit ] ||
+            apt-get install --yes --quiet=2 --no-install-recommends catatonit >/dev/null
         make_standins
     fi
 }
@@ -65,7 +66,8 @@ forget() {
         if [ -n "$found" ]; then "$engine" rm --force --volumes $found >/dev/null 2>&1 || true; fi
     done
     for kind in volume network; do
-        found=$("$engine" "$kind" ls --quiet --filter "label=com.docker.compose.project=$project" | grep -v '_target$' || true)
+        found=$("$engine" "$kind" ls --quiet --filter "label=com.docker.compose.project=$project" |
+            grep -v '_target$' || true)
         # shellcheck disable=SC2086
         if [ -n "$found" ]; then "$engine" "$kind" rm $found >/dev/null || true; fi
     done
@@ -151,12 +153,14 @@ all_have_served() {
 # both_answer SERVICE URL
 both_answer() {
     local number
-    for number in $(seq 200); do curl --silent --fail --output /dev/null --max-time 5 "$2/api/v1/users/stats/count"; done
+    for number in $(seq 200); do
+        curl --silent --fail --output /dev/null --max-time 5 "$2/api/v1/users/stats/count"
+    done
     printf '%s answers\n' "$number"
     all_have_served "$1"
 }
 
-# rolling_restart SERVICE: its containers end and begin again, one after the other, while the gateway is asked all the time.
+# rolling_restart SERVICE: its containers end and begin again, one after the other, while the gateway is asked.
 rolling_restart() {
     local container code results loader
     results=$(mktemp)
@@ -185,7 +189,8 @@ rolling_restart() {
 # fill_volume NAME: with the crates that this machine has, where containers reach no registry.
 fill_volume() {
     local cargo=${CARGO_HOME:-$HOME/.cargo}
-    "$engine" volume exists "$1" || "$engine" volume create --label "com.docker.compose.project=$project" "$1" >/dev/null
+    "$engine" volume exists "$1" ||
+        "$engine" volume create --label "com.docker.compose.project=$project" "$1" >/dev/null
     "$engine" run --rm --user 0 --network none --volume "$1:/target" --volume "$cargo/registry:/registry:ro" \
         keelson:dev sh -c 'mkdir -p /target/cargo-home && cp -a --update /registry /target/cargo-home/ &&
             chown -R 1000:1000 /target/cargo-home && chown 1000:1000 /target' 2> >(grep -v systemd >&2)

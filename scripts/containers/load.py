@@ -1,9 +1,11 @@
 """Asks for users and makes new ones at a steady rate, until it is told to end, and counts the answers.
 
-    load.py URL RATE    an operator's token on the first line of standard input; what comes after that, or its end, ends it
+    load.py URL RATE
 
-The last line printed is a JSON object: how many requests there were, how many of them failed, why the first of those did,
-and the slowest answer in milliseconds. A request fails when it has another answer than the one it should, or none.
+The first line of standard input is an operator's token; what comes after it ends this, and so does its end.
+
+The last line printed is a JSON object: how many requests there were, how many of them failed, why the first of those
+did, and the slowest answer in milliseconds. A request fails when it has another answer than the one it should, or none.
 """
 
 import asyncio

@@ -11,7 +11,8 @@ if [ -n "${OPERATOR_TOKEN:-}" ]; then operator=(-H "Authorization: Bearer $OPERA
 ask() {
     local expected=$1 answer status
     shift
-    answer=$(curl --silent --show-error --compressed --max-time 20 --write-out '\n%{http_code}' "$@") || fail "no answer: curl $*"
+    answer=$(curl --silent --show-error --compressed --max-time 20 --write-out '\n%{http_code}' "$@") ||
+        fail "no answer: curl $*"
     status=${answer##*$'\n'}
     if [ "$status" != "$expected" ]; then fail "$status instead of $expected: curl $*: ${answer%$'\n'*}"; fi
     printf '%s' "${answer%$'\n'*}"

@@ -46,7 +46,7 @@ const QUEUE_URL: OptionalSetting<String> = OptionalSetting::new(
     "QUEUE_URL",
     "The queue: `sqlite:PATH`, `postgres://USER:PASSWORD@HOST:PORT/DATABASE` which many processes may share (`postgres:` alone: see `POSTGRES_HOST`), `sqs:URL`, or `memory:` which forgets at the end. Default: `queue.db` in the data folder.",
 );
-const OBJECTS_URL: OptionalSetting<String> = OptionalSetting::new(
+pub(crate) const OBJECTS_URL: OptionalSetting<String> = OptionalSetting::new(
     "OBJECTS_URL",
     "The object store: `file:FOLDER`, `s3:BUCKET` or `s3://BUCKET/PREFIX`, or `memory:` which forgets at the end. Default: `objects` in the data folder.",
 );

@@ -50,6 +50,22 @@ async fn a_message_travels_in_production_as_in_development() {
 }
 
 #[tokio::test]
+async fn e2e_from_elsewhere_passes_on_an_archive_in_a_folder_that_it_is_told() {
+    let system = serve(&["ingest", "archiver"]).start().await;
+    let elsewhere = Launch::new(&["e2e"]).env("ALB_DNS", &system.address("ingest")).env("API_TOKEN", STRONG_TOKEN);
+    let objects = format!("file:{}", system.data().join("objects").display());
+    let told = elsewhere.clone().env("OBJECTS_URL", &objects).run();
+    assert_eq!(told.status.code(), Some(0), "{told:?}");
+    assert!(String::from_utf8_lossy(&told.stdout).contains("E2E TEST PASSED"), "{told:?}");
+    let memory = elsewhere.clone().env("OBJECTS_URL", "memory:");
+    for (launch, expected) in [(elsewhere, "or OBJECTS_URL to what the archiver has"), (memory, "in memory")] {
+        let refused = launch.run();
+        assert_eq!(refused.status.code(), Some(64), "{refused:?}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains(expected), "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_single_service_takes_its_port_and_name_from_the_seeds_variables() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let launch = serve(&["ingest"]).env("SERVICE_PORT", &port).env("SERVICE_NAME", "intake").unset("INGEST_PORT");

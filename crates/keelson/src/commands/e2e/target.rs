@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use backends::open_objects;
 use chassis::clock::{Clock, SystemClock};
-use chassis::config::{OptionalSetting, Reader, Section};
+use chassis::config::{Layers, OptionalSetting, Reader, Section};
 use chassis::ports::ObjectStore;
 use chassis::telemetry::storage::StorageFailures;
 use reqwest::Url;
@@ -19,12 +19,12 @@ use crate::commands::http_client::client;
 use crate::failure::Failure;
 use crate::output::confirmed;
 use crate::run_file::RunFile;
-use crate::settings::{self, Mode, Settings};
+use crate::settings::{self, Mode, OBJECTS_URL, Settings};
 use crate::wire::object_context;
 
 const ALB_DNS: OptionalSetting<String> = OptionalSetting::new(
     "ALB_DNS",
-    "Where `keelson e2e` sends its message instead of to the system on this machine: the load balancer's name, `host:port`, or a URL. It needs `API_TOKEN` and `S3_BUCKET_NAME` too.",
+    "Where `keelson e2e` sends its message instead of to the system on this machine: the load balancer's name, `host:port`, or a URL. It needs `API_TOKEN`, and `S3_BUCKET_NAME` or `OBJECTS_URL`, too.",
 );
 
 /// For the printed reference.
@@ -51,23 +51,26 @@ pub(super) async fn find(common: &Common, args: &EndToEndArgs) -> Result<Target,
     let layers = settings::load(common, &ListenArgs::default(), None)?;
     let settings = Settings::read(&layers, Mode::Up, &[])?;
     match Reader::new(&layers).get_optional(&ALB_DNS) {
-        Some(address) => elsewhere(&settings, &address, args).await,
+        Some(address) => elsewhere(&settings, &layers, &address, args).await,
         None => here(&settings, args).await,
     }
 }
 
 async fn here(settings: &Settings, args: &EndToEndArgs) -> Result<Target, Failure> {
     let running = RunFile::find(&settings.data)?;
-    if running.objects_url.starts_with("memory:") {
-        return Err(Failure::usage("the running system keeps its objects in memory, where nobody else can look"));
-    }
+    refuse_memory(&running.objects_url)?;
     let (ingest, token) = (running.address("ingest")?.to_owned(), api_token::of_running(settings, &running).await?);
     let target = on(ingest, token, &running.objects_url, settings, args).await?;
     let age = running.rollup_age_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     Ok(Target { rollup_age: age.unwrap_or_default(), ..target })
 }
 
-async fn elsewhere(settings: &Settings, address: &str, args: &EndToEndArgs) -> Result<Target, Failure> {
+async fn elsewhere(
+    settings: &Settings,
+    layers: &Layers,
+    address: &str,
+    args: &EndToEndArgs,
+) -> Result<Target, Failure> {
     let ingest = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
     let is_bare = |url: &Url| url.username().is_empty() && url.password().is_none();
     let is_plain = |url: Url| matches!(url.scheme(), "http" | "https") && url.has_host() && is_bare(&url);
@@ -76,9 +79,12 @@ async fn elsewhere(settings: &Settings, address: &str, args: &EndToEndArgs) -> R
     }
     let token = api_token::of_settings(settings).await?;
     let token = token.ok_or_else(|| Failure::usage("ALB_DNS is set and API_TOKEN is not: set it to ingest's token"))?;
-    if !settings.objects_url.starts_with("s3:") {
-        return Err(Failure::usage("ALB_DNS is set and S3_BUCKET_NAME is not: set it to the archiver's bucket"));
+    // The default is a folder of this machine, which that system does not know.
+    if !settings.objects_url.starts_with("s3:") && !Reader::new(layers).is_set(&OBJECTS_URL.info) {
+        let missing = "ALB_DNS is set and S3_BUCKET_NAME is not: set it to the archiver's bucket, or OBJECTS_URL to what the archiver has";
+        return Err(Failure::usage(missing));
     }
+    refuse_memory(&settings.objects_url)?;
     on(ingest.trim_end_matches('/').to_owned(), token, &settings.objects_url, settings, args).await
 }
 
@@ -99,6 +105,13 @@ async fn on(
     let rollup_age = settings.archiver.rollup.map(|rollup| rollup.age).unwrap_or_default();
     let client = client(&settings.chassis.tls)?;
     Ok(Target { ingest, client, token, objects, clock: SystemClock::shared(), look_interval, rollup_age })
+}
+
+fn refuse_memory(objects_url: &str) -> Result<(), Failure> {
+    match objects_url.starts_with("memory:") {
+        true => Err(Failure::usage("the running system keeps its objects in memory, where nobody else can look")),
+        false => Ok(()),
+    }
 }
 
 /// An emulator; a private endpoint of AWS is elsewhere.

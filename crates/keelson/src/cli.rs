@@ -221,7 +221,11 @@ pub(crate) enum ConfigCommand {
         name: String,
     },
     /// Print the reference of all settings as Markdown
-    Reference,
+    Reference {
+        /// As a file of the environment in which each is commented out, as `.env.example` has it
+        #[arg(long)]
+        env: bool,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -14,7 +14,7 @@ mod values;
 
 pub use layers::{Layers, Origin};
 pub use reader::{Mistakes, Reader};
-pub use reference::{Explained, explain, reference};
+pub use reference::{Explained, env_file, explain, reference};
 pub use secrets::{EnvSecrets, SecretSources, check_secret};
 pub use service::{
     CONSUMER_SERVICES, ChassisConfig, ClientAuth, ConnectionConfig, ConsumerService, ConsumerServices,

@@ -32,6 +32,44 @@ pub fn reference(sections: &[Section]) -> String {
     page
 }
 
+/// Longest line of [`env_file`] before its next word.
+const ENV_FILE_WIDTH: usize = 118;
+
+/// All settings as a file of the environment in which each is commented out: `.env.example` ends with this text.
+#[must_use]
+pub fn env_file(sections: &[Section]) -> String {
+    let mut page = String::from(
+        "# Settings of the services, each with its default. Printed by `keelson config reference --env`; a test fails when\n\
+         # this is stale. docs/CONFIGURATION.md says more about each.\n",
+    );
+    for section in sections {
+        let _ = write!(page, "\n# == {} ==\n", section.title);
+        for setting in section.settings {
+            let meaning = wrapped(first_sentence(setting.doc));
+            let _ = write!(page, "\n{meaning}#{}={}\n", setting.name, setting.default.unwrap_or_default());
+        }
+    }
+    page
+}
+
+fn first_sentence(text: &str) -> &str {
+    text.split_once(". ").map_or(text.trim_end_matches('.'), |(first, _)| first)
+}
+
+/// As lines of a comment.
+fn wrapped(text: &str) -> String {
+    let mut lines = String::new();
+    let mut line = String::from("#");
+    for word in text.split(' ') {
+        if line.len() + 1 + word.len() > ENV_FILE_WIDTH {
+            let _ = writeln!(lines, "{line}");
+            line = String::from("#");
+        }
+        let _ = write!(line, " {word}");
+    }
+    lines + &line + "\n"
+}
+
 /// One setting as it is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explained {
@@ -73,7 +111,29 @@ pub(super) fn without_password(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{OptionalSetting, Setting};
     use super::*;
+
+    #[test]
+    fn a_file_of_the_environment_has_each_setting_commented_out_with_its_first_sentence() {
+        const PAUSE: Setting<u16> =
+            Setting::new("PAUSE", "10s", "How long a pause is, such as `1.5s`. More is refused.");
+        const NAME: OptionalSetting<String> = OptionalSetting::new("NAME", "A name.");
+        let file = env_file(&[Section { title: "Pauses", settings: &[PAUSE.info, NAME.info] }]);
+        let (_head, settings) = file.split_once("\n\n").unwrap();
+        assert_eq!(
+            settings,
+            "# == Pauses ==\n\n# How long a pause is, such as `1.5s`\n#PAUSE=10s\n\n# A name\n#NAME=\n"
+        );
+    }
+
+    #[test]
+    fn long_meanings_are_wrapped_between_words() {
+        let text = ["seventeen letters"; 20].join(" ");
+        let lines = wrapped(&text);
+        assert!(lines.lines().count() > 1 && lines.lines().all(|line| line.len() <= ENV_FILE_WIDTH), "{lines}");
+        assert_eq!(lines.replace("\n# ", " ").trim_start_matches("# ").trim_end(), text);
+    }
 
     #[test]
     fn passwords_in_urls_are_masked() {

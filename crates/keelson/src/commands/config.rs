@@ -1,6 +1,6 @@
 //! `keelson config`: what is in force, where it comes from, and the reference.
 
-use chassis::config::{Explained, explain, reference};
+use chassis::config::{Explained, env_file, explain, reference};
 use serde_json::{Map, Value, json};
 
 use crate::cli::{Common, ConfigArgs, ConfigCommand, ListenArgs};
@@ -11,8 +11,9 @@ use crate::settings::{self, known, sections};
 /// Shows settings.
 pub(crate) fn run(common: &Common, args: &ConfigArgs) -> Result<(), Failure> {
     let name = match &args.command {
-        Some(ConfigCommand::Reference) => {
-            print(&reference(&sections()));
+        Some(ConfigCommand::Reference { env }) => {
+            let print_as = if *env { env_file } else { reference };
+            print(&print_as(&sections()));
             return Ok(());
         }
         Some(ConfigCommand::Explain { name }) => Some(name.to_ascii_uppercase()),

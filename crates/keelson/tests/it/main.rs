@@ -16,6 +16,7 @@ mod aws_token;
 mod calls;
 mod cli;
 mod cloud;
+mod compose;
 mod contract;
 mod damage;
 mod development;

@@ -171,7 +171,7 @@ impl HeaderText {
 
     /// `None` when no header can hold it.
     pub(crate) fn new(text: &str) -> Option<Self> {
-        HeaderValue::from_str(text).ok().map(Self)
+        Self::read(&HeaderValue::from_str(text).ok()?)
     }
 
     fn read(value: &HeaderValue) -> Option<Self> {

@@ -10,10 +10,11 @@ use foldhash::fast::RandomState;
 use super::Cause;
 use super::v2::WINDOW_SECONDS;
 
-/// Nonces that are known at once, some 110 MB at most. A body is known for a minute, so there may be 70,000 a second.
+/// Nonces that are known at once: some 110 MB, and half as much again for a moment when all are of one second. A body is
+/// known for a minute, so there may be 70,000 a second.
 const MAX_NONCES: usize = 1 << 22;
 /// Nonces of one second for which there is room before any has come.
-const MAX_EXPECTED: usize = 1 << 16;
+const MAX_EXPECTED: usize = 1 << 14;
 
 type Nonce = [u8; NONCE_LEN];
 /// Random by themselves, and from whoever has a key: no hash that stands up to an attacker is needed.
@@ -61,20 +62,20 @@ impl ReplayCache {
             return Err(Cause::Expired);
         }
         let Taken { by_second, count, .. } = &mut *taken;
-        if !by_second.contains_key(&time) {
-            // As many as in the second before, most likely: a table that grows is written again and again.
-            let expected = by_second.last_key_value().map_or(0, |(_, nonces)| nonces.len().min(MAX_EXPECTED));
-            by_second.insert(time, Nonces::with_capacity_and_hasher(expected, RandomState::default()));
+        if *count >= self.max_nonces {
+            let is_known = by_second.get(&time).is_some_and(|nonces| nonces.contains(&nonce));
+            return Err(if is_known { Cause::Replayed } else { Cause::ReplayCacheFull });
         }
-        let Some(nonces) = by_second.get_mut(&time) else { return Err(Cause::Failed) };
-        if *count < self.max_nonces {
-            if !nonces.insert(nonce) {
-                return Err(Cause::Replayed);
-            }
-            *count += 1;
-            return Ok(());
+        // As many as in the second before, most likely: a table that grows is written again and again.
+        let before = by_second.range(..time).next_back();
+        let expected = before.map_or(0, |(_, nonces)| nonces.len().min(MAX_EXPECTED));
+        let nonces = by_second.entry(time);
+        let nonces = nonces.or_insert_with(|| Nonces::with_capacity_and_hasher(expected, RandomState::default()));
+        if !nonces.insert(nonce) {
+            return Err(Cause::Replayed);
         }
-        Err(if nonces.contains(&nonce) { Cause::Replayed } else { Cause::ReplayCacheFull })
+        *count += 1;
+        Ok(())
     }
 
     #[cfg(test)]

@@ -20,7 +20,6 @@ use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::edge::too_late;
-
 use crate::envelope::{
     Binding, Cause, Direction, EncryptionHeaders, Form, HeaderText, KeyRing, NoForm, Opening, Sealing, ServiceKeys,
     Stamp, Undecryptable, has_no_body, ready_for,

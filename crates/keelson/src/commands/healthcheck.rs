@@ -77,7 +77,7 @@ async fn listening(layers: &Layers) -> Result<Vec<u16>, Failure> {
         }
         return Ok(found);
     };
-    for port in (first..).take(services.len()) {
+    for port in (first..=u16::MAX).take(services.len()) {
         if !is_open(port).await {
             break;
         }

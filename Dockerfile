@@ -4,8 +4,9 @@
 #   docker build -t keelson-dev --target dev .      the toolchain alone, for sources that are mounted
 
 # The development loop: sources at /src, what is built at /target, data at /data. Any other user may be given with --user.
-FROM rust:1.95-bookworm AS dev
+FROM rust:1.95.0-bookworm AS dev
 ENV RUSTUP_TOOLCHAIN=1.95.0 \
+    CARGO_HOME=/target/cargo-home \
     CARGO_TARGET_DIR=/target \
     KEELSON_DATA=/data \
     KEELSON_HOST=0.0.0.0 \
@@ -20,7 +21,7 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=15m --retries=3 CMD ["/ta
 CMD ["cargo", "run", "--locked", "--", "dev"]
 
 # Builds what the lock file names, once; then only what is ours is built anew.
-FROM rust:1.95-bookworm AS chef
+FROM rust:1.95.0-bookworm AS chef
 # The file rust-toolchain.toml also asks for tools that no build needs.
 ENV RUSTUP_TOOLCHAIN=1.95.0
 RUN cargo install cargo-chef --version 0.1.78 --locked
@@ -48,7 +49,7 @@ RUN cargo build --locked --profile dist --target "$(rustc --print host-tuple)" -
     echo 'keelson:x:65532:' >/root-of-image/etc/group
 
 FROM scratch
-ARG VERSION=0.1.0
+ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Keelson" \
     org.opencontainers.image.description="A microservice chassis and the system built on it, in one static binary" \

@@ -143,8 +143,8 @@ check_sum() {
 
 # The checksum comes from where the archive comes from; this one comes from the log of Sigstore.
 check_origin() {
-    if ! command -v gh >/dev/null 2>&1 || ! gh auth status >/dev/null 2>&1; then
-        echo "Checked the checksum. Where the archive was built was not checked: that needs the program gh, logged in."
+    if ! gh attestation verify --help >/dev/null 2>&1 || ! gh auth status --hostname github.com >/dev/null 2>&1; then
+        echo "Checked the checksum. Where the archive was built was not checked: that needs gh 2.49 or newer, logged in."
         return
     fi
     gh attestation verify "$temporary/$archive" --repo "$repository" \

@@ -8,7 +8,7 @@
 containers_dir=${CONTAINERS_DIR:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/.tools/containers}
 debian_mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 debian_image=docker.io/library/debian:bookworm-slim
-rust_image=docker.io/library/rust:1.95-bookworm
+rust_image=docker.io/library/rust:1.95.0-bookworm
 engine=
 made_here= # set when the base images are our own
 

@@ -72,7 +72,7 @@ impl Ready {
     }
 
     fn examples(&self, gateway: &str, users: &str, ingest: &str) -> String {
-        let data = self.data.display();
+        let (data, program) = (self.data.display(), program());
         let token =
             self.token_file.as_ref().map_or("$API_TOKEN".to_owned(), |file| format!("$(cat {})", file.display()));
         let folder = if self.data == Path::new("./keelson-data") { String::new() } else { format!(" --data {data}") };
@@ -81,11 +81,18 @@ impl Ready {
              -d '{{\"token\":\"'\"{token}\"'\",\"data\":{{\"email_subject\":\"Hello\",\"email_sender\":\"Ann\",\
              \"email_timestream\":\"1693561101\",\"email_content\":\"Hi!\"}}}}'\n  \
              find {data}/objects -name '*.json' | xargs tail -n +1     what is stored\n  \
-             cargo run -- e2e{folder}     sends a message and finds it stored\n  \
+             {program} e2e{folder}     sends a message and finds it stored\n  \
              curl {gateway}/api/v1/users/register -H 'Content-Type: application/json' \\\n    \
              -d '{{\"username\":\"ann\",\"email\":\"ann@example.com\",\"password\":\"one of your own\"}}'\n  \
              curl {gateway}/api/v1/analytics/stats     what happened\n\n  \
              API in a browser: {users}/docs and {ingest}/docs\n"
         )
     }
+}
+
+/// How whoever reads it calls this program: out of its sources, or by its name.
+fn program() -> String {
+    let name = std::env::args_os().next().map_or_else(|| "keelson".into(), PathBuf::from);
+    let is_built_here = name.iter().any(|folder| folder == "target");
+    if is_built_here { "cargo run --".to_owned() } else { name.display().to_string() }
 }

@@ -1,5 +1,7 @@
 //! Runs services in one process: take the ports, build, serve, drain, end.
 
+mod ports;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,17 +9,18 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use thiserror::Error;
-use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+pub use self::ports::{Ports, WantedPort, take_ports};
 use crate::auth::TokenVerifier;
 use crate::client::Callees;
 use crate::config::{ChassisConfig, HttpConfig};
 use crate::health::Status;
 use crate::http::{Edge, Operator, Routers, ServiceState, Shared, build_routers};
 use crate::lifecycle::{Ending, Latch, Lifecycle};
-use crate::server::{self, BindError, ConcurrencyLimit, Limits};
+use crate::server::{self, ConcurrencyLimit, Limits, Listener};
+pub use crate::server::{BindError, InheritError, InheritedSockets};
 use crate::service::{Identity, Service, Worker};
 use crate::telemetry::correlation::Scope;
 use crate::telemetry::logs::Logs;
@@ -100,47 +103,9 @@ struct BoundService {
 /// A port with what is served there.
 #[derive(Debug)]
 struct Port {
-    listener: TcpListener,
+    listener: Listener,
     edge: Edge,
     tls: Option<ListenerTls>,
-}
-
-/// The ports of one service. Who connects now waits until it serves.
-#[derive(Debug)]
-pub struct Ports {
-    public: TcpListener,
-    internal: Option<TcpListener>,
-    address: SocketAddr,
-}
-
-impl Ports {
-    /// Where callers find the service, such as other services of the process.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-/// Takes the ports of every service, each given with the variable that changes it, for error messages. Services are built
-/// afterwards, so that they can know where the others are. Several with internal listeners count up from `INTERNAL_PORT`.
-///
-/// # Errors
-/// The first port that cannot be had.
-pub fn take_ports(config: &ChassisConfig, ports: &[(u16, &'static str)]) -> Result<Vec<Ports>, RunError> {
-    (0_u16..).zip(ports).map(|(index, port)| take_ports_of_one(config, *port, index)).collect()
-}
-
-fn take_ports_of_one(
-    config: &ChassisConfig,
-    (port, variable): (u16, &'static str),
-    index: u16,
-) -> Result<Ports, RunError> {
-    let public = server::bind(SocketAddr::new(config.host, port), variable)?;
-    let internal_port = config.internal_port.map(|port| if port == 0 { 0 } else { port.saturating_add(index) });
-    let internal =
-        internal_port.map(|port| server::bind(SocketAddr::new(config.host, port), "INTERNAL_PORT")).transpose()?;
-    let address = public.local_addr()?;
-    Ok(Ports { public, internal, address })
 }
 
 /// Puts every service behind its ports. Nothing is served yet.
@@ -174,7 +139,7 @@ fn bind_service(
     let listening = Listening {
         identity: service.identity,
         address: ports.address,
-        internal: ports.internal.as_ref().map(TcpListener::local_addr).transpose()?,
+        internal: ports.internal.as_ref().map(Listener::local_addr).transpose()?,
         scheme: shared.config.tls.scheme(),
     };
     let workers = std::mem::take(&mut service.workers);

@@ -149,6 +149,11 @@ impl ServiceName {
     pub(crate) const ALL: &'static [Self] =
         &[Self::Gateway, Self::Users, Self::Orders, Self::Analytics, Self::Ingest, Self::Archiver];
 
+    /// These services, each once and in the order of [`Self::ALL`].
+    pub(crate) fn in_order(named: &[Self]) -> Vec<Self> {
+        Self::ALL.iter().filter(|name| named.contains(name)).copied().collect()
+    }
+
     /// Whether it keeps what it knows in the database of `DATABASE_URL`.
     pub(crate) fn keeps_records(self) -> bool {
         matches!(self, Self::Users | Self::Orders)
@@ -163,10 +168,21 @@ pub(crate) struct ListenArgs {
     pub(crate) host: Option<IpAddr>,
 }
 
+/// For whoever starts such a command and may be killed.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct StarterArgs {
+    /// Stop, as on Ctrl-C, when standard input ends
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_stdin: bool,
+}
+
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct UpArgs {
     #[command(flatten)]
     pub(crate) listen: ListenArgs,
+
+    #[command(flatten)]
+    pub(crate) starter: StarterArgs,
 
     /// Print one JSON object when ready
     #[arg(long)]
@@ -181,6 +197,9 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) listen: ListenArgs,
+
+    #[command(flatten)]
+    pub(crate) starter: StarterArgs,
 
     /// The port to listen on, for a single service
     #[arg(long)]

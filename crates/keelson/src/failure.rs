@@ -9,7 +9,7 @@ use chassis::auth::KeyError;
 use chassis::config::Mistakes;
 use chassis::lifecycle::Ending;
 use chassis::ports::{ObjectError, QueueError};
-use chassis::run::RunError;
+use chassis::run::{BindError, RunError};
 use chassis::telemetry::logs::LogError;
 use chassis::tls::TlsError;
 
@@ -139,6 +139,7 @@ impl From<TlsError> for Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
+            RunError::Bind(error @ BindError::Inherited(_)) => Self::usage(error.to_string()),
             RunError::Bind(error) => Self::unavailable(error.to_string()),
             RunError::Signals(_) | RunError::Tls(_) => Self::failed(error.to_string()),
         }

@@ -10,6 +10,7 @@ mod wire;
 
 use std::process::ExitCode;
 
+use chassis::run::InheritedSockets;
 use clap::Parser;
 
 use cli::Cli;
@@ -27,6 +28,8 @@ const MAX_BLOCKING_THREADS: usize = 64;
 const GLOBAL_QUEUE_INTERVAL: u32 = 4;
 
 fn main() -> ExitCode {
+    // First, while there is one thread: it changes the environment.
+    let inherited = InheritedSockets::from_environment();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -35,7 +38,7 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    match run(cli) {
+    match run(cli, inherited) {
         Ok(code) => code,
         Err(failure) => {
             print_error(&failure.to_string());
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<ExitCode, Failure> {
+fn run(cli: Cli, inherited: InheritedSockets) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .global_queue_interval(GLOBAL_QUEUE_INTERVAL)
@@ -52,7 +55,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         .thread_name("keelson")
         .build()
         .map_err(|error| Failure::failed(format!("cannot start the async runtime: {error}")))?;
-    let result = runtime.block_on(commands::dispatch(cli));
+    let result = runtime.block_on(commands::dispatch(cli, inherited));
     // Work that was cut off must not hold the process back.
     runtime.shutdown_background();
     result

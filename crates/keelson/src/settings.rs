@@ -23,6 +23,7 @@ use chassis::config::{
     self, ChassisConfig, ConsumerService, JWT_PREVIOUS_SECRET_KEY, JWT_SECRET_KEY, Layers, Mistakes, OptionalSetting,
     PeerEncryption, Reader, Section, Setting, SettingInfo, check_secret, names,
 };
+use chassis::run::WantedPort;
 use pipeline::config::{ArchiverConfig, IngestConfig, RetentionConfig};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
@@ -286,8 +287,17 @@ impl Settings {
     }
 
     /// The port of a service, and the variable that changes it.
-    pub(crate) fn port(&self, service: ServiceName) -> (u16, &'static str) {
+    fn port(&self, service: ServiceName) -> (u16, &'static str) {
         self.chassis.service_port.map_or_else(|| self.ports.of(service), |port| (port, "SERVICE_PORT"))
+    }
+
+    /// Where these services listen.
+    pub(crate) fn wanted_ports(&self, services: &[ServiceName]) -> Vec<WantedPort> {
+        let wanted = |&service: &ServiceName| {
+            let (port, variable) = self.port(service);
+            WantedPort { service: identity(service).short_name, port, variable }
+        };
+        services.iter().map(wanted).collect()
     }
 }
 

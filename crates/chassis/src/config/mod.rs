@@ -41,3 +41,10 @@ pub mod names {
 pub fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
+
+/// What sockets that were handed over are called (sd_listen_fds(3)). Whoever starts the process says it, never a
+/// person.
+#[expect(clippy::disallowed_methods, reason = "configuration is the one place that reads the environment")]
+pub(crate) fn names_of_sockets() -> Option<String> {
+    std::env::var("LISTEN_FDNAMES").ok()
+}

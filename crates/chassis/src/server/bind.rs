@@ -7,6 +7,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 use tokio::net::TcpListener;
 
+use super::InheritError;
 use super::holder::find_holder;
 
 /// Connections that wait to be accepted.
@@ -35,11 +36,29 @@ pub enum BindError {
         /// What the system said.
         cause: io::Error,
     },
+    /// It was handed over, and cannot be used.
+    #[error(transparent)]
+    Inherited(#[from] InheritError),
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    /// Whoever handed it over keeps it open, and what waits in it is for the next process.
+    pub(super) is_shared: bool,
+}
+
+impl Listener {
+    /// Where it listens.
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
 }
 
 /// Listens on `address`. Port 0 takes any free one. `variable` names what changes the port.
-pub(crate) fn bind(address: SocketAddr, variable: &'static str) -> Result<TcpListener, BindError> {
-    listen(address).map_err(|cause| {
+pub(crate) fn bind(address: SocketAddr, variable: &'static str) -> Result<Listener, BindError> {
+    listen(address).map(|socket| Listener { socket, is_shared: false }).map_err(|cause| {
         if cause.kind() == io::ErrorKind::AddrInUse {
             return BindError::Taken { address, variable, holder: find_holder(address.port()) };
         }

@@ -16,6 +16,7 @@ mod files;
 mod head;
 mod holder;
 mod http2;
+mod inherited;
 mod limits;
 mod patience;
 #[cfg(any(test, feature = "testing"))]
@@ -29,8 +30,11 @@ mod turn;
 mod writing;
 
 use bind::BACKLOG;
-pub(crate) use bind::{BindError, bind};
+pub use bind::BindError;
+pub(crate) use bind::{Listener, bind};
 pub(crate) use concurrency::ConcurrencyLimit;
+pub(crate) use inherited::NamedSockets;
+pub use inherited::{InheritError, InheritedSockets};
 pub(crate) use limits::{Limits, connections_for};
 
 use std::io;
@@ -63,10 +67,11 @@ const LAST_CALL: Duration = Duration::from_millis(100);
 const ACCEPTED_AT_ONCE: u32 = 2;
 
 /// Serves an application on a bound socket until the lifecycle closes, then finishes the requests that are in work.
-pub(crate) async fn serve(listener: TcpListener, application: impl Application, limits: Limits, lifecycle: Lifecycle) {
+pub(crate) async fn serve(listener: Listener, application: impl Application, limits: Limits, lifecycle: Lifecycle) {
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(limits.max_connections));
-    let mut last_call = pin!(last_call(&lifecycle));
+    let Listener { socket: listener, is_shared } = listener;
+    let mut last_accept = pin!(last_accept(&lifecycle, is_shared));
     let of_connection = || Serving {
         application: application.clone(),
         timeouts: limits.timeouts,
@@ -84,7 +89,7 @@ pub(crate) async fn serve(listener: TcpListener, application: impl Application, 
         };
         let (place, accepted) = tokio::select! {
             next = next => next,
-            () = &mut last_call => break,
+            () = &mut last_accept => break,
         };
         match accepted {
             Ok((socket, peer)) => {
@@ -109,7 +114,7 @@ pub(crate) async fn serve(listener: TcpListener, application: impl Application, 
             Err(error) => pause_after(&error, &mut failing).await,
         }
     }
-    for (socket, peer) in leave(listener) {
+    for (socket, peer) in leave(listener, is_shared) {
         connections.spawn(connection::serve(socket, peer, of_connection()));
     }
     connections.close();
@@ -119,16 +124,25 @@ pub(crate) async fn serve(listener: TcpListener, application: impl Application, 
     }
 }
 
-/// Over when nothing more is accepted. Busy connections have ended by then, since every answer of a draining service
-/// closes its own.
+/// Over when nothing more is accepted. Who connects to a shared socket waits for the next process instead.
+async fn last_accept(lifecycle: &Lifecycle, is_shared: bool) {
+    if is_shared { lifecycle.closing().cancelled().await } else { last_call(lifecycle).await }
+}
+
+/// Over when a connection that is idle is left. Busy connections have ended by then, since every answer of a draining
+/// service closes its own.
 async fn last_call(lifecycle: &Lifecycle) {
     lifecycle.closing().cancelled().await;
     sleep(LAST_CALL).await;
 }
 
-/// Closes the socket and answers what still waited in it, since the kernel would reset that.
-fn leave(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+/// Closes the socket and answers what still waited in it, since the kernel would reset that. What waits in a shared one
+/// is for the next process.
+fn leave(listener: TcpListener, is_shared: bool) -> Vec<(TcpStream, SocketAddr)> {
     let mut waiting = Vec::new();
+    if is_shared {
+        return waiting;
+    }
     let Ok(listener) = listener.into_std() else { return waiting };
     for _ in 0..BACKLOG {
         match listener.accept() {

@@ -15,7 +15,7 @@ use chassis::clock::SystemClock;
 use chassis::config::{ChassisConfig, Layers, Reader};
 use chassis::http::Routes;
 use chassis::lifecycle::{Ending, Lifecycle};
-use chassis::run::{Launch, bind, take_ports};
+use chassis::run::{InheritedSockets, Launch, WantedPort, bind, take_ports};
 use chassis::service::{Context, Identity, Service};
 use chassis::telemetry::logs::{Level, LogSettings, Logs};
 use chassis::telemetry::metrics::Metrics;
@@ -153,7 +153,8 @@ async fn serve(port: u16, work: Work, lifecycle: Lifecycle, ready: oneshot::Send
     let with_work = Routes::new().route(Access::Public, routes!(get_work, post_work)).with_state(work);
     let others = Routes::new().route(Access::Public, routes!(get_other));
     let service = Service::new(IDENTITY, &Context::system()).routes(with_work).routes(others);
-    let ports = take_ports(&config, &[(port, "SERVICE_PORT")]).unwrap();
+    let wanted = WantedPort { service: IDENTITY.short_name, port, variable: "SERVICE_PORT" };
+    let ports = take_ports(&config, &[wanted], InheritedSockets::none()).unwrap();
     let launch = Launch {
         services: [service].into_iter().zip(ports).collect(),
         config,

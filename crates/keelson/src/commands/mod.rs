@@ -22,16 +22,18 @@ mod up;
 
 use std::process::ExitCode;
 
+use chassis::run::InheritedSockets;
+
 use crate::cli::{Cli, Command, Common, UpArgs};
 use crate::failure::Failure;
 
-/// Runs the command. Servers drain on Ctrl-C, a sender and a rotation say where they stopped; any other command ends
-/// at once.
-pub(crate) async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
+/// Runs the command, a server on the sockets that were handed over. Servers drain on Ctrl-C, a sender and a rotation
+/// say where they stopped; any other command ends at once.
+pub(crate) async fn dispatch(cli: Cli, inherited: InheritedSockets) -> Result<ExitCode, Failure> {
     let common = cli.common;
     match cli.command.unwrap_or(Command::Up(UpArgs::default())) {
-        Command::Up(args) => up::run(&common, &args).await,
-        Command::Serve(args) => serve::run(&common, &args).await,
+        Command::Up(args) => up::run(&common, &args, inherited).await,
+        Command::Serve(args) => serve::run(&common, &args, inherited).await,
         Command::Send(args) => send::run(&common, &args).await.map(|()| ExitCode::SUCCESS),
         Command::Keys(args) => keys::run(&common, &args).await.map(|()| ExitCode::SUCCESS),
         tool => interruptible(run_tool(tool, &common)).await.map(|()| ExitCode::SUCCESS),

@@ -9,14 +9,17 @@ use backends::local::{generated_secret_path, random_secret};
 use chassis::clock::SystemClock;
 use chassis::config::Layers;
 use chassis::lifecycle::Lifecycle;
-use chassis::run::{Bound, Launch, Ports, bind, take_ports};
+use chassis::run::{Bound, InheritedSockets, Launch, Ports, bind, take_ports};
 use chassis::service::Context;
+use chassis::telemetry::correlation::Scope;
 use chassis::telemetry::logs::{Format, LogSettings, Logs, Stream};
 use chassis::tls::Tls;
+use sd_notify::NotifyState;
 use secrecy::{ExposeSecret, SecretString};
-use tracing::info;
+use tokio::task::spawn_blocking;
+use tracing::{info, warn};
 
-use crate::cli::ServiceName;
+use crate::cli::{ServiceName, StarterArgs};
 use crate::failure::{Failure, ended};
 use crate::output::color_on;
 use crate::run_file::{Announced, RunFile, reachable, reachable_by_operators};
@@ -31,14 +34,20 @@ pub(super) struct Process {
     logs: Arc<Logs>,
     stores: Stores,
     announced: Option<Announced>,
+    lifecycle: Lifecycle,
 }
 
 impl Process {
     /// Reads the settings, starts the logs, opens the stores, takes the ports, writes the run file.
-    pub(super) async fn start(layers: &Layers, mode: Mode, services: &[ServiceName]) -> Result<Self, Failure> {
+    pub(super) async fn start(
+        layers: &Layers,
+        mode: Mode,
+        services: &[ServiceName],
+        inherited: InheritedSockets,
+    ) -> Result<Self, Failure> {
         let settings = Settings::read(layers, mode, services)?;
         let logs = install_logs(&settings, mode, services)?;
-        let started = Self::open(settings, layers, &logs, services).await;
+        let started = Self::open(settings, layers, &logs, (services, inherited)).await;
         if started.is_err() {
             logs.close();
         }
@@ -49,7 +58,7 @@ impl Process {
         settings: Settings,
         layers: &Layers,
         logs: &Arc<Logs>,
-        services: &[ServiceName],
+        (services, inherited): (&[ServiceName], InheritedSockets),
     ) -> Result<Self, Failure> {
         let tls = Tls::load(&settings.chassis.tls)?;
         let context = Context { tls: tls.clone(), ..context(&settings) };
@@ -57,8 +66,7 @@ impl Process {
         let (keys, followed_keys) = wire::service_keys(&settings, &context).await?;
         let context = Context { keys, ..context };
         let operator_token = random_secret()?;
-        let wanted: Vec<_> = services.iter().map(|&name| settings.port(name)).collect();
-        let ports = take_ports(&settings.chassis, &wanted)?;
+        let ports = take_ports(&settings.chassis, &settings.wanted_ports(services), inherited)?;
         let own: Vec<_> = services.iter().copied().zip(ports.iter().map(Ports::address)).collect();
         let peers = Peers::new(&settings, &own)?.showing_tokens(&settings, &stores, &context)?;
         wire::warn_of_one_client(&settings, services);
@@ -69,11 +77,12 @@ impl Process {
         let tokens = wire::token_verifier(&settings, &stores, &peers, &mut built, &context)?;
         followed_keys.follow(&mut built);
         wire::follow_file(layers, &settings.chassis.consumer_services, &mut built);
+        let lifecycle = Lifecycle::new();
         let bound = bind(Launch {
             services: built.into_iter().zip(ports).collect(),
             config: settings.chassis.clone(),
             logs: Arc::clone(logs),
-            lifecycle: Lifecycle::new(),
+            lifecycle: lifecycle.clone(),
             tokens,
             tls,
             operator_token: Some(operator_token.clone()),
@@ -81,12 +90,31 @@ impl Process {
         })?;
         let run_file = run_file(&settings, &bound, &operator_token)?;
         let announced = stores.own_folder().then(|| run_file.announce(&settings.data)).transpose()?;
-        Ok(Self { settings, bound, run_file, logs: Arc::clone(logs), stores, announced })
+        Ok(Self { settings, bound, run_file, logs: Arc::clone(logs), stores, announced, lifecycle })
+    }
+
+    /// Ends with whoever started it, however that one ends, when that was asked for.
+    pub(super) fn started_by(self, starter: StarterArgs) -> Self {
+        if starter.stop_with_stdin {
+            let lifecycle = self.lifecycle.clone();
+            self.lifecycle.spawn("standard-input", Scope::service("keelson"), async move {
+                let ended = spawn_blocking(|| io::copy(&mut io::stdin().lock(), &mut io::sink()));
+                if lifecycle.draining().run_until_cancelled(ended).await.is_some() {
+                    info!("standard input has ended: shutting down");
+                    lifecycle.shut_down();
+                }
+            });
+        }
+        self
     }
 
     /// Serves until a signal, then drains and writes the last log lines.
     pub(super) async fn run(self, when_ready: impl FnOnce() + Send) -> Result<ExitCode, Failure> {
-        let ending = self.bound.run(when_ready).await;
+        let ready = || {
+            when_ready();
+            tell_starter();
+        };
+        let ending = self.bound.run(ready).await;
         drop(self.announced);
         if let Ok(ending) = &ending {
             info!(ending = ?ending, "stopped");
@@ -94,6 +122,13 @@ impl Process {
         drop(self.stores);
         self.logs.close();
         ended(ending?)
+    }
+}
+
+/// Says that all services are ready to whoever waits for it (sd_notify(3)), if anybody does.
+fn tell_starter() {
+    if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
+        warn!(cause = %error, "whoever started this process cannot be told that it is ready (NOTIFY_SOCKET)");
     }
 }
 

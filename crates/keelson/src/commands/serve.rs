@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use chassis::run::InheritedSockets;
 use tracing::info;
 
 use super::process::Process;
@@ -10,10 +11,9 @@ use crate::failure::Failure;
 use crate::settings::{self, Mode};
 
 /// Runs the services until a signal.
-pub(crate) async fn run(common: &Common, args: &ServeArgs) -> Result<ExitCode, Failure> {
-    let named = |name: &&ServiceName| args.services.contains(name);
-    let services: Vec<ServiceName> = ServiceName::ALL.iter().filter(named).copied().collect();
+pub(crate) async fn run(common: &Common, args: &ServeArgs, inherited: InheritedSockets) -> Result<ExitCode, Failure> {
+    let services = ServiceName::in_order(&args.services);
     let layers = settings::load(common, &args.listen, args.port)?;
-    let process = Process::start(&layers, Mode::Serve, &services).await?;
+    let process = Process::start(&layers, Mode::Serve, &services, inherited).await?.started_by(args.starter);
     process.run(|| info!("ready")).await
 }

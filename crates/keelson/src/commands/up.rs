@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use backends::local::generated_secret_path;
-use chassis::run::Listening;
+use chassis::run::{InheritedSockets, Listening};
 use serde_json::json;
 
 use super::process::Process;
@@ -18,10 +18,10 @@ use crate::settings::{self, Mode};
 use crate::wire::API_TOKEN_FILE;
 
 /// Runs every service until a signal.
-pub(crate) async fn run(common: &Common, args: &UpArgs) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(common: &Common, args: &UpArgs, inherited: InheritedSockets) -> Result<ExitCode, Failure> {
     let begun = Instant::now();
     let layers = settings::load(common, &args.listen, None)?;
-    let process = Process::start(&layers, Mode::Up, ServiceName::ALL).await?;
+    let process = Process::start(&layers, Mode::Up, ServiceName::ALL, inherited).await?.started_by(args.starter);
     let ready = Ready {
         listening: process.bound.listening(),
         services: process.run_file.services.clone(),

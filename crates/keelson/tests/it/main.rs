@@ -32,6 +32,7 @@ mod encryption;
 mod failures;
 mod follow;
 mod gateway;
+mod handed_sockets;
 mod hostile;
 mod keys;
 mod keys_files;

@@ -2,6 +2,7 @@
 
 mod connections;
 mod framing;
+mod hand_over;
 mod http2;
 mod time_limits;
 mod tls;
@@ -27,7 +28,7 @@ use tokio::time::{sleep, timeout};
 use tower::Service;
 
 use super::timeouts::Timeouts;
-use super::{ConcurrencyLimit, Limits, bind, serve};
+use super::{ConcurrencyLimit, Limits, Listener, bind, serve};
 use crate::config::{ChassisConfig, Layers, Reader};
 use crate::http::{Application, Arrival, Refusal};
 use crate::lifecycle::Lifecycle;
@@ -104,8 +105,12 @@ impl Server {
         Self::start_over(None, settings)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the test awaits the task")]
     fn start_over(tls: Option<ListenerTls>, settings: &[(&'static str, &str)]) -> Self {
+        Self::start_on(bind("127.0.0.1:0".parse().unwrap(), "PORT").unwrap(), tls, settings)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test awaits the task")]
+    fn start_on(listener: Listener, tls: Option<ListenerTls>, settings: &[(&'static str, &str)]) -> Self {
         let handled = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&handled);
         let left = Arc::new(AtomicUsize::new(0));
@@ -133,7 +138,6 @@ impl Server {
             next.run(request).await
         });
         let app = app.fallback(fallback).layer(refusing);
-        let listener = bind("127.0.0.1:0".parse().unwrap(), "PORT").unwrap();
         let address = listener.local_addr().unwrap();
         let layers = Layers::of(settings);
         let mut reader = Reader::new(&layers);

@@ -2,6 +2,7 @@
 
 mod archive;
 mod cost;
+mod dev;
 mod dlq;
 mod doctor;
 mod keys;
@@ -17,6 +18,7 @@ use clap_complete::Shell;
 
 pub(crate) use archive::{ArchiveArgs, ArchiveCommand, Days, ExpireArgs, FindArgs};
 pub(crate) use cost::CostArgs;
+pub(crate) use dev::DevArgs;
 pub(crate) use dlq::{Chosen, DlqArgs, DlqCommand};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use keys::{GenerateArgs, KeysArgs, KeysCommand, ListArgs, RotateArgs};
@@ -56,6 +58,7 @@ Examples:
   keelson send Mail/inbox.mbox     send what is in files
   keelson archive ls               what is stored
   keelson serve ingest archiver    these services, for production
+  keelson dev                      everything, built and replaced at every edit of the sources
   keelson doctor                   is what production needs set up right?
   keelson config explain RATE_LIMIT
 
@@ -74,6 +77,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  PRODUCTION=true API_TOKEN=file:/run/secrets/api_token keelson serve ingest archiver --data /srv/keelson\n\nServices that share embedded stores run in one process."
     )]
     Serve(ServeArgs),
+    /// Run services from their sources: build at every edit, and replace what runs without refusing a connection
+    #[command(after_help = dev::HELP)]
+    Dev(DevArgs),
     /// Send a message through a running system and find it stored
     #[command(
         name = "e2e",

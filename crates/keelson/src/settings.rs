@@ -34,7 +34,7 @@ pub(crate) use self::encryption::{Demands, KeySetting, KeySettings};
 pub(crate) use self::identity::ShownIdentity;
 use self::ports::Ports;
 use crate::cli::{Common, ListenArgs, ServiceName};
-use crate::commands::e2e;
+use crate::commands::{dev, e2e};
 use crate::wire::identity;
 
 const DATA: Setting<PathBuf> = Setting::new(
@@ -88,7 +88,7 @@ pub(crate) fn sections() -> Vec<Section> {
         &[encryption::SECTION],
         pipeline::config::SETTINGS,
         &databases,
-        &[aws::SECTION, identity::SECTION, e2e::SETTINGS],
+        &[aws::SECTION, identity::SECTION, e2e::SETTINGS, dev::SETTINGS],
     ]
     .concat()
 }

@@ -5,6 +5,7 @@ mod archive;
 mod completions;
 mod config;
 pub(crate) mod cost;
+pub(crate) mod dev;
 mod dlq;
 mod doctor;
 pub(crate) mod e2e;
@@ -34,6 +35,7 @@ pub(crate) async fn dispatch(cli: Cli, inherited: InheritedSockets) -> Result<Ex
     match cli.command.unwrap_or(Command::Up(UpArgs::default())) {
         Command::Up(args) => up::run(&common, &args, inherited).await,
         Command::Serve(args) => serve::run(&common, &args, inherited).await,
+        Command::Dev(args) => dev::run(&common, &args).await,
         Command::Send(args) => send::run(&common, &args).await.map(|()| ExitCode::SUCCESS),
         Command::Keys(args) => keys::run(&common, &args).await.map(|()| ExitCode::SUCCESS),
         tool => interruptible(run_tool(tool, &common)).await.map(|()| ExitCode::SUCCESS),
@@ -52,7 +54,7 @@ async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
 
 async fn run_tool(command: Command, common: &Common) -> Result<(), Failure> {
     match command {
-        Command::Up(_) | Command::Serve(_) | Command::Send(_) | Command::Keys(_) => Ok(()),
+        Command::Up(_) | Command::Serve(_) | Command::Dev(_) | Command::Send(_) | Command::Keys(_) => Ok(()),
         Command::Archive(args) => archive::run(common, &args).await,
         Command::Dlq(args) => dlq::run(common, &args).await,
         Command::Cost(args) => cost::run(common, &args).await,

@@ -19,6 +19,7 @@ mod cloud;
 mod compose;
 mod contract;
 mod damage;
+mod dev;
 mod development;
 mod dice;
 mod disk_full;

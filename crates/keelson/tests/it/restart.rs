@@ -61,7 +61,7 @@ pub(crate) async fn results(clients: JoinSet<Load>) -> Load {
 }
 
 /// Every object is whole and names its own message; answers the ids.
-fn stored_ids(system: &System) -> BTreeSet<String> {
+pub(crate) fn stored_ids(system: &System) -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
     for (key, path) in system.objects() {
         let object: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();

@@ -4,6 +4,15 @@ use super::Developer;
 use super::load::Load;
 use crate::system::{Answer, eventually};
 
+/// And nobody has noticed anything until then.
+async fn the_next_edit_is_handed_over(developer: &Developer, load: Load) {
+    developer.edit("serves second");
+    developer.says("handed over in", 1).await;
+    assert_eq!(developer.version().await, "second");
+    let seen = load.stop().await;
+    assert_eq!((seen.refused, seen.failed), (Vec::new(), Vec::new()));
+}
+
 #[tokio::test]
 async fn a_broken_build_keeps_the_old_one_serving_and_shows_the_error() {
     let developer = Developer::start("serves first").await;
@@ -14,11 +23,7 @@ async fn a_broken_build_keeps_the_old_one_serving_and_shows_the_error() {
     assert!(developer.system.stderr().contains("error: expected one of `serves` or `ends`"));
     assert_eq!((developer.serving(), developer.version().await), (pid, "first".to_owned()));
 
-    developer.edit("serves second");
-    developer.says("handed over in", 1).await;
-    assert_eq!(developer.version().await, "second");
-    let seen = load.stop().await;
-    assert_eq!((seen.refused, seen.failed), (Vec::new(), Vec::new()));
+    the_next_edit_is_handed_over(&developer, load).await;
 }
 
 #[tokio::test]
@@ -32,11 +37,7 @@ async fn a_program_that_ends_before_it_is_ready_is_replaced_by_the_last_good_one
     assert_eq!(developer.version().await, "first");
     assert_ne!(developer.serving(), pid, "it was started again");
 
-    developer.edit("serves second");
-    developer.says("handed over in", 1).await;
-    assert_eq!(developer.version().await, "second");
-    let seen = load.stop().await;
-    assert_eq!((seen.refused, seen.failed), (Vec::new(), Vec::new()));
+    the_next_edit_is_handed_over(&developer, load).await;
 }
 
 #[tokio::test]

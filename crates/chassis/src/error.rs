@@ -237,6 +237,18 @@ impl From<ObjectError> for Error {
     }
 }
 
+/// The text of an error and of each cause behind it, down to what the system said: `cannot connect: connection refused`.
+#[must_use]
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
 /// The body of every error (RFC 9457).
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Problem)]

@@ -1,7 +1,5 @@
 //! Why a call has no answer, by meaning.
 
-use std::error::Error as StdError;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,16 +87,4 @@ impl From<CallError> for Error {
             }
         }
     }
-}
-
-/// An error and what caused it, down to what the system said.
-pub(super) fn causes(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // Writing to a text cannot fail.
-        let _ = write!(text, ": {cause}");
-        source = cause.source();
-    }
-    text
 }

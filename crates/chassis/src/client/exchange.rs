@@ -13,10 +13,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::encryption::{CallForm, longest_encrypted};
 use super::endpoint::Endpoint;
-use super::error::causes;
 use super::pool::NoResponse;
 use super::retry::{Broken, may_pass};
 use super::{CallFailure, DEADLINE_HEADER};
+use crate::error::causes;
 
 /// Bytes that are read of a reply which is passed on, where another attempt may give a better one.
 const MOST_OF_A_REFUSAL: usize = 64 << 10;

@@ -59,6 +59,7 @@ pub use forward::drop_hop_by_hop;
 pub use observed::{Observed, ObservedEndpoint, ObservedStatus};
 pub use places::Places;
 
+use crate::error::causes;
 use crate::health::{Check, Need};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::Tls;
@@ -125,7 +126,7 @@ pub struct NoClient {
 
 impl NoClient {
     fn new(service: &Arc<str>, cause: &rustls::Error) -> Self {
-        Self { service: Arc::clone(service), cause: error::causes(cause) }
+        Self { service: Arc::clone(service), cause: causes(cause) }
     }
 }
 

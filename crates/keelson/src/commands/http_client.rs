@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use chassis::config::{Layers, Reader, TlsConfig};
+use chassis::error::causes;
 use chassis::tls::Tls;
 use reqwest::Url;
 
@@ -21,13 +22,21 @@ const MAX_ANSWER_BYTES: usize = 4 << 20;
 /// A client that follows no redirects and uses no proxy: it talks to the system itself. Over TLS it believes and shows
 /// what the services of the system do.
 pub(super) fn client(tls: &TlsConfig) -> Result<reqwest::Client, Failure> {
-    let failed = |cause: String| Failure::failed(format!("cannot make an HTTP client: {cause}"));
     let mut builder =
         reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).no_proxy();
     if let Some(tls) = Tls::load(tls)? {
-        builder = builder.tls_backend_preconfigured(tls.client_config().map_err(|error| failed(error.to_string()))?);
+        builder = builder.tls_backend_preconfigured(tls.client_config().map_err(|error| no_client(&error))?);
     }
-    builder.build().map_err(|error| failed(error.to_string()))
+    builder.build().map_err(|error| no_client(&error))
+}
+
+/// What is wrong is most often that the system has no certificates of authorities, as images without a system do.
+fn no_client(error: &dyn Error) -> Failure {
+    Failure::failed(format!(
+        "cannot make an HTTP client: {}; over TLS the certificates of authorities are to be those of the system, or in \
+         TLS_CA_FILE",
+        causes(error)
+    ))
 }
 
 /// The same for a look whether services are ready, which goes on where the files of TLS are wrong at the moment: the
@@ -38,7 +47,7 @@ pub(super) fn probe(tls: &TlsConfig) -> Result<reqwest::Client, Failure> {
         print_error(&format!("the certificates of services are not looked at: {failure}"));
         let builder = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
         let client = builder.no_proxy().tls_danger_accept_invalid_certs(true).build();
-        client.map_err(|error| Failure::failed(format!("cannot make an HTTP client: {error}")))
+        client.map_err(|error| no_client(&error))
     })
 }
 

@@ -2,6 +2,7 @@
 
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::BatchResultErrorEntry;
+use chassis::error::causes;
 use chassis::ports::QueueError;
 use std::fmt::Debug;
 
@@ -54,6 +55,7 @@ where
             of_code(action, if is_denied(status, code) { DENIED } else { code }, message)
         }
         // Credentials that cannot be had, names that do not resolve, connections that break.
+        // Its texts and not its fields: an answer that is not understood has all messages in them.
         other => QueueError::Unavailable(format!("sqs:{action}: {}", causes(other))),
     }
 }
@@ -66,18 +68,6 @@ where
     let SdkError::ServiceError(answer) = error else { return false };
     let code = answer.err().code().unwrap_or_default();
     answer.raw().status().as_u16() >= 500 || TRANSIENT.contains(&code)
-}
-
-/// The texts of an error and of what is behind it. Not its fields: an answer that is not understood has all messages in
-/// them.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(&format!(": {cause}"));
-        next = cause.source();
-    }
-    text
 }
 
 /// One entry of a batch that failed.

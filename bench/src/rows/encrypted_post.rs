@@ -78,7 +78,8 @@ impl Caller {
         let authorization = ("Authorization", format!("Bearer {}", self.token));
         let Some(ring) = &self.ring else { return Ok(post_with(&[authorization], PATH, event)) };
         let (direction, sender, target) = (Direction::Request, CALLER, "analytics-service");
-        let binding = Binding { direction, method: "POST", path: PATH, sender, target };
+        let binding =
+            Binding { direction, method: "POST", path: PATH, sender: sender.as_bytes(), target: target.as_bytes() };
         let sealed = ring.encrypt_v2(event.as_bytes(), &binding, SystemClock::shared().now())?;
         let headers = [
             authorization,

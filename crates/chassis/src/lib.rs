@@ -24,3 +24,4 @@ pub mod telemetry;
 pub mod testing;
 pub mod tls;
 pub mod validation;
+mod whole_body;

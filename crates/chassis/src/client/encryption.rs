@@ -14,14 +14,14 @@ use super::CallFailure;
 use super::exchange::{Reply, ReplyBody};
 use crate::config::PeerEncryption;
 use crate::envelope::{
-    Binding, Direction, ENCRYPT_RESPONSE, EncryptionHeaders, Form, HeaderText, KEY_ID, KeyRing, Opening, SERVICE_NAME,
-    Sealing, ServiceKeys, TARGET_SERVICE, has_no_body, ready_for,
+    CallBinding, Direction, ENCRYPT_RESPONSE, EncryptionHeaders, Form, HeaderText, KEY_ID, KeyRing, Opening,
+    SERVICE_NAME, Sealing, ServiceKeys, TARGET_SERVICE, has_no_body, ready_for,
 };
 
 /// With what the calls of one service are encrypted, and which.
 #[derive(Debug)]
 pub(crate) struct CallEncryption {
-    own_name: &'static str,
+    own_name: HeaderText,
     /// `None` where the process has none.
     keys: Option<Arc<ServiceKeys>>,
     /// What services want that say so themselves.
@@ -39,10 +39,12 @@ pub(super) struct CallForm {
 /// One attempt of such a call: the rings that count for it.
 #[derive(Debug)]
 pub(super) struct Sealed<'a> {
-    call: &'a CallForm,
+    form: Form,
     keys: &'a ServiceKeys,
     method: &'a Method,
-    path: &'a PathAndQuery,
+    path: &'a str,
+    caller: HeaderText,
+    callee: HeaderText,
     /// Ours, and that of the service that is called.
     rings: [Arc<KeyRing>; 2],
 }
@@ -54,7 +56,7 @@ pub(super) fn longest_encrypted(plain_bytes: usize) -> usize {
 
 impl CallEncryption {
     pub(crate) fn new(own_name: &'static str, keys: Option<Arc<ServiceKeys>>) -> Arc<Self> {
-        Arc::new(Self { own_name, keys, said: RwLock::default() })
+        Arc::new(Self { own_name: HeaderText::from_static(own_name), keys, said: RwLock::default() })
     }
 
     /// Lets calls of this service be encrypted as it wants; `None`: as the system does.
@@ -79,7 +81,7 @@ impl CallEncryption {
     /// Whether it is a service of the system, and both sides' keys are here. Where they have to be, the start says so.
     fn knows_keys_with(&self, callee: &str) -> bool {
         let Some(keys) = self.keys.as_deref().filter(|keys| keys.encrypts_calls_of(callee)) else { return false };
-        [self.own_name, callee].iter().all(|owner| keys.ring_of(owner).is_some_and(|ring| ring.speaks_v2()))
+        [self.own_name.as_str(), callee].iter().all(|owner| keys.ring_of(owner).is_some_and(|ring| ring.speaks_v2()))
     }
 }
 
@@ -96,21 +98,20 @@ impl CallForm {
                 "its calls are to be encrypted, and there is no key for that: set ENCRYPTION_KEY".into(),
             )
         };
-        let own_name = self.encryption.own_name;
+        let caller = self.encryption.own_name.clone();
         let keys = self.encryption.keys.as_deref().ok_or_else(no_keys)?;
         let of = |owner: &str| if self.form == Form::Fernet { keys.shared_ring() } else { keys.ring_of(owner) };
-        let (own, callees) = of(own_name).zip(of(&self.callee)).ok_or_else(no_keys)?;
-        let sealed = Sealed { call: self, keys, method, path, rings: [Arc::clone(&own), callees] };
+        let (own, callees) = of(caller.as_str()).zip(of(&self.callee)).ok_or_else(no_keys)?;
+        let callee = HeaderText::new(&self.callee).ok_or_else(|| unsendable("its name fits into no header"))?;
+        let (path, rings) = (path.as_str(), [Arc::clone(&own), callees]);
+        let sealed = Sealed { form: self.form, keys, method, path, caller, callee, rings };
         if body.is_empty() {
             sealed.ask_for_encrypted_answer(headers)?;
             return Ok((Bytes::new(), sealed));
         }
         ready_for(self.form, &own).await.map_err(unsendable)?;
-        let (binding, now) = (sealed.binding(Direction::Request), keys.now());
-        let [own_name, callee] = [own_name, &*self.callee].map(HeaderText::new);
-        let (own_name, callee) = own_name.zip(callee).ok_or_else(|| unsendable("its name fits into no header"))?;
-        let (owner, sender, target) = (&own_name, &own_name, &callee);
-        let sealing = Sealing { form: self.form, ring: &own, owner, sender, target, key_id: None, binding, now };
+        let (call, direction, now) = (sealed.call(), Direction::Request, keys.now());
+        let sealing = Sealing { form: self.form, ring: &own, owner: call.caller, key_id: None, call, direction, now };
         let encrypted = sealing.seal(body, headers).map_err(unsendable)?;
         Ok((encrypted, sealed))
     }
@@ -119,9 +120,8 @@ impl CallForm {
 impl Sealed<'_> {
     /// There is nothing to encrypt, but something to come. The key is one of the service's own.
     fn ask_for_encrypted_answer(&self, headers: &mut HeaderMap) -> Result<(), CallFailure> {
-        let value = |text: &str| HeaderValue::from_str(text).map_err(unsendable);
         let [_, callees] = &self.rings;
-        match self.call.form {
+        match self.form {
             Form::Fernet => {
                 let (name, value) = Form::Fernet.header();
                 headers.insert(name, value);
@@ -131,21 +131,16 @@ impl Sealed<'_> {
             }
             Form::V2 => {
                 headers.insert(ENCRYPT_RESPONSE, HeaderValue::from_static("true"));
-                headers.insert(KEY_ID, value(callees.key_id())?);
+                headers.insert(KEY_ID, HeaderValue::from_str(callees.key_id()).map_err(unsendable)?);
             }
         }
-        headers.insert(SERVICE_NAME, value(self.call.encryption.own_name)?);
-        headers.insert(TARGET_SERVICE, value(&self.call.callee)?);
+        headers.insert(SERVICE_NAME, self.caller.to_value());
+        headers.insert(TARGET_SERVICE, self.callee.to_value());
         Ok(())
     }
 
-    fn binding(&self, direction: Direction) -> Binding<'_> {
-        let (own, callee) = (self.call.encryption.own_name, &*self.call.callee);
-        let (sender, target) = match direction {
-            Direction::Request => (own, callee),
-            Direction::Response => (callee, own),
-        };
-        Binding { direction, method: self.method.as_str(), path: self.path.as_str(), sender, target }
+    fn call(&self) -> CallBinding<'_> {
+        CallBinding { method: self.method, path: self.path, caller: &self.caller, callee: &self.callee }
     }
 
     /// The answer in plain text, of at most so many bytes, if it was encrypted as the call was. One that is not counts
@@ -172,16 +167,16 @@ impl Sealed<'_> {
         let failed = |cause: &dyn std::error::Error| {
             CallFailure::Malformed(format!("its answer, {status}, cannot be decrypted: {cause}"))
         };
-        if form != self.call.form {
+        if form != self.form {
             return Err(CallFailure::Malformed(format!("its answer, {status}, is encrypted in another form")));
         }
         let [own, callees] = &self.rings;
-        let is_with_own = said.encryption_service.text() == Some(self.call.encryption.own_name);
+        let is_with_own = said.encryption_service.equals(&self.caller);
         let ring = if is_with_own { own } else { callees };
         ready_for(form, ring).await.map_err(|error| failed(&error))?;
-        let (binding, now) = (self.binding(Direction::Response), self.keys.now());
+        let (call, direction, now) = (self.call(), Direction::Response, self.keys.now());
         let stamp = said.stamp();
-        let opening = Opening { form, stamp: stamp.as_ref(), ring, binding, now, taken: &self.keys.taken };
+        let opening = Opening { form, stamp: stamp.as_ref(), ring, call, direction, now, taken: &self.keys.taken };
         let plain = opening.open(&body).map_err(|undecryptable| failed(&undecryptable.cause()))?;
         if plain.len() > most {
             return Err(CallFailure::TooLarge(most));

@@ -4,11 +4,11 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::encryption::{CallForm, longest_encrypted};
@@ -17,6 +17,7 @@ use super::pool::NoResponse;
 use super::retry::{Broken, may_pass};
 use super::{CallFailure, DEADLINE_HEADER};
 use crate::error::causes;
+use crate::whole_body::{Unread, read_body};
 
 /// Bytes that are read of a reply which is passed on, where another attempt may give a better one.
 const MOST_OF_A_REFUSAL: usize = 64 << 10;
@@ -133,31 +134,12 @@ fn longest(reading: Reading) -> usize {
     }
 }
 
-async fn read(mut body: Incoming, most: usize) -> Result<Bytes, Broken> {
-    let too_large = || broken(CallFailure::TooLarge(most));
-    if usize::try_from(body.size_hint().lower()).map_or(true, |bytes| bytes > most) {
-        return Err(too_large());
-    }
-    let mut whole = Bytes::new();
-    let mut more = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        // Trailers say nothing about the body.
-        let broken_off = |error: hyper::Error| broken(CallFailure::Unavailable(causes(&error)));
-        let Ok(data) = frame.map_err(broken_off)?.into_data() else { continue };
-        if whole.len() + more.len() + data.len() > most {
-            return Err(too_large());
-        }
-        // Most bodies come in one piece, which need not be copied.
-        if whole.is_empty() && more.is_empty() {
-            whole = data;
-        } else {
-            if more.is_empty() {
-                more.extend_from_slice(&std::mem::take(&mut whole));
-            }
-            more.extend_from_slice(&data);
-        }
-    }
-    Ok(if more.is_empty() { whole } else { more.freeze() })
+async fn read(body: Incoming, most: usize) -> Result<Bytes, Broken> {
+    let unread = |unread| match unread {
+        Unread::TooLarge(most) => CallFailure::TooLarge(most),
+        Unread::Broken(error) => CallFailure::Unavailable(causes(&error)),
+    };
+    read_body(body, most).await.map_err(|error| broken(unread(error)))
 }
 
 fn unsent_or_broken(none: NoResponse) -> Broken {

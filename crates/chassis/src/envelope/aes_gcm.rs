@@ -34,13 +34,19 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Characters of a body with so many bytes.
+pub(super) fn encoded_length(plaintext_bytes: usize) -> usize {
+    STANDARD.encoded_length(NONCE_LEN + plaintext_bytes + MAX_TAG_LEN)
+}
+
 impl AesGcmKey {
     pub(super) fn new(bytes: &[u8; KEY_BYTES]) -> Result<Self, Unspecified> {
         Ok(Self(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, bytes)?)))
     }
 
-    pub(super) fn seal(&self, plaintext: &[u8], associated: &[u8]) -> Result<String, Unspecified> {
-        self.seal_bare(plaintext, associated, |body| STANDARD.encode_to_string(body))
+    /// Appends nonce, ciphertext and tag in base64.
+    pub(super) fn seal(&self, plaintext: &[u8], associated: &[u8], text: &mut String) -> Result<(), Unspecified> {
+        self.seal_bare(plaintext, associated, |body| STANDARD.encode_append(body, text))
     }
 
     /// Without base64: `take` gets nonce, ciphertext and tag, and must not seal.
@@ -93,8 +99,8 @@ impl AesGcmKey {
 }
 
 impl Body {
-    pub(super) fn decode(encrypted_data: &str) -> Result<Self, Cause> {
-        let (head, rest) = encrypted_data.as_bytes().split_at_checked(NONCE_CHARACTERS).ok_or(Cause::Length)?;
+    pub(super) fn decode(encrypted_data: &[u8]) -> Result<Self, Cause> {
+        let (head, rest) = encrypted_data.split_at_checked(NONCE_CHARACTERS).ok_or(Cause::Length)?;
         let mut nonce = [0; NONCE_LEN];
         // Padding would be for fewer bytes, and stands at the end of a text alone.
         let decoded = STANDARD.decode(head, nonce.as_mut_slice().as_out()).map_err(|_| Cause::Encoding)?;

@@ -91,9 +91,9 @@ impl FernetKey {
 
 impl Token {
     /// Reads `encrypted_data`, or a bare token.
-    pub(super) fn decode(encrypted_data: &str) -> Result<Self, Cause> {
+    pub(super) fn decode(encrypted_data: &[u8]) -> Result<Self, Cause> {
         let decode = |text: &[u8]| URL_SAFE.decode_to_vec(text).map_err(|_| Cause::Encoding);
-        let mut bytes = decode(encrypted_data.as_bytes())?;
+        let mut bytes = decode(encrypted_data)?;
         // A token is ASCII, so its text does not begin with the byte that is the version.
         if bytes.first().is_some_and(u8::is_ascii) {
             bytes = decode(&bytes)?;

@@ -144,6 +144,11 @@ pub(crate) struct Stamp {
 }
 
 impl<'a> Found<'a> {
+    /// Whether it stands once and has this text.
+    pub(crate) fn equals(self, text: &HeaderText) -> bool {
+        matches!(self, Self::Once(value) if *value == text.0)
+    }
+
     pub(crate) fn text(self) -> Option<&'a str> {
         if let Self::Once(value) = self { value.to_str().ok() } else { None }
     }
@@ -169,6 +174,11 @@ pub(crate) struct HeaderText(HeaderValue);
 impl HeaderText {
     pub(crate) const EMPTY: Self = Self(HeaderValue::from_static(""));
 
+    /// A name that lives as long as the program: its clones need no reference count. Panics on what no header can hold.
+    pub(crate) fn from_static(text: &'static str) -> Self {
+        Self(HeaderValue::from_static(text))
+    }
+
     /// `None` when no header can hold it.
     pub(crate) fn new(text: &str) -> Option<Self> {
         Self::read(&HeaderValue::from_str(text).ok()?)
@@ -178,6 +188,11 @@ impl HeaderText {
         value.to_str().is_ok().then(|| Self(value.clone()))
     }
 
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// Checks each byte again, which [`HeaderText::as_bytes`] does not.
     pub(crate) fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
@@ -196,15 +211,20 @@ const AFTER: &str = "\"}";
 
 /// The body that carries this text, which is base64 and needs no escapes.
 pub(super) fn wrap(encrypted_data: &str) -> Bytes {
-    let mut body = Vec::with_capacity(BEFORE.len() + encrypted_data.len() + AFTER.len());
-    for part in [BEFORE, encrypted_data, AFTER] {
-        body.extend_from_slice(part.as_bytes());
-    }
-    body.into()
+    [BEFORE, encrypted_data, AFTER].concat().into()
+}
+
+/// The body that carries a text of this length, which is written where it stays.
+pub(super) fn wrap_written<E>(length: usize, write: impl FnOnce(&mut String) -> Result<(), E>) -> Result<Bytes, E> {
+    let mut body = String::with_capacity(BEFORE.len() + length + AFTER.len());
+    body.push_str(BEFORE);
+    write(&mut body)?;
+    body.push_str(AFTER);
+    Ok(body.into())
 }
 
 /// The text that a body carries.
-pub(super) fn unwrap(body: &[u8]) -> Result<Cow<'_, str>, Cause> {
+pub(super) fn unwrap(body: &[u8]) -> Result<Cow<'_, [u8]>, Cause> {
     #[derive(Deserialize)]
     struct EncryptedBody<'a> {
         #[serde(borrow)]
@@ -214,7 +234,11 @@ pub(super) fn unwrap(body: &[u8]) -> Result<Cow<'_, str>, Cause> {
     if let Some(text) = body.strip_prefix(BEFORE.as_bytes()).and_then(|rest| rest.strip_suffix(AFTER.as_bytes()))
         && memchr::memchr2(b'"', b'\\', text).is_none()
     {
-        return std::str::from_utf8(text).map(Cow::Borrowed).map_err(|_| Cause::Body);
+        return Ok(Cow::Borrowed(text));
     }
-    serde_json::from_slice(body).map(|body: EncryptedBody<'_>| body.encrypted_data).map_err(|_| Cause::Body)
+    let body: EncryptedBody<'_> = serde_json::from_slice(body).map_err(|_| Cause::Body)?;
+    Ok(match body.encrypted_data {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    })
 }

@@ -131,7 +131,7 @@ impl KeyRing {
     ///
     /// # Errors
     /// [`Undecryptable`].
-    pub fn decrypt_fernet(&self, encrypted_data: &str, now: Timestamp) -> Result<Vec<u8>, Undecryptable> {
+    pub fn decrypt_fernet(&self, encrypted_data: &[u8], now: Timestamp) -> Result<Vec<u8>, Undecryptable> {
         let token = Token::decode(encrypted_data)?;
         token.check_time(now)?;
         Ok(token.decrypt(self.keys().map(|key| &key.fernet))?)
@@ -142,14 +142,16 @@ impl KeyRing {
     /// # Errors
     /// The cryptographic library failed.
     pub fn encrypt_gcm(&self, plaintext: &[u8]) -> Result<String, EncryptError> {
-        Ok(self.newest.derived.get()?.seal(plaintext, &[])?)
+        let mut encrypted_data = String::new();
+        self.newest.derived.get()?.seal(plaintext, &[], &mut encrypted_data)?;
+        Ok(encrypted_data)
     }
 
     /// Decrypts `encrypted_data` in the first GCM form: for ever, as often as it comes, and for whatever call.
     ///
     /// # Errors
     /// [`Undecryptable`].
-    pub fn decrypt_gcm(&self, encrypted_data: &str) -> Result<Vec<u8>, Undecryptable> {
+    pub fn decrypt_gcm(&self, encrypted_data: &[u8]) -> Result<Vec<u8>, Undecryptable> {
         let body = Body::decode(encrypted_data)?;
         let mut keys = self.keys().peekable();
         while let Some(key) = keys.next() {
@@ -171,7 +173,8 @@ impl KeyRing {
     /// The key that encrypts is no random one, or the call has a line break, or the cryptographic library failed.
     pub fn encrypt_v2(&self, plaintext: &[u8], binding: &Binding<'_>, now: Timestamp) -> Result<Sealed, EncryptError> {
         let (key, time) = (self.v2_key(None)?, now.as_second());
-        let encrypted_data = key.seal(plaintext, binding, time)?;
+        let mut encrypted_data = String::new();
+        key.seal(plaintext, binding, time, &mut encrypted_data)?;
         Ok(Sealed { key_id: key.id().as_str().to_owned(), time, encrypted_data })
     }
 

@@ -3,16 +3,45 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Method, StatusCode};
 use jiff::Timestamp;
 
-use super::form::{ENCRYPTION_SERVICE, HeaderText, KEY_ID, SERVICE_NAME, Stamp, TARGET_SERVICE, TIME, unwrap, wrap};
-use super::{Binding, Cause, EncryptError, Form, KeyRing, Received, ReplayCache, Undecryptable};
+use super::aes_gcm::encoded_length;
+use super::form::{
+    ENCRYPTION_SERVICE, HeaderText, KEY_ID, SERVICE_NAME, Stamp, TARGET_SERVICE, TIME, unwrap, wrap, wrap_written,
+};
+use super::{Binding, Cause, Direction, EncryptError, Form, KeyRing, Received, ReplayCache, Undecryptable};
 
 /// The most that are written.
-const HEADERS: usize = 8;
+const HEADERS: usize = 7;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A call, as the bodies of its request and of its answer are bound to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CallBinding<'a> {
+    pub(crate) method: &'a Method,
+    /// With its query.
+    pub(crate) path: &'a str,
+    pub(crate) caller: &'a HeaderText,
+    pub(crate) callee: &'a HeaderText,
+}
+
+impl<'a> CallBinding<'a> {
+    /// Who sends a body that goes this way, and who is to read it.
+    fn sender_and_target(&self, direction: Direction) -> (&'a HeaderText, &'a HeaderText) {
+        match direction {
+            Direction::Request => (self.caller, self.callee),
+            Direction::Response => (self.callee, self.caller),
+        }
+    }
+
+    fn binding(&self, direction: Direction) -> Binding<'a> {
+        let (sender, target) = self.sender_and_target(direction);
+        let (sender, target) = (sender.as_bytes(), target.as_bytes());
+        Binding { direction, method: self.method.as_str(), path: self.path, sender, target }
+    }
+}
 
 /// How a body is encrypted on its way out.
 #[derive(Debug, Clone, Copy)]
@@ -21,11 +50,10 @@ pub(crate) struct Sealing<'a> {
     pub(crate) ring: &'a KeyRing,
     /// Whose ring that is.
     pub(crate) owner: &'a HeaderText,
-    pub(crate) sender: &'a HeaderText,
-    pub(crate) target: &'a HeaderText,
     /// Of v2: another key of that ring than the newest one.
     pub(crate) key_id: Option<&'a str>,
-    pub(crate) binding: Binding<'a>,
+    pub(crate) call: CallBinding<'a>,
+    pub(crate) direction: Direction,
     pub(crate) now: Timestamp,
 }
 
@@ -33,25 +61,29 @@ impl Sealing<'_> {
     /// The body that is sent instead, whose headers are written over those of the plain one.
     pub(crate) fn seal(&self, plaintext: &[u8], headers: &mut HeaderMap) -> Result<Bytes, EncryptError> {
         headers.reserve(HEADERS);
-        let encrypted_data = match self.form {
-            Form::Fernet => self.ring.encrypt_fernet(plaintext, self.now)?,
-            Form::Gcm => self.ring.encrypt_gcm(plaintext)?,
+        let body = match self.form {
+            Form::Fernet => wrap(&self.ring.encrypt_fernet(plaintext, self.now)?),
+            Form::Gcm => wrap(&self.ring.encrypt_gcm(plaintext)?),
             Form::V2 => {
                 let (key, time) = (self.ring.v2_key(self.key_id)?, self.now.as_second());
+                let binding = self.call.binding(self.direction);
+                let write = |text: &mut String| key.seal(plaintext, &binding, time, text);
+                let body = wrap_written(encoded_length(plaintext.len()), write)?;
                 headers.insert(KEY_ID, key.id().to_value());
                 headers.insert(TIME, HeaderValue::from(time));
-                key.seal(plaintext, &self.binding, time)?
+                body
             }
         };
         let (name, value) = self.form.header();
         headers.insert(name, value);
         if self.form != Form::Fernet {
+            let (sender, target) = self.call.sender_and_target(self.direction);
             headers.insert(ENCRYPTION_SERVICE, self.owner.to_value());
-            headers.insert(SERVICE_NAME, self.sender.to_value());
-            headers.insert(TARGET_SERVICE, self.target.to_value());
+            headers.insert(SERVICE_NAME, sender.to_value());
+            headers.insert(TARGET_SERVICE, target.to_value());
         }
         headers.insert(CONTENT_TYPE, JSON);
-        Ok(wrap(&encrypted_data))
+        Ok(body)
     }
 }
 
@@ -63,7 +95,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) stamp: Option<&'a Stamp>,
     /// Of whoever has sent it.
     pub(crate) ring: &'a KeyRing,
-    pub(crate) binding: Binding<'a>,
+    pub(crate) call: CallBinding<'a>,
+    pub(crate) direction: Direction,
     pub(crate) now: Timestamp,
     pub(crate) taken: &'a ReplayCache,
 }
@@ -78,7 +111,7 @@ impl Opening<'_> {
             Form::V2 => {
                 let Stamp { key_id, time } = self.stamp.ok_or(Cause::Headers)?;
                 let received = Received { key_id: key_id.as_str(), time: *time, encrypted_data: &encrypted_data };
-                self.ring.decrypt_v2(&received, &self.binding, self.now, self.taken)
+                self.ring.decrypt_v2(&received, &self.call.binding(self.direction), self.now, self.taken)
             }
         }
     }

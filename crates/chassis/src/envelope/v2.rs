@@ -7,7 +7,7 @@ use super::form::HeaderText;
 use super::{Cause, EncryptError, ReplayCache};
 
 /// First line of the associated data.
-const NAME: &str = "keelson-v2";
+const NAME: &[u8] = b"keelson-v2";
 
 /// Seconds for which a body is good, before and after its own time.
 pub(super) const WINDOW_SECONDS: i64 = 60;
@@ -30,10 +30,10 @@ pub struct Binding<'a> {
     pub method: &'a str,
     /// The request's path with its query, as it stands in the request line.
     pub path: &'a str,
-    /// Who sends this body.
-    pub sender: &'a str,
-    /// Who is to read it.
-    pub target: &'a str,
+    /// The name of who sends this body. In bytes, as headers have it: to see that it is text takes time.
+    pub sender: &'a [u8],
+    /// The name of who is to read it.
+    pub target: &'a [u8],
 }
 
 /// A body on its way out, with what goes into the headers beside it.
@@ -55,7 +55,7 @@ pub struct Received<'a> {
     /// When it is said to have been encrypted, in seconds since 1970.
     pub time: i64,
     /// Base64 of nonce, ciphertext and tag.
-    pub encrypted_data: &'a str,
+    pub encrypted_data: &'a [u8],
 }
 
 /// A random key and its id.
@@ -74,10 +74,16 @@ impl V2Key {
         &self.id
     }
 
-    /// `encrypted_data` of a body of this second.
-    pub(super) fn seal(&self, plaintext: &[u8], binding: &Binding<'_>, time: i64) -> Result<String, EncryptError> {
+    /// Appends `encrypted_data` of a body of this second.
+    pub(super) fn seal(
+        &self,
+        plaintext: &[u8],
+        binding: &Binding<'_>,
+        time: i64,
+        text: &mut String,
+    ) -> Result<(), EncryptError> {
         let associated = binding.associated_data(time, self.id.as_str()).ok_or(EncryptError::LineBreak)?;
-        Ok(self.key.seal(plaintext, associated.as_bytes())?)
+        Ok(self.key.seal(plaintext, &associated, text)?)
     }
 
     /// Only what is authentic gets into the cache, so nobody without a key can fill it.
@@ -93,7 +99,7 @@ impl V2Key {
         let associated = binding.associated_data(time, self.id.as_str()).ok_or(Cause::LineBreak)?;
         let body = Body::decode(received.encrypted_data)?;
         let nonce = body.nonce;
-        let plaintext = self.key.open(body, associated.as_bytes()).ok_or(Cause::Authentication)?;
+        let plaintext = self.key.open(body, &associated).ok_or(Cause::Authentication)?;
         taken.take(nonce, time, now)?;
         Ok(plaintext)
     }
@@ -111,16 +117,16 @@ fn check_time(time: i64, now: i64) -> Result<(), Cause> {
 
 impl Binding<'_> {
     /// `None` when a line break in one of the lines would make it two: those of another call could read the same then.
-    pub(super) fn associated_data(&self, time: i64, key_id: &str) -> Option<String> {
-        let direction = match self.direction {
-            Direction::Request => "request",
-            Direction::Response => "response",
+    pub(super) fn associated_data(&self, time: i64, key_id: &str) -> Option<Vec<u8>> {
+        let direction: &[u8] = match self.direction {
+            Direction::Request => b"request",
+            Direction::Response => b"response",
         };
         let mut digits = itoa::Buffer::new();
-        let time = digits.format(time);
-        let lines = [NAME, direction, self.method, self.path, self.sender, self.target, time, key_id];
-        let joined = lines.join("\n");
-        let breaks = memchr::memchr_iter(b'\n', joined.as_bytes()).count();
-        (breaks + 1 == lines.len()).then_some(joined)
+        let time = digits.format(time).as_bytes();
+        let (method, path) = (self.method.as_bytes(), self.path.as_bytes());
+        let lines = [NAME, direction, method, path, self.sender, self.target, time, key_id.as_bytes()];
+        let has_line_break = lines.iter().any(|line| line.contains(&b'\n'));
+        (!has_line_break).then(|| lines.join(&b'\n'))
     }
 }

@@ -42,8 +42,22 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     }
 }
 
+/// What a body is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Whoever gets it may keep it: it has memory of its own.
+    Keep,
+    /// It is looked at and dropped, so it may stay where the connection has read it.
+    Decrypt,
+}
+
 /// Reads a body of at most `limit` bytes.
-pub(super) async fn read_whole(mut body: Body, limit: usize, memory: &mut BodyMemory<'_>) -> Result<Bytes, Error> {
+pub(super) async fn read_whole(
+    mut body: Body,
+    limit: usize,
+    memory: &mut BodyMemory<'_>,
+    purpose: Purpose,
+) -> Result<Bytes, Error> {
     let (mut whole, mut empty_frames) = (BytesMut::new(), 0);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(unreadable)?.into_data() else { continue };
@@ -57,6 +71,9 @@ pub(super) async fn read_whole(mut body: Body, limit: usize, memory: &mut BodyMe
             return Err(too_large());
         }
         memory.take(data.len())?;
+        if purpose == Purpose::Decrypt && whole.is_empty() && body.is_end_stream() {
+            return Ok(data);
+        }
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())

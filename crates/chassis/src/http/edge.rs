@@ -25,7 +25,7 @@ use tower::Service;
 
 use super::application::{Application, Arrival};
 use super::bearer::{Shown, is_of_its_own, shown, shows_token};
-use super::body::{read_whole, too_large, too_slow};
+use super::body::{Purpose, read_whole, too_large, too_slow};
 use super::client::{ThroughProxy, client_address, is_trusted};
 use super::encryption::{Asked, Decrypted, Encryption, Reply, no_key};
 use super::identify::ids_of;
@@ -94,8 +94,8 @@ impl Application for Edge {
                 Err(error) => exchange.refuse(error),
             };
             let mut response = exchange.render(response);
-            if let Some(reply) = exchange.reply.take() {
-                response = Box::pin(exchange.seal(reply, response)).await;
+            if exchange.reply.is_some() {
+                response = Box::pin(exchange.seal(response)).await;
             }
             exchange.finish(response)
         })
@@ -165,6 +165,11 @@ impl Exchange {
         (exchange, scope)
     }
 
+    /// The method, and the path with its query.
+    fn line(&self) -> (&Method, &str) {
+        (&self.method, self.path.as_ref().map_or("/", PathAndQuery::as_str))
+    }
+
     fn path(&self) -> &str {
         self.path.as_ref().map_or("", PathAndQuery::path)
     }
@@ -229,16 +234,21 @@ impl Exchange {
         // What is rarely awaited is boxed, since every request would have to carry the room for it.
         if !request.body().is_end_stream() {
             let body = std::mem::take(request.body_mut());
-            let whole = Box::pin(timeout_at(deadline, read_whole(body, state.max_body_bytes, &mut memory)));
-            let mut whole = whole.await.map_err(|_elapsed| too_slow())??;
-            if matches!(self.asked, Asked::Both(_)) && !self.route.is_unlimited {
-                let opened = Box::pin(state.encryption.open(self.reply.as_ref(), &whole)).await;
+            let is_encrypted = matches!(self.asked, Asked::Both(_)) && !self.route.is_unlimited;
+            let purpose = if is_encrypted { Purpose::Decrypt } else { Purpose::Keep };
+            let whole = read_whole(body, state.max_body_bytes, &mut memory, purpose);
+            let mut whole = Box::pin(timeout_at(deadline, whole)).await.map_err(|_elapsed| too_slow())??;
+            if is_encrypted {
+                // Not boxed: it has room where the handler's future comes to stand.
+                let opened = state.encryption.open(self.line(), self.reply.as_ref(), &whole).await;
                 // Whoever has no key could not read an answer either.
                 let plain = opened.inspect_err(|_| self.reply = None)?;
                 memory.take(plain.len())?;
-                request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(plain.len()));
+                // That of the encrypted one; the body knows its own.
+                request.headers_mut().remove(header::CONTENT_LENGTH);
                 request.extensions_mut().insert(Decrypted);
-                whole = plain.into();
+                // The tag leaves room behind it, and with that `Bytes` would allocate a reference count.
+                whole = plain.into_boxed_slice().into();
             }
             *request.body_mut() = Body::from(whole);
             if state.max_body_bytes > FRAMEWORK_BODY_LIMIT {
@@ -283,8 +293,9 @@ impl Exchange {
     }
 
     /// The answer as the caller wants it, encrypted. In plain text stands at most that this failed.
-    async fn seal(&self, reply: Reply, response: Response) -> Response {
-        let sealed = self.edge.state.encryption.seal(reply, response, self.deadline).await;
+    async fn seal(&self, response: Response) -> Response {
+        let Some(reply) = &self.reply else { return response };
+        let sealed = self.edge.state.encryption.seal(self.line(), reply, response, self.deadline).await;
         sealed.unwrap_or_else(|error| self.render(self.refuse(error)))
     }
 
@@ -372,8 +383,9 @@ fn refusal(error: &Error) -> Option<&'static str> {
     })
 }
 
-/// Headers that the edge adds to an answer, and those that are most often there.
-pub(super) const EDGE_HEADERS: usize = 8;
+/// Headers that the edge adds to each answer. With those of a JSON answer, and of an encrypted one, they just fit into the
+/// table that is made for them.
+pub(super) const EDGE_HEADERS: usize = 5;
 /// What the framework's own extractors take unless they are told otherwise; the edge bounds bodies itself.
 const FRAMEWORK_BODY_LIMIT: usize = 2 << 20;
 

@@ -139,7 +139,7 @@ fn edge_state(service: &Service, shared: &Shared) -> EdgeState {
         origins: OriginRules::new(&http.cors_origins, *production, *host),
         encryption: Encryption {
             keys: service.context.keys.clone(),
-            own_name: HeaderText::new(service.identity.name).unwrap_or(HeaderText::EMPTY),
+            own_name: HeaderText::from_static(service.identity.name),
             given_name: HeaderText::new(&service.name),
             takes_gcm: encryption.takes_gcm,
         },

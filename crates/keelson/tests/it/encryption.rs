@@ -191,7 +191,7 @@ async fn up_has_a_key_of_its_own_with_which_requests_can_be_encrypted() {
         let answer = Answer::of(request.json(&json!({"encrypted_data": encrypted_data}))).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         let encrypted = answer.json()["encrypted_data"].as_str().unwrap().to_owned();
-        let plain = ring.decrypt_fernet(&encrypted, now()).unwrap();
+        let plain = ring.decrypt_fernet(encrypted.as_bytes(), now()).unwrap();
         let told: Value = serde_json::from_slice(&plain).unwrap();
         assert_eq!(told["message"], "Event created successfully");
     }

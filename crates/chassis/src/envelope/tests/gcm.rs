@@ -17,7 +17,7 @@ fn the_vector_of_the_contract_is_made_and_read() {
     let nonce = std::array::from_fn(|index| u8::try_from(index).unwrap());
     let body = seal(&AesGcmKey::new(&key).unwrap(), nonce, PLAINTEXT, &[]);
     assert_eq!(STANDARD.encode(body), ENCRYPTED_DATA);
-    assert_eq!(ring(KEY_TEXT).decrypt_gcm(ENCRYPTED_DATA).unwrap(), PLAINTEXT);
+    assert_eq!(ring(KEY_TEXT).decrypt_gcm(ENCRYPTED_DATA.as_bytes()).unwrap(), PLAINTEXT);
 }
 
 #[test]
@@ -25,13 +25,13 @@ fn an_altered_or_truncated_body_is_refused() {
     let ring = ring(KEY_TEXT);
     ring.derive().unwrap();
     for text in altered(ENCRYPTED_DATA) {
-        ring.decrypt_gcm(&text).unwrap_err();
+        ring.decrypt_gcm(text.as_bytes()).unwrap_err();
     }
     for bytes in flipped(&STANDARD.decode(ENCRYPTED_DATA).unwrap()) {
-        assert_eq!(cause(ring.decrypt_gcm(&STANDARD.encode(bytes))), Cause::Authentication);
+        assert_eq!(cause(ring.decrypt_gcm(STANDARD.encode(bytes).as_bytes())), Cause::Authentication);
     }
     for text in truncated(ENCRYPTED_DATA) {
-        ring.decrypt_gcm(text).unwrap_err();
+        ring.decrypt_gcm(text.as_bytes()).unwrap_err();
     }
 }
 
@@ -41,14 +41,14 @@ fn empty_and_large_bodies_come_back() {
     for length in [0, 1, 64 * 1024, 200_000] {
         let plaintext = vec![7; length];
         let body = ring.encrypt_gcm(&plaintext).unwrap();
-        assert_eq!(ring.decrypt_gcm(&body).unwrap(), plaintext, "{length}");
+        assert_eq!(ring.decrypt_gcm(body.as_bytes()).unwrap(), plaintext, "{length}");
     }
 }
 
 #[test]
 fn a_body_of_another_key_is_refused() {
     let body = ring("another text").encrypt_gcm(PLAINTEXT).unwrap();
-    assert_eq!(cause(ring(KEY_TEXT).decrypt_gcm(&body)), Cause::Authentication);
+    assert_eq!(cause(ring(KEY_TEXT).decrypt_gcm(body.as_bytes())), Cause::Authentication);
 }
 
 #[test]
@@ -81,6 +81,6 @@ fn what_is_no_base64_or_too_short_is_told_apart() {
         ("AAECAwQFBgcICQoLwYAhwrjljhEhhFyBu8vWuqtaiL7S4FWI\n", Cause::Encoding),
         ("AAECAwQFBgcICQoLwYAhwrjljhEhhFyBu8vWuqtaiL7S4F-_", Cause::Encoding),
     ] {
-        assert_eq!(cause(ring.decrypt_gcm(text)), expected, "{text}");
+        assert_eq!(cause(ring.decrypt_gcm(text.as_bytes())), expected, "{text}");
     }
 }

@@ -39,13 +39,13 @@ fn binding(direction: Direction) -> Binding<'static> {
         direction,
         method: "POST",
         path: "/api/v1/analytics/events?x=1",
-        sender: "user-service",
-        target: "analytics-service",
+        sender: b"user-service",
+        target: b"analytics-service",
     }
 }
 
 fn received(sealed: &Sealed) -> Received<'_> {
-    Received { key_id: &sealed.key_id, time: sealed.time, encrypted_data: &sealed.encrypted_data }
+    Received { key_id: &sealed.key_id, time: sealed.time, encrypted_data: sealed.encrypted_data.as_bytes() }
 }
 
 fn cause<T: std::fmt::Debug>(result: Result<T, Undecryptable>) -> Cause {

@@ -21,6 +21,23 @@ fn a_nonce_is_known_for_as_long_as_its_body_is_good() {
 }
 
 #[test]
+fn nonces_that_differ_in_one_bit_are_told_apart() {
+    let taken = ReplayCache::default();
+    let altered = (0..96).map(|bit| {
+        let mut nonce = [7; 12];
+        nonce[bit / 8] ^= 1 << (bit % 8);
+        nonce
+    });
+    let nonces: Vec<_> = altered.chain([[7; 12]]).collect();
+    for nonce in &nonces {
+        taken.take(*nonce, NOW, NOW).unwrap();
+    }
+    for nonce in nonces {
+        assert_eq!(taken.take(nonce, NOW, NOW), Err(Cause::Replayed));
+    }
+}
+
+#[test]
 fn a_full_cache_takes_nothing_and_forgets_nothing() {
     let taken = ReplayCache::with_room_for(3);
     for number in 0..3 {

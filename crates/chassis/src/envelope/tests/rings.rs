@@ -44,7 +44,7 @@ fn any_other_text_is_one_key() {
     for text in ["test-main-key", "a,b:c", "[\"a\"]", "two words", "k1={}"] {
         let body = ring(text).encrypt_fernet(PLAINTEXT, at(NOW)).unwrap();
         let named = ring(&serde_json::json!({ "any": text }).to_string());
-        assert_eq!(named.decrypt_fernet(&body, at(NOW)).unwrap(), PLAINTEXT, "{text}");
+        assert_eq!(named.decrypt_fernet(body.as_bytes(), at(NOW)).unwrap(), PLAINTEXT, "{text}");
     }
 }
 

@@ -35,7 +35,7 @@ impl Bodies {
 
     fn open(&self, ring: &KeyRing) -> Opened {
         let v2 = ring.decrypt_v2(&received(&self.v2), &binding(Direction::Request), at(NOW), &ReplayCache::default());
-        [ring.decrypt_fernet(&self.fernet, at(NOW)), ring.decrypt_gcm(&self.gcm), v2]
+        [ring.decrypt_fernet(self.fernet.as_bytes(), at(NOW)), ring.decrypt_gcm(self.gcm.as_bytes()), v2]
             .map(|opened| opened.map_err(|refused| refused.cause()))
     }
 

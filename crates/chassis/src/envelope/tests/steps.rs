@@ -38,8 +38,8 @@ fn stages(text: &str) -> [KeyRing; 4] {
 /// Sends one body in each form that the sender speaks, and counts which the receiver opens, and which not.
 fn exchanged(sender: &KeyRing, receiver: &KeyRing) -> (usize, usize) {
     let opened = [
-        receiver.decrypt_fernet(&sender.encrypt_fernet(PLAINTEXT, at(NOW)).unwrap(), at(NOW)),
-        receiver.decrypt_gcm(&sender.encrypt_gcm(PLAINTEXT).unwrap()),
+        receiver.decrypt_fernet(sender.encrypt_fernet(PLAINTEXT, at(NOW)).unwrap().as_bytes(), at(NOW)),
+        receiver.decrypt_gcm(sender.encrypt_gcm(PLAINTEXT).unwrap().as_bytes()),
     ];
     let bound = binding(Direction::Request);
     let v2 = match sender.encrypt_v2(PLAINTEXT, &bound, at(NOW)) {

@@ -12,7 +12,7 @@ fn named() -> KeyRing {
 }
 
 fn vector() -> Received<'static> {
-    Received { key_id: "k1", time: NOW, encrypted_data: ENCRYPTED_DATA }
+    Received { key_id: "k1", time: NOW, encrypted_data: ENCRYPTED_DATA.as_bytes() }
 }
 
 /// By a process that has taken nothing yet.
@@ -24,12 +24,12 @@ fn open(ring: &KeyRing, received: &Received<'_>, binding: &Binding<'_>, now: i64
 fn the_vector_of_the_contract_is_made_and_read() {
     let request = binding(Direction::Request);
     let associated = request.associated_data(NOW, "k1").unwrap();
-    let expected = "keelson-v2\nrequest\nPOST\n/api/v1/analytics/events?x=1\nuser-service\nanalytics-service\n\
+    let expected = b"keelson-v2\nrequest\nPOST\n/api/v1/analytics/events?x=1\nuser-service\nanalytics-service\n\
                     1700000000\nk1";
     assert_eq!(associated, expected);
     let key = AesGcmKey::new(&std::array::from_fn(|index| u8::try_from(index).unwrap())).unwrap();
     let nonce = std::array::from_fn(|index| u8::try_from(index).unwrap());
-    let body = seal(&key, nonce, PLAINTEXT, associated.as_bytes());
+    let body = seal(&key, nonce, PLAINTEXT, &associated);
     assert_eq!(STANDARD.encode(body), ENCRYPTED_DATA);
     assert_eq!(open(&named(), &vector(), &request, NOW).unwrap(), PLAINTEXT);
 }
@@ -55,8 +55,8 @@ fn a_body_of_another_call_is_refused() {
         ("path", Binding { path: "/api/v1/analytics/stats?x=1", ..call }),
         ("query", Binding { path: "/api/v1/analytics/events?x=2", ..call }),
         ("absence of a query", Binding { path: "/api/v1/analytics/events", ..call }),
-        ("sender", Binding { sender: "order-service", ..call }),
-        ("target", Binding { target: "user-service", ..call }),
+        ("sender", Binding { sender: b"order-service", ..call }),
+        ("target", Binding { target: b"user-service", ..call }),
         ("parties", Binding { sender: call.target, target: call.sender, ..call }),
         ("reflection", Binding { direction: Direction::Response, sender: call.target, target: call.sender, ..call }),
     ] {
@@ -85,8 +85,8 @@ fn a_call_with_a_line_break_is_refused() {
     for other in [
         Binding { method: "POST\n", ..call },
         Binding { path: "/\nuser-service", ..call },
-        Binding { sender: "\n", ..call },
-        Binding { target: "a\nb", ..call },
+        Binding { sender: b"\n", ..call },
+        Binding { target: b"a\nb", ..call },
     ] {
         assert_eq!(ring.encrypt_v2(PLAINTEXT, &other, at(NOW)).unwrap_err(), EncryptError::LineBreak);
         assert_eq!(cause(open(&ring, &vector(), &other, NOW)), Cause::LineBreak);
@@ -109,7 +109,8 @@ fn a_body_is_good_for_a_minute_before_and_after_its_time() {
 #[test]
 fn a_body_is_taken_once_and_an_altered_one_not_at_all() {
     let (ring, call, taken) = (named(), binding(Direction::Request), ReplayCache::default());
-    let open = |text: &str| ring.decrypt_v2(&Received { encrypted_data: text, ..vector() }, &call, at(NOW), &taken);
+    let open =
+        |text: &str| ring.decrypt_v2(&Received { encrypted_data: text.as_bytes(), ..vector() }, &call, at(NOW), &taken);
     for text in altered(ENCRYPTED_DATA) {
         open(&text).unwrap_err();
     }

@@ -47,7 +47,7 @@ fn aes_gcm_makes_and_reads_the_good_vectors_and_refuses_the_others() {
         let nonce = vector.nonce.as_ref().try_into().unwrap();
         let body = [vector.nonce.as_ref(), &vector.ct, &vector.tag].concat();
         let sealed = seal(&key, nonce, &vector.pt, &vector.aad);
-        let opened = key.open(Body::decode(&STANDARD.encode(&body)).unwrap(), &vector.aad);
+        let opened = key.open(Body::decode(STANDARD.encode(&body).as_bytes()).unwrap(), &vector.aad);
         if vector.result.must_fail() {
             assert_eq!(opened, None, "{}: {}", vector.tc_id, vector.comment);
             assert_ne!(sealed, body, "{}", vector.tc_id);
@@ -88,7 +88,7 @@ fn aes_cbc_makes_and_reads_the_good_vectors_and_refuses_the_others() {
         let key = [&SIGNING_KEY, vector.key.as_ref()].concat();
         let key = FernetKey::new(&key.try_into().unwrap()).unwrap();
         let expected = token(&vector.nonce, &vector.ct);
-        let opened = Token::decode(&expected).and_then(|token| token.decrypt(std::iter::once(&key)));
+        let opened = Token::decode(expected.as_bytes()).and_then(|token| token.decrypt(std::iter::once(&key)));
         if vector.result.must_fail() {
             let refused = if vector.ct.is_empty() { Cause::Length } else { Cause::Padding };
             assert_eq!(opened, Err(refused), "{}: {}", vector.tc_id, vector.comment);

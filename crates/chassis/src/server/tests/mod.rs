@@ -1,6 +1,7 @@
 //! The server over real sockets, with time limits that a test can wait for.
 
 mod connections;
+mod encrypted;
 mod framing;
 mod hand_over;
 mod http2;

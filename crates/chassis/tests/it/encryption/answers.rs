@@ -55,3 +55,14 @@ async fn an_answer_that_cannot_be_encrypted_is_none() {
     let answer = app.send(asking(&app, Method::GET, "/things/one").body(Body::empty()).unwrap()).await;
     answer.expect_problem(400, "No key to encrypt the response with");
 }
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_to_be_encrypted_is_not_half_encrypted() {
+    let (app, peer) = (app(&[("MAX_BODY_BYTES", "40000000")]), Peer::new());
+    let name = "x".repeat((16 << 20) + 1);
+    let answer = peer.v2(&app, "/things", &json!({ "name": name }).to_string()).send(&app).await;
+    for header in answer.headers.keys() {
+        assert!(!header.as_str().starts_with("x-encrypt"), "{header}");
+    }
+    answer.expect_problem(500, "Internal Server Error");
+}

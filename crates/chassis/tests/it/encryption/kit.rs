@@ -140,7 +140,7 @@ pub(crate) fn binding<'a>(direction: Direction, method: &'a str, path: &'a str) 
         Direction::Request => (CALLER, OWN.name),
         Direction::Response => (OWN.name, CALLER),
     };
-    Binding { direction, method, path, sender, target }
+    Binding { direction, method, path, sender: sender.as_bytes(), target: target.as_bytes() }
 }
 
 impl Peer {
@@ -191,7 +191,7 @@ impl Peer {
         let received = Received {
             key_id: answer.header("x-encryption-key-id"),
             time: answer.header("x-encryption-time").parse().unwrap(),
-            encrypted_data: &text,
+            encrypted_data: text.as_bytes(),
         };
         let ring = match answer.header("x-encryption-service") {
             CALLER => &self.own,
@@ -207,13 +207,13 @@ impl Peer {
     pub(crate) fn read_gcm(&self, answer: &TestResponse) -> Value {
         assert_eq!(answer.header("x-encrypted-payload"), "true", "{}", answer.text());
         assert_eq!(answer.header("x-encryption-service"), OWN.name);
-        serde_json::from_slice(&self.callee.decrypt_gcm(&encrypted_data(answer)).unwrap()).unwrap()
+        serde_json::from_slice(&self.callee.decrypt_gcm(encrypted_data(answer).as_bytes()).unwrap()).unwrap()
     }
 
     /// What an answer in the form of Fernet says.
     pub(crate) fn read_fernet(&self, app: &TestApp, answer: &TestResponse) -> Value {
         assert_eq!(answer.header("x-service-communication"), "encrypted", "{}", answer.text());
-        let plain = self.shared.decrypt_fernet(&encrypted_data(answer), app.clock.now()).unwrap();
+        let plain = self.shared.decrypt_fernet(encrypted_data(answer).as_bytes(), app.clock.now()).unwrap();
         serde_json::from_slice(&plain).unwrap()
     }
 }

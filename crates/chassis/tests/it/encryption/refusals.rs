@@ -92,6 +92,7 @@ async fn a_body_of_another_call_is_refused() {
     };
     let now = app.clock.now();
     let targeted = |target: &str, sender: &str| {
+        let (target, sender) = (target.as_bytes(), sender.as_bytes());
         let binding = chassis::envelope::Binding { target, sender, ..binding(Direction::Request, "POST", "/things") };
         let sealed = peer.own.encrypt_v2(THING.as_bytes(), &binding, now).unwrap();
         Draft { encrypted_data: sealed.encrypted_data, ..draft.clone() }

@@ -25,11 +25,11 @@ const REQUEST: Binding<'static> = Binding {
     direction: Direction::Request,
     method: "POST",
     path: "/api/v1/analytics/events?x=1",
-    sender: "user-service",
-    target: "analytics-service",
+    sender: b"user-service",
+    target: b"analytics-service",
 };
 const RESPONSE: Binding<'static> =
-    Binding { direction: Direction::Response, sender: "analytics-service", target: "user-service", ..REQUEST };
+    Binding { direction: Direction::Response, sender: b"analytics-service", target: b"user-service", ..REQUEST };
 
 struct Rings {
     text: KeyRing,
@@ -60,10 +60,11 @@ impl Rings {
     fn decrypt(&self, line: &Value) -> [Vec<u8>; 3] {
         let now = SystemClock.now();
         let text = |name: &str| line[name].as_str().unwrap();
-        let received = Received { key_id: "k1", time: line["time"].as_i64().unwrap(), encrypted_data: text("v2") };
+        let received =
+            Received { key_id: "k1", time: line["time"].as_i64().unwrap(), encrypted_data: text("v2").as_bytes() };
         [
-            self.text.decrypt_fernet(text("fernet"), now).unwrap(),
-            self.text.decrypt_gcm(text("gcm")).unwrap(),
+            self.text.decrypt_fernet(text("fernet").as_bytes(), now).unwrap(),
+            self.text.decrypt_gcm(text("gcm").as_bytes()).unwrap(),
             self.random.decrypt_v2(&received, &RESPONSE, now, &self.taken).unwrap(),
         ]
     }

@@ -1,11 +1,13 @@
 //! `keelson dev`: runs services from their sources. It owns the sockets; each build is a process of its own that takes
 //! them over from the one before (`child`), which is also what systemd does for a unit with a socket.
 //!
-//! `supervisor` is the order of things; `watch` tells of edits, `build` runs cargo, `program` keeps what was built.
+//! `supervisor` is the order of things; `watch` tells of edits, `build` runs cargo, `program` keeps what was built, `ending`
+//! is how all of it ends.
 
 mod build;
 mod child;
 mod console;
+mod ending;
 mod program;
 mod supervisor;
 mod watch;

@@ -3,31 +3,26 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::process::{ExitCode, ExitStatus};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::build::Builder;
 use super::child::{Event, Launcher, Running};
 use super::console::{complain, say, took};
+use super::ending::{Signals, described, end};
 use super::program::{Program, Programs};
 use super::shown;
 use super::watch::Watch;
 use super::workspace::Workspace;
 use crate::failure::Failure;
 
-/// When a wait is long enough to be explained.
-const LONG_WAIT: Duration = Duration::from_secs(2);
 /// How long a start may take before that is said.
 const LONG_START: Duration = Duration::from_secs(10);
-/// After the grace, to write the last lines of the log.
-const BEYOND_GRACE: Duration = Duration::from_secs(5);
 /// The pause before a process that ended by itself is started again, doubled each time that it helps nothing.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -251,45 +246,5 @@ impl Supervisor {
         let names: Vec<String> = edits.iter().take(NAMED_FILES).map(|path| shown(path, &self.root)).collect();
         let more = edits.len().saturating_sub(NAMED_FILES);
         names.join(", ") + &if more == 0 { String::new() } else { format!(" and {more} more") }
-    }
-}
-
-/// Lets a process finish, for as long as its own grace and a little longer.
-async fn end(running: &mut Running, grace: Duration) {
-    running.terminate();
-    if timeout(LONG_WAIT, running.ended()).await.is_ok() {
-        return;
-    }
-    say(&format!("requests are still in work: waiting for them, up to {} (SHUTDOWN_GRACE)", took(grace)));
-    if timeout(grace + BEYOND_GRACE, running.ended()).await.is_err() {
-        complain("the process does not end: killing it");
-        running.kill();
-        let _ = running.ended().await;
-    }
-}
-
-fn described(ended: &io::Result<ExitStatus>) -> String {
-    match ended {
-        Ok(status) => format!("ended ({status})"),
-        Err(error) => format!("was lost ({error})"),
-    }
-}
-
-/// What asks for the end.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }

@@ -3,13 +3,15 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use notify::event::EventKind;
 use notify::{Config, ErrorKind, Event, EventHandler, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::console::complain;
 use super::workspace::{Workspace, resolved};
 use crate::failure::Failure;
 
@@ -62,58 +64,79 @@ fn is_kept(path: &Path) -> bool {
 
 /// Tells of edits.
 pub(super) struct Watch {
-    told: mpsc::UnboundedReceiver<PathBuf>,
-    /// What was told and not taken yet.
-    pending: BTreeSet<PathBuf>,
+    edits: Arc<Edits>,
     _watcher: Box<dyn Watcher + Send>,
+}
+
+/// The files that have changed and that nobody has taken: each once, however often it did.
+#[derive(Debug, Default)]
+struct Edits {
+    paths: Mutex<BTreeSet<PathBuf>>,
+    /// There are more.
+    more: Notify,
+}
+
+impl Edits {
+    fn add(&self, paths: Vec<PathBuf>) {
+        if !paths.is_empty() {
+            self.paths().extend(paths);
+            self.more.notify_one();
+        }
+    }
+
+    fn paths(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.paths.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Watch {
     /// Watches from now on: told by the system, or by a look at every file each `poll`.
     pub(super) fn start(sources: Sources, poll: Option<Duration>) -> Result<Self, Failure> {
-        let (tell, told) = mpsc::unbounded_channel();
-        let counted = sources.clone();
-        let handler = move |event: notify::Result<Event>| {
-            for path in changed_by(event, &counted) {
-                // Nobody listens at the end.
-                let _ = tell.send(path);
-            }
-        };
+        let edits = Arc::new(Edits::default());
         // The times of files alone would hide the second of two edits within a second.
         let looking = |interval| Config::default().with_poll_interval(interval).with_compare_contents(true);
+        let handler = handler(Arc::clone(&edits), sources.clone());
         let watcher = match poll {
             Some(interval) => watching::<PollWatcher>(handler, looking(interval), &sources),
             None => watching::<RecommendedWatcher>(handler, Config::default(), &sources),
         };
-        let watcher = watcher.map_err(|error| unwatchable(&error))?;
-        Ok(Self { told, pending: BTreeSet::new(), _watcher: watcher })
+        let unwatchable =
+            |error| format!("the sources cannot be watched: {}; --poll 1s works everywhere", explained(&error));
+        let watcher = watcher.map_err(|error| Failure::failed(unwatchable(error)))?;
+        Ok(Self { edits, _watcher: watcher })
     }
 
     /// Waits for an edit, and leaves it for [`Self::edits`].
     pub(super) async fn edited(&mut self) {
-        if self.pending.is_empty() {
-            match self.told.recv().await {
-                Some(path) => self.pending.extend([path]),
-                None => std::future::pending().await,
-            }
+        while !self.has_edits() {
+            self.edits.more.notified().await;
         }
     }
 
     /// Waits for an edit and until the files are quiet. Nothing is lost when the wait is given up.
     pub(super) async fn edits(&mut self) -> BTreeSet<PathBuf> {
         self.edited().await;
-        while let Ok(Some(path)) = timeout(QUIET, self.told.recv()).await {
-            self.pending.extend([path]);
-        }
-        std::mem::take(&mut self.pending)
+        while timeout(QUIET, self.edits.more.notified()).await.is_ok() {}
+        std::mem::take(&mut *self.edits.paths())
     }
 
     /// Whether files have changed that nobody has taken.
-    pub(super) fn has_edits(&mut self) -> bool {
-        while let Ok(path) = self.told.try_recv() {
-            self.pending.extend([path]);
+    pub(super) fn has_edits(&self) -> bool {
+        !self.edits.paths().is_empty()
+    }
+}
+
+/// What the watcher's thread does with what it is told.
+fn handler(edits: Arc<Edits>, sources: Sources) -> impl EventHandler {
+    let mut has_complained = false;
+    move |event: notify::Result<Event>| match event {
+        Ok(event) => edits.add(changed_by(event, &sources)),
+        // Said once: about a link that leads nowhere it is told at every look.
+        Err(error) if !has_complained => {
+            complain(&format!("some edits may go unseen: {}", explained(&error)));
+            has_complained = true;
         }
-        !self.pending.is_empty()
+        Err(_) => {}
     }
 }
 
@@ -135,21 +158,23 @@ fn watching<W: Watcher + Send + 'static>(
 }
 
 /// The files that count. When some changes could not be told, any file may have changed.
-fn changed_by(event: notify::Result<Event>, sources: &Sources) -> Vec<PathBuf> {
-    match event {
-        Ok(event) if event.need_rescan() => vec![sources.root.clone()],
-        Ok(Event { kind: EventKind::Access(_), .. }) | Err(_) => Vec::new(),
-        Ok(event) => event.paths.into_iter().filter(|path| sources.count(path)).collect(),
+fn changed_by(event: Event, sources: &Sources) -> Vec<PathBuf> {
+    if event.need_rescan() {
+        return vec![sources.root.clone()];
     }
+    if matches!(event.kind, EventKind::Access(_)) {
+        return Vec::new();
+    }
+    event.paths.into_iter().filter(|path| sources.count(path)).collect()
 }
 
-fn unwatchable(error: &notify::Error) -> Failure {
-    Failure::failed(match &error.kind {
+fn explained(error: &notify::Error) -> String {
+    match &error.kind {
         ErrorKind::MaxFilesWatch => {
-            "the system lets nobody watch more files: raise fs.inotify.max_user_watches, or use --poll 1s".to_owned()
+            "the system lets nobody watch more files (fs.inotify.max_user_watches is to be raised)".to_owned()
         }
-        _ => format!("the sources cannot be watched: {error}; --poll 1s works everywhere"),
-    })
+        _ => error.to_string(),
+    }
 }
 
 #[cfg(test)]

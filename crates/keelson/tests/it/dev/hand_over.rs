@@ -75,6 +75,19 @@ async fn edits_that_nobody_tells_of_are_found_by_looking() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_looked_at_is_said_once_and_the_rest_is_found() {
+    let developer = Developer::start_with("serves first", &["--poll", "100ms"]).await;
+    std::os::unix::fs::symlink("nowhere", developer.system.launch.path("app/src/broken.rs")).unwrap();
+    developer.says("some edits may go unseen", 1).await;
+    for (number, version) in ["second", "third"].into_iter().enumerate() {
+        developer.edit(&format!("serves {version}"));
+        developer.says("handed over in", number + 1).await;
+        assert_eq!(developer.version().await, version);
+    }
+    assert_eq!(developer.said("some edits may go unseen").len(), 1);
+}
+
+#[tokio::test]
 async fn chosen_services_are_handed_over_with_their_internal_listeners() {
     let env = [("PRODUCTION", "false"), ("KEELSON_HOST", "127.0.0.1"), ("INTERNAL_PORT", "0")];
     let secrets = [("API_TOKEN", crate::launch::STRONG_TOKEN), ("JWT_SECRET_KEY", crate::launch::STRONG_TOKEN)];

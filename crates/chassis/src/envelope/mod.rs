@@ -42,6 +42,7 @@ pub(crate) use form::{
 pub use key_ring::{KeyRing, KeyRingError, MAX_KEYS};
 pub use keys::EncryptionKeys;
 pub(crate) use message::{CallBinding, Opening, Sealing, has_no_body, ready_for};
+pub use random::seed_random;
 pub use replay::ReplayCache;
 pub use ring_text::{NamedKey, RingText, random_key};
 pub use service_keys::ServiceKeys;

@@ -6,6 +6,8 @@ use std::cell::RefCell;
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand;
 
+use super::EncryptError;
+
 /// Drawn at once.
 const POOL_BYTES: usize = 1024;
 
@@ -31,6 +33,15 @@ pub(super) fn draw<const N: usize>() -> Result<[u8; N], Unspecified> {
         *left = rest.len();
         Ok(std::mem::replace(drawn, [0; N]))
     })
+}
+
+/// Lets the generator of this process gather its entropy, some 50 ms of processor time. Else the first body that is
+/// encrypted does it, on the thread that serves; this is for one that may block.
+///
+/// # Errors
+/// The cryptographic library failed.
+pub fn seed_random() -> Result<(), EncryptError> {
+    Ok(rand::fill(&mut [0])?)
 }
 
 #[cfg(test)]

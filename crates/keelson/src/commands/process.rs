@@ -8,6 +8,7 @@ use std::sync::Arc;
 use backends::local::{generated_secret_path, random_secret};
 use chassis::clock::SystemClock;
 use chassis::config::Layers;
+use chassis::envelope::seed_random;
 use chassis::lifecycle::Lifecycle;
 use chassis::run::{Bound, InheritedSockets, Launch, Ports, bind, take_ports};
 use chassis::service::Context;
@@ -35,6 +36,8 @@ pub(super) struct Process {
     stores: Stores,
     announced: Option<Announced>,
     lifecycle: Lifecycle,
+    /// Whether there are keys for encrypted calls.
+    encrypts: bool,
 }
 
 impl Process {
@@ -64,6 +67,7 @@ impl Process {
         let context = Context { tls: tls.clone(), ..context(&settings) };
         let stores = wire::open(&settings, services, &context).await?;
         let (keys, followed_keys) = wire::service_keys(&settings, &context).await?;
+        let encrypts = keys.is_some();
         let context = Context { keys, ..context };
         let operator_token = random_secret()?;
         let ports = take_ports(&settings.chassis, &settings.wanted_ports(services), inherited)?;
@@ -90,7 +94,7 @@ impl Process {
         })?;
         let run_file = run_file(&settings, &bound, &operator_token)?;
         let announced = stores.own_folder().then(|| run_file.announce(&settings.data)).transpose()?;
-        Ok(Self { settings, bound, run_file, logs: Arc::clone(logs), stores, announced, lifecycle })
+        Ok(Self { settings, bound, run_file, logs: Arc::clone(logs), stores, announced, lifecycle, encrypts })
     }
 
     /// Ends with whoever started it, however that one ends, when that was asked for.
@@ -113,6 +117,9 @@ impl Process {
         let ready = || {
             when_ready();
             tell_starter();
+            if self.encrypts {
+                spawn_blocking(seed);
+            }
         };
         let ending = self.bound.run(ready).await;
         drop(self.announced);
@@ -122,6 +129,13 @@ impl Process {
         drop(self.stores);
         self.logs.close();
         ended(ending?)
+    }
+}
+
+/// After the start, which it would hold up, and before the first encrypted call, most likely.
+fn seed() {
+    if let Err(error) = seed_random() {
+        warn!(cause = %error, "encrypted calls will fail");
     }
 }
 

@@ -14,7 +14,7 @@ use chassis::clock::SystemClock;
 use chassis::config::{ChassisConfig, Layers, Reader, SETTINGS};
 use chassis::http::Routes;
 use chassis::lifecycle::Lifecycle;
-use chassis::run::{Launch, bind, take_ports};
+use chassis::run::{InheritedSockets, Launch, WantedPort, bind, take_ports};
 use chassis::service::{Context, Identity, Service};
 use chassis::telemetry::logs::{LogSettings, Logs};
 use tokio::sync::Semaphore;
@@ -40,7 +40,8 @@ pub(super) async fn serve(port: u16) -> Result<()> {
     let routes = Routes::new().route(Access::Public, routes!(get_work)).with_state(places);
     let service = Service::new(IDENTITY, &Context::system()).routes(routes);
     let logs = Logs::install(LogSettings::new("limited"), SystemClock::shared())?;
-    let ports = take_ports(&config, &[(port, "--port")])?;
+    let wanted = WantedPort { service: IDENTITY.short_name, port, variable: "--port" };
+    let ports = take_ports(&config, &[wanted], InheritedSockets::none())?;
     let bound = bind(Launch {
         services: [service].into_iter().zip(ports).collect(),
         config,

@@ -6,7 +6,6 @@
 //! access log line.
 
 use std::future::Future;
-use std::io::Write as _;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use tokio::time::{Instant, timeout_at};
@@ -31,6 +30,7 @@ use super::encryption::{Asked, Decrypted, Encryption, Reply, no_key};
 use super::identify::ids_of;
 use super::origin::OriginRules;
 use super::overload::{Overload, overloaded};
+use super::own_headers;
 use super::problem;
 use super::rate_limit::{ClientLimits, over_the_limit};
 use super::routes::{Route, RouteTable};
@@ -42,10 +42,6 @@ use crate::ids::Ids;
 use crate::telemetry::correlation::{CorrelationId, Scope, in_scope, with_current};
 use crate::telemetry::logs::{AccessRecord, Logs};
 use crate::telemetry::metrics::Metrics;
-
-const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
-const PROCESS_TIME_HEADER: HeaderName = HeaderName::from_static("x-process-time");
-const REFERRER_POLICY: HeaderValue = HeaderValue::from_static("strict-origin-when-cross-origin");
 
 /// What the edge of one service works with.
 #[derive(Debug)]
@@ -302,25 +298,12 @@ impl Exchange {
     fn finish(mut self, mut response: Response) -> Response {
         let duration = self.begun.elapsed();
         self.edge.state.origins.write(self.cors_origin.take(), response.headers_mut());
-        self.write_headers(response.headers_mut(), duration);
+        own_headers::write(response.headers_mut(), duration, self.correlation_id.as_str());
         self.answered = Some((response.status(), duration));
         if self.method == Method::HEAD {
             *response.body_mut() = Body::empty();
         }
         response
-    }
-
-    fn write_headers(&self, headers: &mut HeaderMap, duration: Duration) {
-        headers.reserve(EDGE_HEADERS);
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-        headers.insert(header::REFERRER_POLICY, REFERRER_POLICY);
-        if let Ok(value) = seconds(duration) {
-            headers.insert(PROCESS_TIME_HEADER, value);
-        }
-        if let Ok(value) = HeaderValue::from_str(self.correlation_id.as_str()) {
-            headers.insert(CORRELATION_HEADER, value);
-        }
     }
 }
 
@@ -347,22 +330,6 @@ pub(super) fn too_late() -> Error {
     Error::new(Kind::Unavailable, "The request took too long").caused_by("the request's time limit is over")
 }
 
-/// Seconds with six decimals, without the machinery of floating point.
-fn seconds(duration: Duration) -> Result<HeaderValue, InvalidHeaderValue> {
-    const PER_SECOND: u32 = 1_000_000;
-    let mut text = [0; 32];
-    let mut rest = &mut text[..];
-    // Twenty digits at most, a point and six more: they fit.
-    let _ = rest.write_all(itoa::Buffer::new().format(duration.as_secs()).as_bytes());
-    let _ = rest.write_all(b".");
-    // A digit in front keeps the zeros, and is left out.
-    let mut micros = itoa::Buffer::new();
-    let micros = micros.format(PER_SECOND + duration.subsec_micros()).as_bytes();
-    let _ = rest.write_all(micros.get(1..).unwrap_or_default());
-    let unused = rest.len();
-    HeaderValue::from_bytes(text.get(..text.len() - unused).unwrap_or_default())
-}
-
 /// What nginx writes into its log for a client that did not wait for the answer; never sent.
 fn client_left() -> StatusCode {
     StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
@@ -383,9 +350,6 @@ fn refusal(error: &Error) -> Option<&'static str> {
     })
 }
 
-/// Headers that the edge adds to each answer. With those of a JSON answer, and of an encrypted one, they just fit into the
-/// table that is made for them.
-pub(super) const EDGE_HEADERS: usize = 5;
 /// What the framework's own extractors take unless they are told otherwise; the edge bounds bodies itself.
 const FRAMEWORK_BODY_LIMIT: usize = 2 << 20;
 
@@ -406,13 +370,5 @@ mod tests {
             assert_eq!(answer.status(), status, "{path}");
             assert_eq!(answer.headers().get("retry-after").map(|value| value.to_str().unwrap()), retry_after);
         }
-    }
-
-    #[test]
-    fn seconds_have_six_decimals() {
-        for (micros, text) in [(0, "0.000000"), (38, "0.000038"), (1_000_000, "1.000000"), (61_999_999, "61.999999")] {
-            assert_eq!(seconds(Duration::from_micros(micros)).unwrap(), text);
-        }
-        assert_eq!(seconds(Duration::MAX).unwrap(), "18446744073709551615.999999");
     }
 }

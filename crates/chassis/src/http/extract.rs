@@ -12,7 +12,7 @@ use serde_json::Value;
 use serde_path_to_error::Segment;
 
 use super::body::RawBody;
-use super::edge::EDGE_HEADERS;
+use super::own_headers::OWN_HEADERS;
 use crate::error::{Error, FieldError};
 
 /// The JSON body of a request, an object of a known shape; or of an answer. Unknown members are ignored, and so is the
@@ -51,7 +51,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
             Ok(body) => body,
             Err(error) => return Error::internal(error).into_response(),
         };
-        let mut headers = HeaderMap::with_capacity(2 + EDGE_HEADERS);
+        let mut headers = HeaderMap::with_capacity(2 + OWN_HEADERS);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         let mut response = Response::new(Body::from(body));

@@ -21,6 +21,7 @@ mod identify;
 mod operator;
 mod origin;
 mod overload;
+mod own_headers;
 mod pagination;
 mod problem;
 mod rate_limit;

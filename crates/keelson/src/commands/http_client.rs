@@ -33,8 +33,8 @@ pub(super) fn client(tls: &TlsConfig) -> Result<reqwest::Client, Failure> {
 /// What is wrong is most often that the system has no certificates of authorities, as images without a system do.
 fn no_client(error: &dyn Error) -> Failure {
     Failure::failed(format!(
-        "cannot make an HTTP client: {}; over TLS the certificates of authorities are to be those of the system, or in \
-         TLS_CA_FILE",
+        "cannot make an HTTP client: {}; install the certificates of authorities (ca-certificates), or name those of the \
+         system in TLS_CA_FILE",
         causes(error)
     ))
 }

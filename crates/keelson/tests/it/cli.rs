@@ -213,6 +213,17 @@ async fn tools_say_when_nothing_runs_and_when_it_is_not_ready() {
     assert!(stdout.contains("503 not_ready") && stderr.starts_with("error: not ready: "), "{stdout}{stderr}");
 }
 
+#[test]
+fn a_system_without_certificates_of_authorities_is_told_what_to_install() {
+    let launch =
+        Launch::new(&["healthcheck", "127.0.0.1:1"]).env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/dev/null");
+    let (stdout, stderr, code) = parts(&launch.run());
+    assert_ne!(code, Some(0), "{stdout}{stderr}");
+    for part in ["No CA certificates", "ca-certificates", "TLS_CA_FILE"] {
+        assert!(stderr.contains(part), "{stdout}{stderr}");
+    }
+}
+
 #[tokio::test]
 async fn the_token_is_shown_to_a_person_and_not_to_a_file() {
     let launch = Launch::new(&["up"]);
